@@ -1,0 +1,16 @@
+"""neo_np: GPT-Neo in NumPy, to be read, taught from and trusted.
+
+>>> import neo_np
+>>> model = neo_np.load()
+>>> print(model.generate("Once upon a time", max_new_tokens=40))
+"""
+
+from neo_np.checkpoint import load, save
+from neo_np.errors import NeoError
+from neo_np.model import Model
+from neo_np.params import Config, Params
+from neo_np.pipeline import pipeline
+from neo_np.tokenizer import Tokenizer
+
+__version__ = "0.1.0"
+__all__ = ["Config", "Model", "NeoError", "Params", "Tokenizer", "load", "pipeline", "save"]

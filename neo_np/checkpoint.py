@@ -1,0 +1,240 @@
+"""Checkpoints: folders in the Hugging Face format, read with every check and written so that transformers reads them."""
+
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from neo_np.errors import NeoError
+from neo_np.hub import find_checkpoint, how_to_fetch
+from neo_np.model import Model
+from neo_np.params import Config, Params, parameter_shapes
+from neo_np.tokenizer import Tokenizer, read_json
+
+WEIGHTS, SHARD_INDEX = "model.safetensors", "model.safetensors.index.json"
+CHUNK = 2**20  # numbers converted at a time
+# Causal masks that old versions of transformers saved among the weights.
+OLD_BUFFERS = ".attn.attention.bias", ".attn.attention.masked_bias"
+
+
+def load(name=None, tokenizer=None):
+    """Load a checkpoint and return a `Model`, its weights in float32.
+
+    name: None for the checkpoint that ships in weights/; a folder; the name of a folder in weights/; or a name on the
+    Hugging Face hub such as "EleutherAI/gpt-neo-125M" (looked for in weights/, then in the local Hugging Face cache,
+    then downloaded if huggingface_hub is installed).
+    tokenizer: where to take the tokenizer from instead: a name or folder likewise, or a `Tokenizer`.
+    Raises NeoError, with the file and the tensor, for anything missing, damaged or contradictory.
+    """
+    folder = find_checkpoint(name)
+    config = load_config(folder / "config.json")
+    params, config = load_params(folder, config)
+    if tokenizer is None:
+        tokenizer = Tokenizer.load(folder)
+    elif not isinstance(tokenizer, Tokenizer):
+        tokenizer = Tokenizer.load(find_checkpoint(tokenizer, weights_wanted=False))
+    if max(tokenizer.id_to_token) >= config.vocab_size:
+        raise NeoError(
+            f"the tokenizer has ids up to {max(tokenizer.id_to_token)} and {folder / 'config.json'} a vocab_size of "
+            f"{config.vocab_size}: they are not of one model."
+        )
+    generation_file = folder / "generation_config.json"
+    generation_config = read_json(generation_file) if generation_file.exists() else {}
+    if not isinstance(generation_config, dict):
+        raise NeoError(f"{generation_file} must hold one JSON object; delete it to go without.")
+    return Model(config, params, tokenizer, generation_config)
+
+
+def load_config(file):
+    """Read a config.json; raises NeoError naming the file and the entry that is missing or wrong."""
+    entries = read_json(file)
+    if not isinstance(entries, dict):
+        raise NeoError(f"{file} must hold one JSON object, and holds a {type(entries).__name__}.")
+    try:
+        return Config.from_dict(entries)
+    except NeoError as error:
+        raise NeoError(f"{file}: {error}") from None
+
+
+def load_params(folder, config):
+    """Read the weights of a folder and return (params, config).
+
+    The config comes back untied where the file has an `lm_head.weight` that differs from the token embedding. Every
+    array is allocated once, in float32, and filled from the file, so that the weights are never held twice.
+    """
+    files = {file: read_header(file) for file in weight_files(folder)}
+    tensors = {}
+    for file, header in files.items():
+        for stored_name, entry in header.items():
+            name = stored_name.removeprefix("transformer.")
+            if name.endswith(OLD_BUFFERS):
+                continue
+            if name in tensors:
+                raise NeoError(f"{file}: the tensor {stored_name} is there twice; {tensors[name][0]} has it too.")
+            tensors[name] = file, entry
+    head = tensors.pop("lm_head.weight", None) if config.tie_word_embeddings else None
+    where = next(iter(files)) if len(files) == 1 else folder
+    check_shapes(tensors, parameter_shapes(config), where)
+    named = {name: read_tensor(name, *tensors[name]) for name in parameter_shapes(config)}
+    if head is not None:
+        check_shapes({"lm_head.weight": head}, {"lm_head.weight": named["wte.weight"].shape}, where)
+        if not holds(*head, named["wte.weight"]):
+            warnings.warn(
+                f"{head[0]}: lm_head.weight differs from wte.weight though config.json ties them; it is used.", stacklevel=3
+            )
+            named["lm_head.weight"] = read_tensor("lm_head.weight", *head)
+            config = Config.from_dict(config.to_dict() | {"tie_word_embeddings": False})
+    return Params(named), config
+
+
+def weight_files(folder):
+    """Return the safetensors files of a checkpoint folder: the one, or the shards that its index names."""
+    if (folder / WEIGHTS).exists():
+        return [folder / WEIGHTS]
+    index_file = folder / SHARD_INDEX
+    if not index_file.exists():
+        raise NeoError(f"{folder / WEIGHTS} is missing{how_to_fetch(folder)}")
+    index = read_json(index_file)
+    names = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
+        raise NeoError(f"{index_file} must have a weight_map {{tensor: file}}, and has none.")
+    files = sorted(set(names.values()))
+    for name in files:
+        if Path(name).name != name or name in (".", ".."):
+            raise NeoError(f"{index_file} points to {name!r}, which is outside the folder: refused.")
+        if not (folder / name).exists():
+            raise NeoError(f"{folder / name} is missing, and {SHARD_INDEX} names it: fetch that file too.")
+    for name in files:
+        held = read_header(folder / name)
+        if lost := next((tensor for tensor, file in names.items() if file == name and tensor not in held), None):
+            raise NeoError(f"{folder / name} has no tensor {lost}, and {SHARD_INDEX} says it has.")
+    return [folder / name for name in files]
+
+
+# Hugging Face safetensors, README.md, "Format": 8 bytes with the length of a JSON header (little-endian), the header
+# {name: {"dtype", "shape", "data_offsets"}}, then the bytes of all tensors. The library checks the file; its own
+# `get_tensor` would map the file into memory beside the arrays and so hold the weights twice.
+
+
+def read_header(file):
+    """Return {name: entry} for the tensors of a safetensors file, data_offsets counted from its start."""
+    try:
+        with safe_open(file, framework="numpy"):
+            pass  # opening checks the header against itself and against the size of the file
+        with open(file, "rb") as f:
+            length = int.from_bytes(f.read(8), "little")
+            header = json.loads(f.read(length))
+    except (OSError, SafetensorError) as error:
+        raise NeoError(f"{file} is not a whole safetensors file ({error}): it is cut off or damaged, fetch it anew.") from None
+    header.pop("__metadata__", None)
+    for entry in header.values():
+        entry["data_offsets"] = [8 + length + offset for offset in entry["data_offsets"]]
+    return header
+
+
+def check_shapes(tensors, shapes, where):
+    """Raise NeoError for the first tensor that is missing, misshapen, of an unknown dtype or has no place in the model."""
+    for name, shape in shapes.items():
+        if name not in tensors:
+            hint = " (config.json unties it from wte.weight, so it must be there)" if name == "lm_head.weight" else ""
+            raise NeoError(f"{where}: the tensor {name} is missing{hint}.")
+        file, entry = tensors[name]
+        if tuple(entry["shape"]) != tuple(shape):
+            raise NeoError(f"{file}: the tensor {name} has shape {tuple(entry['shape'])}; by config.json it is {shape}.")
+        if entry["dtype"] not in DTYPES:
+            raise NeoError(f"{file}: the tensor {name} is of type {entry['dtype']}; known are {', '.join(DTYPES)}.")
+    if extra := next((name for name in tensors if name not in shapes), None):
+        raise NeoError(f"{tensors[extra][0]}: the tensor {extra} has no place in a GPT-Neo of this config.json.")
+
+
+def widen_bfloat16(bits):
+    """Return float32 numbers from bfloat16 bits: bfloat16 is the upper half of a float32, and the lower half is zero."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+# For each dtype of the file: how NumPy reads it and how it becomes float32.
+DTYPES = {
+    "F32": ("<f4", lambda numbers: numbers),
+    "F16": ("<f2", lambda numbers: numbers.astype(np.float32)),
+    "BF16": ("<u2", widen_bfloat16),
+}
+
+
+def read_chunks(file, entry):
+    """Yield (slice, float32 numbers) until the whole tensor, laid flat, has been read."""
+    stored, to_float32 = DTYPES[entry["dtype"]]
+    size = int(np.prod(entry["shape"]))
+    with open(file, "rb") as f:
+        f.seek(entry["data_offsets"][0])
+        for start in range(0, size, CHUNK):
+            numbers = np.fromfile(f, stored, min(CHUNK, size - start))
+            yield slice(start, start + numbers.size), to_float32(numbers)
+
+
+def read_tensor(name, file, entry):
+    """Return one tensor as float32, with a warning where numbers are NaN or infinite."""
+    array = np.empty(entry["shape"], np.float32)
+    flat = array.reshape(-1)
+    finite = True
+    for part, numbers in read_chunks(file, entry):
+        flat[part] = numbers
+        finite = finite and np.isfinite(numbers).all()
+    if not finite:
+        warnings.warn(f"{file}: the tensor {name} has numbers that are NaN or infinite; expect nonsense.", stacklevel=5)
+    return array
+
+
+def holds(file, entry, array):
+    """Return whether a tensor in a file equals an array, without holding it in memory."""
+    flat = array.reshape(-1)
+    return all(np.array_equal(flat[part], numbers) for part, numbers in read_chunks(file, entry))
+
+
+def save(model, folder):
+    """Write a model as a checkpoint folder that transformers loads too; raises NeoError where that cannot be done.
+
+    The files are written beside the folder and moved in when complete, so that a failure leaves nothing half-written.
+    """
+    folder = Path(folder)
+    for stale in ("tokenizer.json", SHARD_INDEX):
+        if (folder / stale).exists():
+            raise NeoError(f"{folder} holds {stale}, which would contradict the files saved there: choose another folder.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        written = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise NeoError(f"{folder} cannot be written: {error.strerror}.") from None
+    try:
+        write_checkpoint(model, written)
+        folder.mkdir(exist_ok=True)
+        for file in sorted(written.iterdir()):
+            os.replace(file, folder / file.name)
+    except (OSError, SafetensorError) as error:
+        raise NeoError(f"{folder} cannot be written: {error}.") from None
+    finally:
+        shutil.rmtree(written, ignore_errors=True)
+
+
+def write_checkpoint(model, folder):
+    """Write config.json, model.safetensors, the tokenizer's files and generation_config.json into a folder."""
+    dtype = model.params.wte.weight.dtype.name
+    named = {name if name == "lm_head.weight" else f"transformer.{name}": a for name, a in model.params.flat().items()}
+    # safetensors writes the memory of an array as it lies there: a transposed view would come back scrambled.
+    named = {name: np.ascontiguousarray(array) for name, array in named.items()}
+    save_file(named, folder / WEIGHTS, metadata={"format": "pt"})
+    write_json(folder / "config.json", model.config.to_dict() | {"dtype": dtype})
+    if model.generation_config:
+        write_json(folder / "generation_config.json", model.generation_config)
+    if model.tokenizer:
+        model.tokenizer.save(folder)
+
+
+def write_json(file, entries):
+    """Write a JSON file, indented as the hub's are."""
+    file.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,325 @@
+"""The command `python -m neo_np.generate`: arguments in, text out, errors as one line."""
+
+import argparse
+import json
+import os
+import random
+import sys
+import time
+import warnings
+
+import numpy as np
+
+import neo_np
+from neo_np.errors import NeoError
+from neo_np.generate import finished_sequences, generate_steps, new_text, pieces, read_prompt, start_sequences
+from neo_np.layers import log_softmax, softmax
+from neo_np.options import read_options
+
+STORY_LENGTH, DEFAULT_TEMPERATURE, DEFAULT_TOP_P = 200, 0.8, 0.95
+BAR_WIDTH = 30
+LIKELIEST = 5
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, like all other errors of the command."""
+
+    def error(self, message):
+        """Print what is wrong and leave with exit status 2."""
+        self.exit(2, f"error: {message} (--help shows the options)\n")
+
+
+def build_parser():
+    """Return the parser of the command's arguments."""
+    parser = OneLineParser(
+        prog="python -m neo_np.generate",
+        description="Continue a text with a GPT-Neo model. By default tokens are drawn at random (temperature 0.8, top-k 50, top-p 0.95).",
+        epilog="Without a prompt, or with '-', the prompt is read from standard input.",
+    )
+    add = parser.add_argument
+    add("prompt", nargs="?", help="the text to continue; '-' reads it from standard input")
+    add("--model", metavar="NAME", help="a folder, a name in weights/, or a hub name such as EleutherAI/gpt-neo-125M (default: tales-2M)")
+    add("--tokenizer", metavar="NAME", help="take the tokenizer from another checkpoint")
+
+    length = parser.add_argument_group("length")
+    add = length.add_argument
+    add("--max-new-tokens", type=int, metavar="N", help=f"tokens to write (default: {STORY_LENGTH}, or what the model has room for)")
+    add("--max-length", type=int, metavar="N", help="the same, prompt included")
+    add("--min-new-tokens", type=int, metavar="N", help="write at least so many before the text may end")
+    add("--min-length", type=int, metavar="N", help="the same, prompt included")
+    add("--stop", action="append", metavar="TEXT", help="end when this text has been written (may be given several times)")
+    add("--cut-stop", action="store_true", help="leave the stop text out")
+    add("--eos-token-id", type=int, action="append", metavar="ID", help="end at this token instead of the model's own (several times)")
+    add("--slide", action="store_true", help="go on past the model's last position, remembering the last tokens alone")
+
+    choice = parser.add_argument_group("choice of tokens")
+    add = choice.add_argument
+    how = choice.add_mutually_exclusive_group()
+    how.add_argument("--greedy", action="store_true", help="always take the likeliest token")
+    how.add_argument("--sample", action="store_true", help="draw at random (the default but for beams)")
+    add("--temperature", type=float, metavar="X", help="below 1 more predictable, above 1 wilder")
+    add("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens alone (0: from all)")
+    add("--top-p", type=float, metavar="P", help="draw from the likeliest tokens that make up P together")
+    add("--min-p", type=float, metavar="P", help="draw from tokens with at least P times the probability of the likeliest")
+    add("--typical-p", type=float, metavar="P", help="draw from the most typical tokens that make up P together")
+    add("--seed", type=int, metavar="N", help="make the random choices repeatable")
+    add("--num-return-sequences", type=int, metavar="N", help="write N texts")
+    add("--num-beams", type=int, metavar="N", help="beam search with N beams")
+    add("--length-penalty", type=float, metavar="X", help="above 0 beam search likes longer texts, below 0 shorter ones")
+    add("--early-stopping", choices=["true", "false", "never"], help="when beam search is content")
+
+    rules = parser.add_argument_group("rules")
+    add = rules.add_argument
+    add("--repetition-penalty", type=float, metavar="X", help="above 1 makes tokens that were used less likely")
+    add("--no-repeat-ngram-size", type=int, metavar="N", help="never write a run of N tokens twice")
+    add("--bad-word", action="append", metavar="TEXT", help="never write this text (several times)")
+
+    output = parser.add_argument_group("output")
+    add = output.add_argument
+    add("--interactive", action="store_true", help="ask for one prompt after the other; Ctrl-C stops a text, Ctrl-D ends")
+    add("--show-probs", action="store_true", help="show after each token the five likeliest and their probabilities")
+    add("--json", action="store_true", help="print one JSON object: texts, ids, log-probabilities, timings")
+    add("--stats", action="store_true", help="print tokens per second on standard error")
+    return parser
+
+
+def main(arguments=None):
+    """Run the command and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
+    args = build_parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 shows \\u2019 and does not fail
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+        try:
+            return run(args)
+        except NeoError as error:
+            return report(error)
+        except KeyboardInterrupt:
+            return 130
+        except BrokenPipeError:
+            # The reader has gone (`| head`); what Python flushes on its way out must not complain about it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+def report(error):
+    """Print an error as one line and return the exit status for it."""
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def run(args):
+    """Load the model and write, as the arguments say; returns the exit status."""
+    if args.interactive and (args.prompt or args.json):
+        raise NeoError("--interactive asks for its prompts and prints text: give neither a prompt nor --json with it.")
+    if args.show_probs and (args.json or (args.num_beams or 1) > 1 or (args.num_return_sequences or 1) > 1):
+        raise NeoError("--show-probs follows one text as it is written: leave --json, --num-beams and --num-return-sequences out.")
+    prompt = None if args.interactive else read_input(args)
+    began = time.perf_counter()
+    model = neo_np.load(args.model, args.tokenizer)
+    loading = time.perf_counter() - began
+    return interact(model, args) if args.interactive else write(model, prompt, args, loading)
+
+
+def read_input(args):
+    """Return the prompt from the argument or from standard input, without the line end that `echo` adds."""
+    if args.prompt not in (None, "-"):
+        return args.prompt
+    if args.prompt is None and sys.stdin.isatty():
+        raise NeoError('no prompt: give one, as in python -m neo_np.generate "Once upon a time", or use --interactive.')
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NeoError(f"standard input is not UTF-8 text (byte {error.start}): convert it first.") from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def interact(model, args):
+    """Ask for prompts and continue each, until the input ends; returns the exit status."""
+    try:
+        import readline  # noqa: F401  gives input() line editing and history where the system has it
+    except ImportError:
+        pass
+    if sys.stdin.isatty():
+        print("Type how a text begins. Ctrl-C stops the writing, Ctrl-D ends.", file=sys.stderr)
+    while True:
+        try:
+            prompt = input("> ")
+        except EOFError:
+            print()
+            return 0
+        if prompt:
+            try:
+                write(model, prompt, args)
+            except NeoError as error:
+                report(error)
+
+
+def generation_options(model, prompt_ids, args):
+    """Return the `Options` that the arguments ask for."""
+    names = (
+        "max_new_tokens max_length min_new_tokens min_length temperature top_k top_p min_p typical_p num_return_sequences num_beams "
+        "length_penalty repetition_penalty no_repeat_ngram_size slide eos_token_id"
+    )
+    given = {name: getattr(args, name) for name in names.split()}
+    given |= {"stop_strings": args.stop, "cut_stop_string": args.cut_stop}
+    given["do_sample"] = args.sample or not (args.greedy or (args.num_beams or 1) > 1)
+    given["seed"] = random.getrandbits(32) if args.seed is None else args.seed
+    if given["do_sample"]:
+        given["temperature"] = DEFAULT_TEMPERATURE if args.temperature is None else args.temperature
+        given["top_p"] = DEFAULT_TOP_P if args.top_p is None else args.top_p
+    if args.max_new_tokens is None and args.max_length is None:
+        room = model.config.max_position_embeddings - len(prompt_ids)
+        given["max_new_tokens"] = STORY_LENGTH if args.slide else max(1, min(STORY_LENGTH, room))
+    if args.early_stopping:
+        given["early_stopping"] = {"true": True, "false": False, "never": "never"}[args.early_stopping]
+    if args.bad_word:
+        # A word is one sequence of tokens at the beginning of a text and another after a space.
+        given["bad_words_ids"] = [model.tokenizer.encode(text) for word in args.bad_word for text in (word, " " + word)]
+    return read_options(given, model.generation_config, model.config)
+
+
+def write(model, prompt, args, loading=0.0):
+    """Continue one prompt, print it in the way the arguments ask for, and return the exit status.
+
+    Ctrl-C ends the writing; what there is by then is printed all the same.
+    """
+    _, ids = read_prompt(model, prompt)
+    options = generation_options(model, ids, args)
+    record = Record(loading)
+    if options.num_beams > 1:
+        sequences = []
+        steps = beam_steps(model, ids, options, sequences)
+    else:
+        sequences = start_sequences(model, [ids], options, options.num_return_sequences)
+        steps = record.watch(generate_steps(model, sequences, options))
+    streaming = not (args.json or args.show_probs or options.num_beams > 1 or len(sequences) > 1)
+    status = 0
+    try:
+        for piece in pieces(model.tokenizer, prompt, steps, options) if streaming else ():
+            print(piece, end="", flush=True)
+        for step in steps:
+            if args.show_probs:
+                print_step(model.tokenizer, step)
+    except KeyboardInterrupt:
+        status = 130
+    record.ended = time.perf_counter()
+    texts = [prompt + new_text(model.tokenizer, sequence, options) for sequence in sequences]
+    if args.json:
+        print_json(model, prompt, ids, texts, sequences, options, record, interrupted=status != 0)
+    elif streaming:
+        print()
+    else:
+        print_texts(texts)
+    if args.stats:
+        print(record.summary(len(ids), sequences), file=sys.stderr)
+    return status
+
+
+def beam_steps(model, ids, options, sequences):
+    """Put the results of beam search into `sequences`; there are no single steps to follow."""
+    sequences += finished_sequences(model, [ids], options)
+    yield from ()
+
+
+class Record:
+    """Notes down while a text is written: when each token came, and its log-probability by the model alone."""
+
+    def __init__(self, loading):
+        self.loading = loading
+        self.began = self.ended = time.perf_counter()
+        self.times = []
+        self.log_probs = {}
+
+    def watch(self, steps):
+        """Yield the steps unchanged."""
+        for step in steps:
+            self.times.append(time.perf_counter())
+            log_prob = float(log_softmax(step.logits)[step.token])
+            self.log_probs.setdefault(id(step.sequence), []).append(log_prob)
+            yield step
+
+    def timings(self):
+        """Return seconds: loading, prefill (until the first token was there), decode (from then on)."""
+        first = self.times[0] if self.times else self.ended
+        named = {"load": self.loading, "prefill": first - self.began, "decode": self.ended - first}
+        return {name: round(seconds, 4) for name, seconds in named.items()}
+
+    def summary(self, prompt_length, sequences):
+        """Return one line with tokens per second; beam search has no first token to tell prefill from decode by."""
+        written = sum(len(sequence.new_ids) for sequence in sequences)
+        seconds = self.timings()
+        if not self.times:
+            return f"{written} tokens in {self.ended - self.began:.2f} s (beam search), load {seconds['load']:.2f} s"
+        prefill = prompt_length * len(sequences) / max(seconds["prefill"], 1e-9)
+        decode = (written - len(sequences)) / max(seconds["decode"], 1e-9)
+        return (
+            f"prefill {prompt_length} tokens, {prefill:.0f} tokens/s; decode {written} tokens, {decode:.0f} tokens/s; "
+            f"load {seconds['load']:.2f} s"
+        )
+
+
+def print_step(tokenizer, step):
+    """Print the likeliest tokens after the rules, each with its probability as a bar, the chosen one marked."""
+    probabilities = softmax(step.scores)
+    likeliest = np.argsort(-probabilities, kind="stable")[:LIKELIEST].tolist()
+    shown = likeliest if step.token in likeliest else [*likeliest, step.token]
+    solid = can_print("█")
+    for token in shown:
+        if probabilities[token] == 0:
+            continue
+        mark = (">", "▶")[solid] if token == step.token else " "
+        bar = ("#", "█")[solid] * max(1, round(BAR_WIDTH * float(probabilities[token])))
+        print(f"{mark} {tokenizer.token_string(token)!r:<18} {probabilities[token]:6.1%} {bar}")
+    print(flush=True)
+
+
+def can_print(text):
+    """Return whether the terminal's encoding has these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def print_texts(texts):
+    """Print one text, or several under numbered lines."""
+    for number, text in enumerate(texts, start=1):
+        if len(texts) > 1:
+            print(f"--- {number} of {len(texts)} ---")
+        print(text)
+
+
+def print_json(model, prompt, ids, texts, sequences, options, record, interrupted):
+    """Print all there is to know about the texts as one JSON object."""
+    whole = {
+        "model": repr(model),
+        "prompt": prompt,
+        "prompt_ids": ids,
+        "seed": options.seed if options.do_sample else None,
+        "sequences": [
+            {
+                "text": text,
+                "ids": sequence.new_ids,
+                "tokens": model.tokenizer.token_strings(sequence.new_ids),
+                "log_probabilities": record.log_probs.get(id(sequence)) or log_probabilities(model, sequence),
+            }
+            for text, sequence in zip(texts, sequences)
+        ],
+        "seconds": record.timings(),
+        "interrupted": interrupted,
+    }
+    print(json.dumps(whole, indent=2, ensure_ascii=not can_print("█")))
+
+
+def log_probabilities(model, sequence):
+    """Return the model's log-probability of each generated token, from one pass over the finished text.
+
+    None where the text is longer than the model has positions.
+    """
+    if len(sequence.ids) > model.config.max_position_embeddings + 1:
+        return None
+    logits = model.logits(sequence.ids[:-1], logits_to_keep=len(sequence.new_ids))
+    return log_softmax(logits)[np.arange(len(sequence.new_ids)), sequence.new_ids].tolist()

@@ -1,0 +1,265 @@
+"""The generation loop: feed the model, apply the rules, choose a token, look whether the text has ended; repeat.
+
+`python -m neo_np.generate` is the command, in `neo_np/command.py`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from numbers import Integral
+
+import numpy as np
+
+from neo_np import sampling
+from neo_np.errors import NeoError
+from neo_np.options import read_options
+
+
+@dataclass
+class Sequence:
+    """One text in the making.
+
+    ids: the prompt's token ids and the new ones. rules: f(logits, ids) -> logits. rng: None for greedy choice.
+    cut: bytes at its end from the beginning of the stop string on, once one is complete.
+    """
+
+    ids: list
+    prompt_length: int
+    longest: int
+    rules: list
+    rng: np.random.Generator | None = None
+    finished: bool = False
+    cut: int = 0
+
+    @property
+    def new_ids(self):
+        """The ids that were generated."""
+        return self.ids[self.prompt_length :]
+
+
+@dataclass
+class Step:
+    """One token of one sequence: the model's own logits (V,), those after the rules, and the token chosen."""
+
+    sequence: Sequence
+    logits: np.ndarray = field(repr=False)
+    scores: np.ndarray = field(repr=False)
+    token: int
+
+
+def generate(model, prompt, **options):
+    """Continue a prompt and return it with what was written.
+
+    prompt: a text, or token ids; or a list of either. options: see `neo_np.options.Options`.
+    Returns a text for a text and a list of ids for ids; a flat list of them for a list of prompts, or where
+    num_return_sequences is above 1 (those of one prompt stand together). Special tokens are left out of new text.
+    An empty prompt starts from bos_token_id. Row i draws from its own random numbers, made from (seed, i).
+    Raises NeoError for prompts and options that make no sense.
+    """
+    prompts, single = read_prompts(model, prompt)
+    options = read_options(options, model.generation_config, model.config)
+    sequences = finished_sequences(model, [ids for _, ids in prompts], options)
+    texts = [text for text, _ in prompts for _ in range(options.num_return_sequences)]
+    results = [
+        list(s.ids) if text is None else text + new_text(model.tokenizer, s, options) for text, s in zip(texts, sequences)
+    ]
+    return results[0] if single and options.num_return_sequences == 1 else results
+
+
+def stream(model, prompt, **options):
+    """Yield the prompt, then what is written to it, in pieces that end between characters.
+
+    The pieces joined are what `generate` returns. One sequence alone: no lists, no beams.
+    """
+    prompts, single = read_prompts(model, prompt)
+    options = read_options(options, model.generation_config, model.config)
+    text, ids = prompts[0]
+    if not single or text is None:
+        raise NeoError("stream wants one text as prompt: for lists and for token ids use generate.")
+    if options.num_beams > 1 or options.num_return_sequences > 1:
+        raise NeoError("stream follows one sequence: beams and several return sequences are for generate.")
+    steps = generate_steps(model, start_sequences(model, [ids], options, 1), options)
+    return pieces(model.tokenizer, text, steps, options)
+
+
+def read_prompts(model, prompt):
+    """Return ([(text or None, ids), ...], whether it was a single prompt)."""
+    single = isinstance(prompt, str) or is_row_of_ids(prompt)
+    prompts = [prompt] if single else prompt
+    if not isinstance(prompts, list | tuple | np.ndarray) or len(prompts) == 0:
+        raise NeoError(f"the prompt must be a text, token ids, or a list of either that is not empty; got {prompt!r:.60}.")
+    return [read_prompt(model, one) for one in prompts], single
+
+
+def is_row_of_ids(prompt):
+    """Return whether this is one sequence of token ids, rather than a text or several sequences."""
+    if isinstance(prompt, np.ndarray):
+        return prompt.ndim == 1 and prompt.dtype.kind in "iu"
+    return isinstance(prompt, list | tuple) and len(prompt) > 0 and all(isinstance(id, Integral) for id in prompt)
+
+
+def read_prompt(model, prompt):
+    """Return (text or None, ids) for one prompt."""
+    if isinstance(prompt, str):
+        if model.tokenizer is None:
+            raise NeoError("this model has no tokenizer, so prompts must be token ids; or load it with tokenizer=FOLDER.")
+        ids = model.tokenizer.encode(prompt)
+        if not ids and model.config.bos_token_id is None:
+            raise NeoError("the prompt is empty and the model has no bos_token_id to begin with.")
+        return prompt, ids or [model.config.bos_token_id]
+    if not is_row_of_ids(prompt):
+        raise NeoError(f"each prompt must be a text or a list of token ids; got {prompt!r:.60}.")
+    model.check_ids(prompt)
+    return None, [int(id) for id in prompt]
+
+
+def start_sequences(model, prompts, options, copies):
+    """Return so many `Sequence`s for each prompt's ids, nothing written to them yet."""
+    if options.stops and model.tokenizer is None:
+        raise NeoError("stop_strings are looked for in text, and this model has no tokenizer.")
+    without_token = ids_without_token(model)
+    seed = np.random.SeedSequence(options.seed).entropy  # a fresh one where options.seed is None
+    sequences = []
+    for ids in prompts:
+        shortest, longest = options.limits(len(ids), model.config.max_position_embeddings)
+        rules = sampling.rules(options, shortest, without_token)
+        for _ in range(copies):
+            rng = np.random.default_rng([seed, len(sequences)]) if options.do_sample else None
+            sequences.append(Sequence(list(ids), len(ids), longest, rules, rng))
+    return sequences
+
+
+def ids_without_token(model):
+    """Return the ids of a padded vocabulary for which the tokenizer has no token."""
+    if model.tokenizer is None or len(model.tokenizer) == model.config.vocab_size:
+        return []
+    return [id for id in range(model.config.vocab_size) if id not in model.tokenizer.id_to_token]
+
+
+def finished_sequences(model, prompts, options):
+    """Return the sequences for these prompts' ids, written to their ends; those of one prompt stand together."""
+    if options.num_beams > 1:
+        from neo_np.beam_search import beam_search
+
+        return [best for start in start_sequences(model, prompts, options, 1) for best in beam_search(model, start, options)]
+    sequences = start_sequences(model, prompts, options, options.num_return_sequences)
+    for _ in generate_steps(model, sequences, options):
+        pass
+    return sequences
+
+
+def generate_steps(model, sequences, options) -> Iterator[Step]:
+    """Write all sequences to their ends, side by side, and yield each `Step` when its token has been chosen."""
+    capacity = min(max(s.longest for s in sequences), model.config.max_position_embeddings)
+    running, cache = list(sequences), model.new_cache(len(sequences), capacity)
+    while running:
+        logits = next_logits(model, [s.ids for s in running], cache)  # (B, V)
+        for sequence, row in zip(running, logits):
+            scores = sampling.apply_rules(row, sequence.ids, sequence.rules)
+            token = sampling.choose(scores, sequence.rng)
+            sequence.ids.append(token)
+            update_finished(model.tokenizer, sequence, options)
+            yield Step(sequence, row, scores, token)
+        going_on = [i for i, s in enumerate(running) if not s.finished]
+        if len(going_on) < len(running):
+            running = [running[i] for i in going_on]
+            cache.reorder(going_on)
+
+
+def next_logits(model, rows, cache):
+    """Return the logits (B, V) of what follows each row of ids, giving the model only what the cache has not seen.
+
+    When the cache is full, the rows slide: it is emptied and takes in the last half of what would fit. Positions
+    count from the first token that is left, so nothing of the old cache could be kept.
+    """
+    if 0 < cache.length < cache.capacity:
+        fed = [ids[-1:] for ids in rows]
+    else:
+        longest = max(map(len, rows))
+        kept = longest if longest <= cache.capacity else max(1, cache.capacity // 2)
+        cache.crop(0)
+        fed = [ids[-kept:] for ids in rows]
+    batch, mask = pad_left(fed)
+    return model.logits(batch, mask=mask, cache=cache, logits_to_keep=1)[:, -1]
+
+
+def pad_left(rows):
+    """Return rows of ids as one array (B, T), shorter ones filled up on the left, and the mask that says where (or None)."""
+    longest = max(map(len, rows))
+    batch = np.array([[0] * (longest - len(ids)) + list(ids) for ids in rows])
+    mask = np.array([[0] * (longest - len(ids)) + [1] * len(ids) for ids in rows])
+    return batch, None if mask.all() else mask
+
+
+def update_finished(tokenizer, sequence, options):
+    """Note in a sequence whether its newest token ended it: by its id, a stop string or the length."""
+    sequence.cut = stop_string_bytes(tokenizer, sequence.ids, options.stops) if options.stops else 0
+    sequence.finished = bool(sequence.cut) or sequence.ids[-1] in options.eos_ids or len(sequence.ids) >= sequence.longest
+
+
+def stop_string_bytes(tokenizer, ids, stops):
+    """Return how many bytes the text has from the first byte of a stop string on, 0 where the last token completes none.
+
+    The text is compared as bytes, whose borders between tokens do not matter; special tokens are no text.
+    """
+    newest = visible_bytes(tokenizer, ids[-1:])
+    stops = [stop.encode("utf-8") for stop in stops]
+    longest = max(map(len, stops))
+    tail, place = newest, len(ids) - 1
+    while len(tail) < len(newest) + longest - 1 and place > 0:
+        place -= 1
+        tail = visible_bytes(tokenizer, ids[place : place + 1]) + tail
+    found = [0]
+    for stop in stops:
+        reach = tail[-(len(newest) + len(stop) - 1) :] if newest else b""  # where the stop string would end in the last token
+        found.append(len(reach) - reach.find(stop) if stop in reach else 0)
+    return max(found)
+
+
+def visible_bytes(tokenizer, ids):
+    """Return the bytes of ids as text shows them, special tokens left out."""
+    special = set(tokenizer.special_tokens.values())
+    return b"".join(tokenizer.token_bytes(id) for id in ids if id not in special)
+
+
+def new_text(tokenizer, sequence, options):
+    """Return the text of what was generated, without the stop string if it is to be cut."""
+    written = visible_bytes(tokenizer, sequence.new_ids)
+    if options.cut_stop_string:
+        written = written[: max(0, len(written) - sequence.cut)]
+    return written.decode("utf-8", "replace")
+
+
+def pieces(tokenizer, prompt, steps, options):
+    """Yield the prompt and then the text of the steps of one sequence, as soon as it is certain.
+
+    Bytes that may yet turn out to be the beginning of a stop string that is to be cut are held back.
+    """
+    if prompt:
+        yield prompt
+    decoder = tokenizer.stream_decoder()
+    stops = [stop.encode("utf-8") for stop in options.stops] if options.cut_stop_string else []
+    held = b""
+    for step in steps:
+        held += visible_bytes(tokenizer, [step.token])
+        if options.cut_stop_string:
+            held = held[: max(0, len(held) - step.sequence.cut)]
+        certain = len(held) if step.sequence.finished else len(held) - begun(held, stops)
+        if text := decoder.push_bytes(held[:certain]):
+            yield text
+        held = held[certain:]
+    if text := decoder.flush():
+        yield text
+
+
+def begun(data, stops):
+    """Return the length of the longest end of data that is the beginning of a stop string."""
+    lengths = (n for stop in stops for n in range(min(len(stop), len(data)), 0, -1) if data.endswith(stop[:n]))
+    return max(lengths, default=0)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from neo_np.command import main
+
+    sys.exit(main())

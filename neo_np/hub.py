@@ -1,0 +1,113 @@
+"""Where checkpoints are found: in weights/, in the local Hugging Face cache, or on the hub."""
+
+import os
+from pathlib import Path
+
+from neo_np.errors import NeoError
+
+DEFAULT = "tales-2M"
+WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
+NEEDED_FILES = ("config.json", "generation_config.json", "vocab.json", "merges.txt", "tokenizer.json", "added_tokens.json")
+WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+CONVERSION = """
+    from transformers import GPTNeoForCausalLM
+    model = GPTNeoForCausalLM.from_pretrained({folder!r})
+    model.save_pretrained({folder!r}, safe_serialization=True)"""
+
+
+def find_checkpoint(name=None, weights_wanted=True):
+    """Return the folder of a checkpoint by its path, its name in weights/ or its name on the Hugging Face hub.
+
+    weights_wanted: False where the tokenizer alone is needed. Raises NeoError that says where it was looked for.
+    """
+    if name is None:
+        name = WEIGHTS_FOLDER / DEFAULT
+    if not isinstance(name, str | os.PathLike) or not os.fspath(name):
+        raise NeoError(f"a checkpoint is named by a folder or a hub name, and got {name!r}.")
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise NeoError(f"{folder} is a file, and a checkpoint is a folder: did you mean {folder.parent}?")
+    parts = str(name).split("/")
+    in_weights = in_folder(WEIGHTS_FOLDER, parts[-1]) if len(parts) <= 2 else None
+    cached = in_cache(*parts) if len(parts) == 2 else None
+    for place in (in_weights, cached):
+        if place and (has_weights(place) or not weights_wanted):
+            return place
+    if len(parts) == 2 and not isinstance(name, os.PathLike):
+        try:
+            return download(name, weights_wanted)
+        except ImportError:
+            pass
+    if in_weights:
+        return in_weights  # what is missing there is said, with the command that fetches it, when it is loaded
+    raise NeoError(
+        f"no checkpoint {str(name)!r}: it is neither a folder, nor in {WEIGHTS_FOLDER} (there: {', '.join(shipped()) or 'none'}), "
+        f"nor in the Hugging Face cache {cache_folder()}; for a name on the hub, 'pip install huggingface_hub' and try again."
+    )
+
+
+def in_folder(folder, name):
+    """Return the folder of this name, in any case, or None."""
+    if not folder.is_dir():
+        return None
+    return next((inner for inner in sorted(folder.iterdir()) if inner.name.lower() == name.lower() and inner.is_dir()), None)
+
+
+def shipped():
+    """Return the names of the checkpoints in weights/."""
+    return sorted(folder.name for folder in WEIGHTS_FOLDER.glob("*") if folder.is_dir())
+
+
+def has_weights(folder):
+    """Return whether a folder has safetensors weights, whole or in shards."""
+    return (folder / "model.safetensors").exists() or (folder / "model.safetensors.index.json").exists()
+
+
+def cache_folder():
+    """Return where the Hugging Face libraries keep downloads, by their own environment variables."""
+    home = os.environ.get("HF_HOME")
+    if not home:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+
+
+def in_cache(owner, name):
+    """Return the newest snapshot of a hub repository in the local cache, or None.
+
+    The cache's layout: models--OWNER--NAME/refs/main names the commit, and snapshots/COMMIT holds its files.
+    """
+    repository = in_folder(cache_folder(), f"models--{owner}--{name}")
+    if repository is None:
+        return None
+    main = repository / "refs" / "main"
+    snapshots = [repository / "snapshots" / main.read_text().strip()] if main.is_file() else []
+    snapshots += sorted(repository.glob("snapshots/*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    return next((folder for folder in snapshots if (folder / "config.json").exists()), None)
+
+
+def download(name, weights_wanted):
+    """Fetch the files that are needed with huggingface_hub, which shows its own progress bar, and return the folder."""
+    from huggingface_hub import snapshot_download
+
+    wanted = NEEDED_FILES + WEIGHT_FILES if weights_wanted else NEEDED_FILES
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(wanted)))
+    except Exception as error:  # the library raises errors of many kinds: network, names, permissions, disk
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise NeoError(f"{name!r} is not on this machine and could not be downloaded: {reason}") from None
+
+
+def how_to_fetch(folder):
+    """Return the end of a sentence that says how missing weights are had."""
+    if (folder / "pytorch_model.bin").exists():
+        how = CONVERSION.format(folder=str(folder))
+        return f" and pytorch_model.bin, a pickle, is never read; convert it once with transformers:{how}"
+    if folder.parent == WEIGHTS_FOLDER and folder.name.startswith("gpt-neo"):
+        place = os.path.relpath(folder)
+        return (
+            ": fetch it with 'pip install huggingface_hub', then "
+            f"'hf download EleutherAI/{folder.name} model.safetensors --local-dir {place}'."
+        )
+    return ": a checkpoint folder needs it (or shards with model.safetensors.index.json)."

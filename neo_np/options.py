@@ -1,0 +1,177 @@
+"""The options of `generate`, by the names and with the defaults of transformers, checked in one place."""
+
+import dataclasses
+import difflib
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+from neo_np.errors import NeoError
+
+DEFAULT_NEW_TOKENS = 20
+SAMPLING_ONLY = "temperature", "top_k", "top_p", "min_p", "typical_p"
+BEAMS_ONLY = "length_penalty", "early_stopping"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `generate` can be asked for.
+
+    Length: max_length and min_length count the prompt, max_new_tokens and min_new_tokens do not and win over the
+    others; without either limit, 20 new tokens. eos_token_id: id or ids that end a text ([] for none).
+    Choice: greedy, or at random with do_sample; temperature, top_k (0: off), top_p, min_p and typical_p then shape the
+    distribution. Beam search with num_beams, length_penalty, early_stopping (True, False or "never").
+    Rules: repetition_penalty, no_repeat_ngram_size (0: off), bad_words_ids, and logits_processor, a list of functions
+    f(logits, ids) -> logits for (V,) logits and the list of ids so far. num_return_sequences: texts for each prompt.
+    stop_strings: one or several; the text ends with the token that completes one.
+    Ours alone: seed (same seed, same text); cut_stop_string removes the stop string from the text; slide goes on past
+    the model's last position with the last tokens alone, forgetting half of them whenever it is full.
+    """
+
+    max_length: int | None = None
+    max_new_tokens: int | None = None
+    min_length: int = 0
+    min_new_tokens: int | None = None
+    eos_token_id: int | list | None = None
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 50
+    top_p: float = 1.0
+    min_p: float | None = None
+    typical_p: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    bad_words_ids: list | None = None
+    logits_processor: Sequence = ()
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | str = False
+    num_return_sequences: int = 1
+    stop_strings: str | list | None = None
+    seed: int | None = None
+    cut_stop_string: bool = False
+    slide: bool = False
+
+    def __post_init__(self):
+        for name in ("max_length", "max_new_tokens", "num_beams", "num_return_sequences"):
+            self._check_number(name, Integral, "a whole number above 0", lambda n: n >= 1)
+        for name in ("min_length", "min_new_tokens", "top_k", "no_repeat_ngram_size", "seed"):
+            self._check_number(name, Integral, "a whole number, 0 or more", lambda n: n >= 0)
+        for name in ("top_p", "min_p"):
+            self._check_number(name, Real, "a number from 0 to 1", lambda x: 0 <= x <= 1)
+        self._check_number("typical_p", Real, "a number above 0 and up to 1", lambda x: 0 < x <= 1)
+        self._check_number("repetition_penalty", Real, "a number above 0 (1 is off)", lambda x: 0 < x < math.inf)
+        self._check_number("length_penalty", Real, "a finite number", math.isfinite)
+        if self.do_sample:
+            wanted = "a number above 0 (for the likeliest token each time, sample nothing: do_sample=False, --greedy)"
+            self._check_number("temperature", Real, wanted, lambda x: 0 < x < math.inf)
+        for name in ("do_sample", "cut_stop_string", "slide"):
+            if not isinstance(getattr(self, name), bool):
+                raise NeoError(f"{name} is {getattr(self, name)!r}, and it must be True or False.")
+        if self.early_stopping not in (True, False, "never"):
+            raise NeoError(f"early_stopping is {self.early_stopping!r}, and it must be True, False or 'never'.")
+        self._check_ids()
+        if not all(map(callable, self.logits_processor)):
+            raise NeoError("logits_processor must be a list of functions f(logits, ids) that return logits.")
+        if not all(isinstance(stop, str) and stop for stop in self.stops):
+            raise NeoError(f"stop_strings is {self.stop_strings!r}, and it must be a text or a list of texts, none empty.")
+        if self.num_return_sequences > 1 and self.num_beams == 1 and not self.do_sample:
+            raise NeoError(
+                f"num_return_sequences {self.num_return_sequences} without sampling would give one text several times: "
+                "set do_sample=True, or as many num_beams."
+            )
+        if 1 < self.num_beams < self.num_return_sequences:
+            raise NeoError(f"num_beams {self.num_beams} cannot give num_return_sequences {self.num_return_sequences}.")
+
+    def _check_number(self, name, kind, wanted, holds):
+        value = getattr(self, name)
+        if value is None and getattr(Options, name) is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, kind) or not holds(value):
+            raise NeoError(f"{name} is {value!r}, and it must be {wanted}.")
+
+    def _check_ids(self):
+        if not all(_is_id(id) for id in self.eos_ids):
+            raise NeoError(f"eos_token_id is {self.eos_token_id!r}, and it must be a token id or a list of them.")
+        words = self.bad_words_ids
+        if words is not None and not (
+            isinstance(words, list)
+            and all(isinstance(word, list | tuple) and word and all(map(_is_id, word)) for word in words)
+        ):
+            raise NeoError(f"bad_words_ids is {words!r}, and it must be a list of lists of token ids, none empty.")
+
+    @property
+    def eos_ids(self):
+        """The ids that end a text, as a list."""
+        if self.eos_token_id is None:
+            return []
+        return list(self.eos_token_id) if isinstance(self.eos_token_id, list | tuple) else [self.eos_token_id]
+
+    @property
+    def stops(self):
+        """The stop strings, as a list."""
+        if self.stop_strings is None:
+            return []
+        return [self.stop_strings] if isinstance(self.stop_strings, str) else list(self.stop_strings)
+
+    def limits(self, prompt_length, positions):
+        """Return (shortest, longest) total length of a text, in tokens; raises NeoError where the prompt leaves no room.
+
+        positions: how many the model has. The 20 tokens of the default shrink to what fits; a limit that was asked for
+        and does not fit is an error, unless slide lifts it.
+        """
+        if self.max_new_tokens:
+            longest = prompt_length + self.max_new_tokens
+        elif self.max_length:
+            longest = self.max_length
+        else:
+            room = DEFAULT_NEW_TOKENS if self.slide else max(1, positions - prompt_length)
+            longest = prompt_length + min(DEFAULT_NEW_TOKENS, room)
+        if longest <= prompt_length:
+            raise NeoError(
+                f"the prompt has {prompt_length} tokens and max_length is {longest}, which leaves nothing to write: "
+                "raise max_length, or set max_new_tokens."
+            )
+        if longest > positions and not self.slide:
+            raise NeoError(
+                f"the prompt's {prompt_length} tokens and {longest - prompt_length} new ones make {longest}, and the model has "
+                f"{positions} positions: ask for fewer, shorten the prompt, or let the text slide (slide=True, --slide)."
+            )
+        shortest = self.min_length if self.min_new_tokens is None else prompt_length + self.min_new_tokens
+        if shortest > longest:
+            warnings.warn(f"at least {shortest} tokens were asked for and at most {longest}: the text ends there.", stacklevel=4)
+        return shortest, longest
+
+
+def read_options(given, generation_config, config):
+    """Return the `Options` that a user gave by name, completed from a checkpoint's generation_config and config.
+
+    A value of None is the same as none given. Raises NeoError for a name that is unknown or a value that makes no sense.
+    """
+    names = [f.name for f in dataclasses.fields(Options)]
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            raise NeoError(f"unknown option {name!r}{f'; did you mean {close[0]!r}?' if close else ''}")
+    given = {name: value for name, value in given.items() if value is not None}
+    defaults = {name: value for name, value in generation_config.items() if name in names and value is not None}
+    try:
+        options = Options(**{"eos_token_id": config.eos_token_ids} | defaults | given)
+    except NeoError as error:
+        from_file = [name for name in defaults if name not in given and str(error).startswith(name)]
+        raise NeoError(f"generation_config.json: {error}") if from_file else error from None
+    for id in [*options.eos_ids, *(id for word in options.bad_words_ids or [] for id in word)]:
+        if id >= config.vocab_size:
+            raise NeoError(f"token id {id} is beyond this model's last, {config.vocab_size - 1}.")
+    unused = SAMPLING_ONLY if not options.do_sample else ()
+    unused += BEAMS_ONLY if options.num_beams == 1 else ()
+    if idle := [name for name in unused if name in given]:
+        why = "do_sample=True" if idle[0] in SAMPLING_ONLY else "num_beams above 1"
+        warnings.warn(f"{', '.join(idle)} changes nothing here: it takes {why}.", stacklevel=4)
+    return options
+
+
+def _is_id(value):
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 0

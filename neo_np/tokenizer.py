@@ -1,0 +1,406 @@
+"""Byte-level byte-pair encoding: text to token ids and back.
+
+Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.2, after
+Sennrich et al. 2016 (arXiv 1508.07909). Three steps lead from text to ids:
+
+    "Hello world"  ->  pre-tokens  ["Hello", " world"]       a regular expression cuts the text
+                   ->  bytes       [72, 101, 108, ...]        UTF-8, so that no character is unknown
+                   ->  ids         [15496, 995]               merges, most frequent pair first
+"""
+
+import codecs
+import json
+from heapq import heappop, heappush
+from pathlib import Path
+
+import regex
+
+from neo_np.errors import NeoError
+
+# GPT-2's own: English contractions, then runs of letters, of digits, of other characters (each with the
+# one space before it), then runs of white space, which leave their last space to the word that follows.
+PRE_TOKEN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+
+END_OF_TEXT = "<|endoftext|>"
+MERGED_AWAY = -1
+CACHED_WORDS = 2**16
+LONGEST_CACHED_WORD = 64
+
+
+def byte_to_char():
+    """Return the 256 printable characters that stand for the 256 bytes in vocab.json and merges.txt.
+
+    Bytes that print as themselves in Latin-1 keep their character; the others (controls, the space, ...) get
+    the characters from U+0100 on, in order: the space becomes "Ġ". So the files hold no white space but their own.
+    """
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
+
+
+BYTE_TO_CHAR = byte_to_char()
+CHAR_TO_LATIN1 = {ord(char): byte for byte, char in BYTE_TO_CHAR.items()}
+
+
+class Tokenizer:
+    """A byte-level BPE tokenizer from its two tables.
+
+    vocab: {token: id}, tokens spelled in the characters of `byte_to_char`.
+    merges: [(left, right), ...], the earlier the pair, the sooner it is merged.
+    special_tokens: {token: id}, found in the text before anything else and never cut. None takes
+        `<|endoftext|>` where the vocabulary has it.
+    added_tokens: {token: id}, ordinary tokens that are found the same way (some fine-tuned models add such).
+    Raises NeoError where the tables contradict each other or a byte has no token.
+    """
+
+    def __init__(self, vocab, merges, special_tokens=None, added_tokens=None):
+        if special_tokens is None:
+            special_tokens = {END_OF_TEXT: vocab[END_OF_TEXT]} if END_OF_TEXT in vocab else {}
+        self.vocab = vocab
+        self.merges = list(merges)
+        self.special_tokens = dict(special_tokens)
+        self.added_tokens = dict(added_tokens or {})
+        self.id_to_token = {id: token for token, id in (vocab | self.added_tokens | self.special_tokens).items()}
+        missing = [byte for byte, char in BYTE_TO_CHAR.items() if char not in vocab]
+        if missing:
+            raise NeoError(
+                f"the vocabulary has no token for {len(missing)} of the 256 bytes (the first is {missing[0]:#04x}), "
+                "so this is not a byte-level BPE table as GPT-2 and GPT-Neo use it."
+            )
+        self._byte_ids = [vocab[BYTE_TO_CHAR[byte]] for byte in range(256)]
+        self._merge_ids = [self._ids_of_merge(rank, *pair) for rank, pair in enumerate(self.merges)]
+        self._ranks = {(left, right): rank for rank, (left, right, _) in enumerate(self._merge_ids)}
+        self._special_ids = set(self.special_tokens.values())
+        self._find_special = _any_of(self.special_tokens | self.added_tokens)
+        self._find_added = _any_of(self.added_tokens)
+        self._cache = {}
+
+    def _ids_of_merge(self, rank, left, right):
+        try:
+            return self.vocab[left], self.vocab[right], self.vocab[left + right]
+        except KeyError as error:
+            raise NeoError(
+                f"merge number {rank + 1} ({left!r} + {right!r}) needs the token {error}, which the vocabulary "
+                "lacks: the vocabulary and the merges are not of one model."
+            ) from None
+
+    @classmethod
+    def load(cls, folder):
+        """Read the tokenizer of a checkpoint folder: vocab.json with merges.txt, or else tokenizer.json.
+
+        added_tokens.json, where older versions of transformers kept tokens added later, is read too.
+        Raises NeoError naming the file that is missing or broken.
+        """
+        folder = Path(folder)
+        vocab_file, merges_file, whole_file = (folder / n for n in ("vocab.json", "merges.txt", "tokenizer.json"))
+        if vocab_file.exists() and merges_file.exists():
+            vocab = read_json(vocab_file)
+            _check_vocab(vocab, vocab_file)
+            added_file = folder / "added_tokens.json"
+            added = read_json(added_file) if added_file.exists() else {}
+            special = {END_OF_TEXT: (vocab | added)[END_OF_TEXT]} if END_OF_TEXT in vocab | added else {}
+            added = {token: id for token, id in added.items() if token not in special}
+            return cls(vocab, _read_merges(merges_file), special, added)
+        if whole_file.exists():
+            return cls(*_read_tokenizer_json(whole_file))
+        missing = [file.name for file in (vocab_file, merges_file) if not file.exists()]
+        raise NeoError(
+            f"{folder} holds no tokenizer ({' and '.join(missing)} missing, and no tokenizer.json): copy the two files "
+            "there, or load the model with tokenizer=FOLDER to take them from another checkpoint."
+        )
+
+    def save(self, folder):
+        """Write vocab.json and merges.txt (and added_tokens.json where there are any) into a folder."""
+        folder = Path(folder)
+        _write(folder / "vocab.json", json.dumps(self.vocab, ensure_ascii=False))
+        _write(folder / "merges.txt", "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in self.merges))
+        added = {t: id for t, id in (self.special_tokens | self.added_tokens).items() if t not in self.vocab}
+        if added:
+            _write(folder / "added_tokens.json", json.dumps(added, ensure_ascii=False))
+
+    def __len__(self):
+        """Return the number of tokens."""
+        return len(self.id_to_token)
+
+    def __repr__(self):
+        return f"Tokenizer({len(self)} tokens, {len(self.merges)} merges, special: {list(self.special_tokens)})"
+
+    # text -> ids
+
+    def encode(self, text, split_special_tokens=False):
+        """Return the token ids of a text, a list of int.
+
+        By default `<|endoftext|>` in the text becomes its one special token, as in transformers: prompts and training
+        text that mark the borders of documents mean them. With split_special_tokens=True it is plain text like any
+        other: choose this for text from strangers, who could otherwise end a document in your name.
+        Raises NeoError for anything but a str, and for lone surrogates, which UTF-8 cannot hold.
+        """
+        _check_text(text)
+        ids = []
+        for part, special_id in self._split_special(text, split_special_tokens):
+            if special_id is not None:
+                ids.append(special_id)
+            else:
+                for word in PRE_TOKEN.findall(part):
+                    ids += self._word_ids(word)
+        return ids
+
+    def encode_with_offsets(self, text, split_special_tokens=False):
+        """Return (ids, offsets): offsets[i] = (start, end) says that token i stands for text[start:end].
+
+        Where the bytes of one character fall into several tokens, each of them gets the whole character.
+        """
+        ids = self.encode(text, split_special_tokens)
+        char_of_byte = [i for i, char in enumerate(text) for _ in char.encode("utf-8")]
+        offsets, start = [], 0
+        for id in ids:
+            end = start + len(self.token_bytes(id))
+            offsets.append((char_of_byte[start], char_of_byte[end - 1] + 1))
+            start = end
+        return ids, offsets
+
+    def pre_tokenize(self, text):
+        """Return the pieces that a text is cut into before merging; no merge ever crosses their borders."""
+        _check_text(text)
+        return PRE_TOKEN.findall(text)
+
+    def watch(self, word):
+        """Return how one pre-token is merged: a list of (rule, tokens), first the bytes, then a step per merge rule.
+
+        rule: None for the first step, else {"rank", "left", "right"}; tokens: list of display strings.
+
+        >>> for rule, tokens in tokenizer.watch(" king"): print(tokens)
+        [' ', 'k', 'i', 'n', 'g']
+        [' ', 'k', 'in', 'g'] ...
+        """
+        pieces = self.pre_tokenize(word)
+        if len(pieces) != 1:
+            raise NeoError(f"{word!r} is cut into {len(pieces)} pre-tokens, {pieces}: watch one of them at a time.")
+        start = [self._byte_ids[byte] for byte in word.encode("utf-8")]
+        steps = [(None, self.token_strings(start))]
+
+        def on_merge(rank, ids):
+            left, right, _ = self._merge_ids[rank]
+            rule = {"rank": rank, "left": self.token_string(left), "right": self.token_string(right)}
+            steps.append((rule, self.token_strings(ids)))
+
+        self._merge(word, on_merge)
+        return steps
+
+    def _split_special(self, text, split_special_tokens):
+        """Yield (part, None) for ordinary text and (token, id) for special and added tokens, in order."""
+        find = self._find_added if split_special_tokens else self._find_special
+        end = 0
+        for match in find.finditer(text) if find else ():
+            yield text[end : match.start()], None
+            yield match[0], self.special_tokens.get(match[0], self.added_tokens.get(match[0]))
+            end = match.end()
+        yield text[end:], None
+
+    def _word_ids(self, word):
+        ids = self._cache.get(word)
+        if ids is None:
+            ids = self._merge(word)
+            if len(self._cache) < CACHED_WORDS and len(word) <= LONGEST_CACHED_WORD:
+                self._cache[word] = ids
+        return ids
+
+    def _merge(self, word, on_merge=None):
+        """Return the ids of one pre-token: of all neighbours, merge the pair of lowest rank, everywhere; repeat.
+
+        Searching all pairs before every merge would take quadratic time (100,000 spaces are one pre-token). So the
+        places where a rule applies wait under its rank, and a heap holds the ranks. The ids stay where they are:
+        `after` and `before` link those still alive, and a place whose pair has changed meanwhile is passed over.
+        """
+        ids = [self._byte_ids[byte] for byte in word.encode("utf-8")]
+        end = len(ids)
+        after, before = list(range(1, end + 1)), list(range(-1, end - 1))
+        waiting, heap = {}, []
+
+        def wait(place, next_place):
+            rank = self._ranks.get((ids[place], ids[next_place]))
+            if rank is None:
+                return
+            if rank not in waiting:
+                waiting[rank] = []
+                heappush(heap, rank)
+            waiting[rank].append(place)
+
+        for place in range(end - 1):
+            wait(place, place + 1)
+        while heap:
+            rank = heappop(heap)
+            left, right, merged = self._merge_ids[rank]
+            applied = False
+            for place in sorted(waiting.pop(rank)):
+                gone = after[place]
+                if ids[place] != left or gone == end or ids[gone] != right:
+                    continue
+                ids[place], ids[gone] = merged, MERGED_AWAY
+                applied = True
+                after[place] = after[gone]
+                if after[place] < end:
+                    before[after[place]] = place
+                    wait(place, after[place])
+                if before[place] >= 0:
+                    wait(before[place], place)
+            if on_merge and applied:
+                on_merge(rank, [id for id in ids if id != MERGED_AWAY])
+        return [id for id in ids if id != MERGED_AWAY]
+
+    # ids -> text
+
+    def decode(self, ids, skip_special_tokens=False, errors="replace"):
+        """Return the text of token ids.
+
+        ids: iterable of int. errors: what to do where the bytes are no UTF-8, as in `bytes.decode`; "replace"
+        gives U+FFFD, as transformers does. Raises NeoError for an id that has no token.
+        """
+        try:
+            ids = [int(id) for id in ids]
+        except TypeError:
+            raise NeoError(f"decode wants a flat list of token ids, and got {ids!r:.80}.") from None
+        if skip_special_tokens:
+            ids = [id for id in ids if id not in self._special_ids]
+        return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors)
+
+    def token_bytes(self, id):
+        """Return the bytes that one token stands for; they may be only a part of a character."""
+        token = self.id_to_token.get(int(id))
+        if token is None:
+            raise NeoError(f"{id} is not the id of a token: this tokenizer has {len(self)}, up to {max(self.id_to_token)}.")
+        if id in self._special_ids or token in self.added_tokens:
+            return token.encode("utf-8")
+        return token.translate(CHAR_TO_LATIN1).encode("latin-1")
+
+    def token_string(self, id):
+        r"""Return one token for display: its text, with bytes that are only part of a character as \xNN."""
+        return self.token_bytes(id).decode("utf-8", "backslashreplace")
+
+    def token_strings(self, ids):
+        """Return `token_string` of each id."""
+        return [self.token_string(id) for id in ids]
+
+    def stream_decoder(self, skip_special_tokens=False):
+        """Return a `StreamDecoder`, which turns ids into text one by one."""
+        return StreamDecoder(self, skip_special_tokens)
+
+
+class StreamDecoder:
+    """Decodes token ids as they come and never gives out half a character.
+
+    The pieces that `push` and `flush` return, joined, are what `decode` of all the ids returns.
+    """
+
+    def __init__(self, tokenizer, skip_special_tokens=False):
+        self._tokenizer = tokenizer
+        self._skipped = tokenizer._special_ids if skip_special_tokens else ()
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, id):
+        """Return the text that this id completes, "" while a character is still unfinished."""
+        return "" if id in self._skipped else self.push_bytes(self._tokenizer.token_bytes(id))
+
+    def push_bytes(self, data):
+        """Return the text that these bytes complete."""
+        return self._utf8.decode(data)
+
+    def flush(self):
+        """Return U+FFFD for a character that never got finished, else ""."""
+        return self._utf8.decode(b"", final=True)
+
+
+# files and checks
+
+
+def _any_of(tokens):
+    """Return a pattern that finds any of the tokens, the longest first, or None where there are none."""
+    return regex.compile("|".join(map(regex.escape, sorted(tokens, key=len, reverse=True)))) if tokens else None
+
+
+def _check_text(text):
+    if not isinstance(text, str):
+        raise NeoError(f"encode wants one str, and got {type(text).__name__}: encode the texts of a list one by one.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise NeoError(
+            f"the text holds a lone surrogate, U+{ord(text[error.start]):04X}, at position {error.start}, which is not "
+            "a character: clean it first, for example with text.encode('utf-8', 'replace').decode()."
+        ) from None
+
+
+def _check_vocab(vocab, file):
+    whole = isinstance(vocab, dict) and all(type(id) is int and id >= 0 for id in vocab.values())
+    if not whole:
+        raise NeoError(f"{file} is not a vocabulary: expected one JSON object {{token: id}} with ids from 0 on.")
+    if len(set(vocab.values())) < len(vocab):
+        raise NeoError(f"{file} gives one id to several tokens: it is damaged, fetch it anew.")
+
+
+def read_json(file):
+    """Return what a JSON file holds; raises NeoError naming the file where it cannot be read."""
+    try:
+        return json.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NeoError(f"{file} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise NeoError(f"{file} is not valid JSON ({error}): it is damaged, fetch it anew.") from None
+
+
+def _read_merges(file):
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise NeoError(f"{file} cannot be read: {error}.") from None
+    merges = []
+    for number, line in enumerate(lines, start=1):
+        pair = tuple(line.rstrip("\r").split(" "))
+        if pair == ("",) or (number == 1 and line.startswith("#version")):
+            continue
+        if len(pair) != 2 or not all(pair):
+            raise NeoError(f"{file}, line {number}: expected two tokens with one space between, found {line!r}.")
+        merges.append(pair)
+    return merges
+
+
+def _read_tokenizer_json(file):
+    """Return (vocab, merges, special_tokens, added_tokens) of a tokenizer.json, the format of Hugging Face tokenizers.
+
+    The format can say far more than GPT-2's scheme; whatever would change the ids is refused by name.
+    """
+    whole = read_json(file)
+    try:
+        model, pre, added = whole["model"], whole["pre_tokenizer"] or {}, whole.get("added_tokens") or []
+        expected = [
+            ("model.type", model.get("type", "BPE"), "BPE"),
+            ("model.dropout", model.get("dropout") or None, None),
+            ("model.byte_fallback", model.get("byte_fallback", False), False),
+            ("model.ignore_merges", model.get("ignore_merges", False), False),
+            ("model.continuing_subword_prefix", model.get("continuing_subword_prefix") or "", ""),
+            ("model.end_of_word_suffix", model.get("end_of_word_suffix") or "", ""),
+            ("normalizer", whole.get("normalizer"), None),
+            ("pre_tokenizer.type", pre.get("type"), "ByteLevel"),
+            ("pre_tokenizer.add_prefix_space", pre.get("add_prefix_space", False), False),
+            ("pre_tokenizer.use_regex", pre.get("use_regex", True), True),
+        ]
+        for token in added:
+            for flag in ("single_word", "lstrip", "rstrip"):
+                expected.append((f"{flag} of the added token {token['content']!r}", token.get(flag, False), False))
+        vocab = model["vocab"]
+        merges = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
+        special = {token["content"]: token["id"] for token in added if token.get("special")}
+        plain = {token["content"]: token["id"] for token in added if not token.get("special")}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise NeoError(f"{file} is not a byte-level BPE tokenizer.json: {error!r} while reading it.") from None
+    _check_vocab(vocab, file)
+    for what, found, wanted in expected:
+        if found != wanted:
+            raise NeoError(f"{file}: {what} is {found!r}, and GPT-Neo's tokenizer wants {wanted!r}.")
+    if bad := next((pair for pair in merges if len(pair) != 2), None):
+        raise NeoError(f"{file}: a merge must be a pair of tokens, found {bad!r}.")
+    return vocab, merges, special, plain
+
+
+def _write(file, text):
+    file.write_text(text, encoding="utf-8", newline="\n")

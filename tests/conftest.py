@@ -1,0 +1,27 @@
+"""Fixtures and settings that all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+import neo_np
+
+settings.register_profile("local", max_examples=50, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def tales():
+    """The checkpoint that ships."""
+    return neo_np.load()
+
+
+@pytest.fixture(scope="session")
+def gpt2_tokenizer():
+    """The tokenizer of GPT-Neo 125M."""
+    return neo_np.Tokenizer.load(ROOT / "weights" / "gpt-neo-125M")
