@@ -201,7 +201,7 @@ def save(model, folder):
 
     The files are written beside the folder and moved in when complete, so that a failure leaves nothing half-written.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     for stale in ("tokenizer.json", SHARD_INDEX):
         if (folder / stale).exists():
             raise NeoError(f"{folder} holds {stale}, which would contradict the files saved there: choose another folder.")

@@ -33,23 +33,39 @@ def build_parser():
     """Return the parser of the command's arguments."""
     parser = OneLineParser(
         prog="python -m neo_np.generate",
-        description="Continue a text with a GPT-Neo model. By default tokens are drawn at random (temperature 0.8, top-k 50, top-p 0.95).",
+        description="Continue a text with a GPT-Neo model. "
+        "By default tokens are drawn at random (temperature 0.8, top-k 50, top-p 0.95).",
         epilog="Without a prompt, or with '-', the prompt is read from standard input.",
     )
     add = parser.add_argument
     add("prompt", nargs="?", help="the text to continue; '-' reads it from standard input")
-    add("--model", metavar="NAME", help="a folder, a name in weights/, or a hub name such as EleutherAI/gpt-neo-125M (default: tales-2M)")
+    add(
+        "--model",
+        metavar="NAME",
+        help="a folder, a name in weights/, or a hub name such as EleutherAI/gpt-neo-125M (default: tales-2M)",
+    )
     add("--tokenizer", metavar="NAME", help="take the tokenizer from another checkpoint")
 
     length = parser.add_argument_group("length")
     add = length.add_argument
-    add("--max-new-tokens", type=int, metavar="N", help=f"tokens to write (default: {STORY_LENGTH}, or what the model has room for)")
+    add(
+        "--max-new-tokens",
+        type=int,
+        metavar="N",
+        help=f"tokens to write (default: {STORY_LENGTH}, or what the model has room for)",
+    )
     add("--max-length", type=int, metavar="N", help="the same, prompt included")
     add("--min-new-tokens", type=int, metavar="N", help="write at least so many before the text may end")
     add("--min-length", type=int, metavar="N", help="the same, prompt included")
     add("--stop", action="append", metavar="TEXT", help="end when this text has been written (may be given several times)")
     add("--cut-stop", action="store_true", help="leave the stop text out")
-    add("--eos-token-id", type=int, action="append", metavar="ID", help="end at this token instead of the model's own (several times)")
+    add(
+        "--eos-token-id",
+        type=int,
+        action="append",
+        metavar="ID",
+        help="end at this token instead of the model's own (several times)",
+    )
     add("--slide", action="store_true", help="go on past the model's last position, remembering the last tokens alone")
 
     choice = parser.add_argument_group("choice of tokens")
@@ -104,8 +120,9 @@ def main(arguments=None):
 
 
 def report(error):
-    """Print an error as one line and return the exit status for it."""
-    print(f"error: {error}", file=sys.stderr)
+    """Print an error as one line (Python lines in it joined by semicolons) and return the exit status for it."""
+    sentence, *code = str(error).splitlines()
+    print(f"error: {sentence} {'; '.join(line.strip() for line in code)}".rstrip(), file=sys.stderr)
     return 2
 
 
@@ -114,7 +131,9 @@ def run(args):
     if args.interactive and (args.prompt or args.json):
         raise NeoError("--interactive asks for its prompts and prints text: give neither a prompt nor --json with it.")
     if args.show_probs and (args.json or (args.num_beams or 1) > 1 or (args.num_return_sequences or 1) > 1):
-        raise NeoError("--show-probs follows one text as it is written: leave --json, --num-beams and --num-return-sequences out.")
+        raise NeoError(
+            "--show-probs follows one text as it is written: leave --json, --num-beams and --num-return-sequences out."
+        )
     prompt = None if args.interactive else read_input(args)
     began = time.perf_counter()
     model = neo_np.load(args.model, args.tokenizer)
@@ -146,7 +165,7 @@ def interact(model, args):
     while True:
         try:
             prompt = input("> ")
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
             print()
             return 0
         if prompt:
@@ -159,19 +178,20 @@ def interact(model, args):
 def generation_options(model, prompt_ids, args):
     """Return the `Options` that the arguments ask for."""
     names = (
-        "max_new_tokens max_length min_new_tokens min_length temperature top_k top_p min_p typical_p num_return_sequences num_beams "
-        "length_penalty repetition_penalty no_repeat_ngram_size slide eos_token_id"
+        "max_new_tokens max_length min_new_tokens min_length temperature top_k top_p min_p typical_p num_return_sequences "
+        "num_beams length_penalty repetition_penalty no_repeat_ngram_size slide eos_token_id"
     )
     given = {name: getattr(args, name) for name in names.split()}
     given |= {"stop_strings": args.stop, "cut_stop_string": args.cut_stop}
     given["do_sample"] = args.sample or not (args.greedy or (args.num_beams or 1) > 1)
     given["seed"] = random.getrandbits(32) if args.seed is None else args.seed
-    if given["do_sample"]:
-        given["temperature"] = DEFAULT_TEMPERATURE if args.temperature is None else args.temperature
-        given["top_p"] = DEFAULT_TOP_P if args.top_p is None else args.top_p
-    if args.max_new_tokens is None and args.max_length is None:
+    defaults = {"temperature": DEFAULT_TEMPERATURE, "top_p": DEFAULT_TOP_P} if given["do_sample"] else {}
+    if not (args.max_new_tokens or args.max_length or "max_length" in model.generation_config):
         room = model.config.max_position_embeddings - len(prompt_ids)
-        given["max_new_tokens"] = STORY_LENGTH if args.slide else max(1, min(STORY_LENGTH, room))
+        defaults["max_new_tokens"] = STORY_LENGTH if args.slide else max(1, min(STORY_LENGTH, room))
+    for name, value in defaults.items():
+        if given[name] is None and name not in model.generation_config:
+            given[name] = value
     if args.early_stopping:
         given["early_stopping"] = {"true": True, "false": False, "never": "never"}[args.early_stopping]
     if args.bad_word:
@@ -197,8 +217,8 @@ def write(model, prompt, args, loading=0.0):
     streaming = not (args.json or args.show_probs or options.num_beams > 1 or len(sequences) > 1)
     status = 0
     try:
-        for piece in pieces(model.tokenizer, prompt, steps, options) if streaming else ():
-            print(piece, end="", flush=True)
+        if streaming:
+            print_stream(pieces(model.tokenizer, prompt, steps, options))
         for step in steps:
             if args.show_probs:
                 print_step(model.tokenizer, step)
@@ -208,9 +228,7 @@ def write(model, prompt, args, loading=0.0):
     texts = [prompt + new_text(model.tokenizer, sequence, options) for sequence in sequences]
     if args.json:
         print_json(model, prompt, ids, texts, sequences, options, record, interrupted=status != 0)
-    elif streaming:
-        print()
-    else:
+    elif not streaming:
         print_texts(texts)
     if args.stats:
         print(record.summary(len(ids), sequences), file=sys.stderr)
@@ -258,6 +276,15 @@ class Record:
             f"prefill {prompt_length} tokens, {prefill:.0f} tokens/s; decode {written} tokens, {decode:.0f} tokens/s; "
             f"load {seconds['load']:.2f} s"
         )
+
+
+def print_stream(pieces):
+    """Print pieces of text as they come, and end the line however the text ends."""
+    try:
+        for piece in pieces:
+            print(piece, end="", flush=True)
+    finally:
+        print(flush=True)
 
 
 def print_step(tokenizer, step):

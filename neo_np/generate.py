@@ -201,13 +201,13 @@ def stop_string_bytes(tokenizer, ids, stops):
 
     The text is compared as bytes, whose borders between tokens do not matter; special tokens are no text.
     """
-    newest = visible_bytes(tokenizer, ids[-1:])
+    newest = tokenizer.decode_bytes(ids[-1:], skip_special_tokens=True)
     stops = [stop.encode("utf-8") for stop in stops]
     longest = max(map(len, stops))
     tail, place = newest, len(ids) - 1
     while len(tail) < len(newest) + longest - 1 and place > 0:
         place -= 1
-        tail = visible_bytes(tokenizer, ids[place : place + 1]) + tail
+        tail = tokenizer.decode_bytes([ids[place]], skip_special_tokens=True) + tail
     found = [0]
     for stop in stops:
         reach = tail[-(len(newest) + len(stop) - 1) :] if newest else b""  # where the stop string would end in the last token
@@ -215,15 +215,9 @@ def stop_string_bytes(tokenizer, ids, stops):
     return max(found)
 
 
-def visible_bytes(tokenizer, ids):
-    """Return the bytes of ids as text shows them, special tokens left out."""
-    special = set(tokenizer.special_tokens.values())
-    return b"".join(tokenizer.token_bytes(id) for id in ids if id not in special)
-
-
 def new_text(tokenizer, sequence, options):
     """Return the text of what was generated, without the stop string if it is to be cut."""
-    written = visible_bytes(tokenizer, sequence.new_ids)
+    written = tokenizer.decode_bytes(sequence.new_ids, skip_special_tokens=True)
     if options.cut_stop_string:
         written = written[: max(0, len(written) - sequence.cut)]
     return written.decode("utf-8", "replace")
@@ -240,7 +234,7 @@ def pieces(tokenizer, prompt, steps, options):
     stops = [stop.encode("utf-8") for stop in options.stops] if options.cut_stop_string else []
     held = b""
     for step in steps:
-        held += visible_bytes(tokenizer, [step.token])
+        held += tokenizer.decode_bytes([step.token], skip_special_tokens=True)
         if options.cut_stop_string:
             held = held[: max(0, len(held) - step.sequence.cut)]
         certain = len(held) if step.sequence.finished else len(held) - begun(held, stops)

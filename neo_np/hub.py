@@ -1,18 +1,21 @@
 """Where checkpoints are found: in weights/, in the local Hugging Face cache, or on the hub."""
 
 import os
+import re
 from pathlib import Path
 
 from neo_np.errors import NeoError
 
 DEFAULT = "tales-2M"
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
+HUB_NAME = re.compile(r"(?:(?P<owner>[\w-][\w.-]*)/)?(?P<name>[\w-][\w.-]*)")
+SHIPPED_OWNERS = {"gpt-neo-125m": "eleutherai", "tales-2m": "nobody"}
 NEEDED_FILES = ("config.json", "generation_config.json", "vocab.json", "merges.txt", "tokenizer.json", "added_tokens.json")
 WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 CONVERSION = """
     from transformers import GPTNeoForCausalLM
     model = GPTNeoForCausalLM.from_pretrained({folder!r})
-    model.save_pretrained({folder!r}, safe_serialization=True)"""
+    model.save_pretrained({folder!r})"""
 
 
 def find_checkpoint(name=None, weights_wanted=True):
@@ -29,35 +32,36 @@ def find_checkpoint(name=None, weights_wanted=True):
         return folder
     if folder.exists():
         raise NeoError(f"{folder} is a file, and a checkpoint is a folder: did you mean {folder.parent}?")
-    parts = str(name).split("/")
-    in_weights = in_folder(WEIGHTS_FOLDER, parts[-1]) if len(parts) <= 2 else None
-    cached = in_cache(*parts) if len(parts) == 2 else None
+    hub_name = HUB_NAME.fullmatch(name) if isinstance(name, str) else None
+    in_weights = find_in_weights(*hub_name.groups()) if hub_name else None
+    is_repository = hub_name and hub_name["owner"]
+    cached = find_in_cache(hub_name["owner"], hub_name["name"]) if is_repository else None
     for place in (in_weights, cached):
         if place and (has_weights(place) or not weights_wanted):
             return place
-    if len(parts) == 2 and not isinstance(name, os.PathLike):
-        try:
-            return download(name, weights_wanted)
-        except ImportError:
-            pass
-    if in_weights:
-        return in_weights  # what is missing there is said, with the command that fetches it, when it is loaded
+    if is_repository and can_download():
+        return download(name, weights_wanted)
+    if in_weights or cached:
+        return in_weights or cached  # loading it says what is missing there, with the command that fetches it
+    there = ", ".join(sorted(file.parent.name for file in WEIGHTS_FOLDER.glob("*/config.json"))) or "nothing"
+    install = "; to download from the hub, 'pip install huggingface_hub' first" if is_repository else ""
     raise NeoError(
-        f"no checkpoint {str(name)!r}: it is neither a folder, nor in {WEIGHTS_FOLDER} (there: {', '.join(shipped()) or 'none'}), "
-        f"nor in the Hugging Face cache {cache_folder()}; for a name on the hub, 'pip install huggingface_hub' and try again."
+        f"no checkpoint {os.fspath(name)!r}: it is no folder, not in {WEIGHTS_FOLDER} (which has {there}) "
+        f"and not in the Hugging Face cache {cache_folder()}{install}."
     )
 
 
-def in_folder(folder, name):
-    """Return the folder of this name, in any case, or None."""
-    if not folder.is_dir():
+def find_in_weights(owner, name):
+    """Return the folder of weights/ with this name, or None; what ships there is found under its own owner alone."""
+    if owner and SHIPPED_OWNERS.get(name.lower(), owner.lower()) != owner.lower():
         return None
-    return next((inner for inner in sorted(folder.iterdir()) if inner.name.lower() == name.lower() and inner.is_dir()), None)
+    return find_folder(WEIGHTS_FOLDER, name)
 
 
-def shipped():
-    """Return the names of the checkpoints in weights/."""
-    return sorted(folder.name for folder in WEIGHTS_FOLDER.glob("*") if folder.is_dir())
+def find_folder(folder, name):
+    """Return the folder of this name, in any case, or None."""
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return next((inner for inner in inside if inner.is_dir() and inner.name.lower() == name.lower()), None)
 
 
 def has_weights(folder):
@@ -73,18 +77,27 @@ def cache_folder():
     return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
 
 
-def in_cache(owner, name):
+def find_in_cache(owner, name):
     """Return the newest snapshot of a hub repository in the local cache, or None.
 
     The cache's layout: models--OWNER--NAME/refs/main names the commit, and snapshots/COMMIT holds its files.
     """
-    repository = in_folder(cache_folder(), f"models--{owner}--{name}")
+    repository = find_folder(cache_folder(), f"models--{owner}--{name}")
     if repository is None:
         return None
     main = repository / "refs" / "main"
     snapshots = [repository / "snapshots" / main.read_text().strip()] if main.is_file() else []
     snapshots += sorted(repository.glob("snapshots/*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
     return next((folder for folder in snapshots if (folder / "config.json").exists()), None)
+
+
+def can_download():
+    """Return whether huggingface_hub is installed."""
+    try:
+        import huggingface_hub  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def download(name, weights_wanted):
@@ -101,11 +114,11 @@ def download(name, weights_wanted):
 
 def how_to_fetch(folder):
     """Return the end of a sentence that says how missing weights are had."""
-    if (folder / "pytorch_model.bin").exists():
+    if pickles := sorted(folder.glob("pytorch_model*.bin")):
         how = CONVERSION.format(folder=str(folder))
-        return f" and pytorch_model.bin, a pickle, is never read; convert it once with transformers:{how}"
+        return f", and {pickles[0].name}, a pickle, is never read; convert it once with transformers:{how}"
     if folder.parent == WEIGHTS_FOLDER and folder.name.startswith("gpt-neo"):
-        place = os.path.relpath(folder)
+        place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         return (
             ": fetch it with 'pip install huggingface_hub', then "
             f"'hf download EleutherAI/{folder.name} model.safetensors --local-dir {place}'."

@@ -20,9 +20,7 @@ def block(x, p, config, layer, padding=None, cache=None, tap=None):
     """
     at, eps = f"h.{layer}.", config.layer_norm_epsilon
     normed = tapped(tap, at + "ln_1", layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps))
-    x = x + self_attention(
-        normed, p.attn.attention, config.num_heads, config.window(layer), padding, cache, layer, tap, at
-    )
+    x = x + self_attention(normed, p.attn.attention, config.num_heads, config.window(layer), padding, cache, layer, tap, at)
     normed = tapped(tap, at + "ln_2", layer_norm(x, p.ln_2.weight, p.ln_2.bias, eps))
     x = x + mlp(normed, p.mlp, config.activation_function, tap, at)
     return tapped(tap, at[:-1], x)
@@ -123,7 +121,9 @@ class Model:
         batch, mask = self._check(ids, mask)
         names = ["embed", *(f"h.{layer}" for layer in range(self.config.num_layers)), "ln_f"]
         seen = {}
-        transformer(self.params, self.config, batch, mask, tap=lambda name, x: seen.update({name: x}) if name in names else None)
+        transformer(
+            self.params, self.config, batch, mask, tap=lambda name, x: seen.update({name: x}) if name in names else None
+        )
         return [seen[name][0] if np.ndim(ids) == 1 else seen[name] for name in names]
 
     def loss(self, ids, mask=None):

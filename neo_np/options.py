@@ -141,7 +141,9 @@ class Options:
             )
         shortest = self.min_length if self.min_new_tokens is None else prompt_length + self.min_new_tokens
         if shortest > longest:
-            warnings.warn(f"at least {shortest} tokens were asked for and at most {longest}: the text ends there.", stacklevel=4)
+            warnings.warn(
+                f"at least {shortest} tokens were asked for and at most {longest}: the text ends there.", stacklevel=4
+            )
         return shortest, longest
 
 

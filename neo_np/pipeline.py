@@ -46,7 +46,10 @@ class TextGeneration:
         continued = self.model.generate(prompts, **options)
         times = len(continued) // len(prompts)
         results = [
-            [{"generated_text": text if return_full_text else text[len(prompt) :]} for text in continued[i * times : (i + 1) * times]]
+            [
+                {"generated_text": text if return_full_text else text[len(prompt) :]}
+                for text in continued[i * times : (i + 1) * times]
+            ]
             for i, prompt in enumerate(prompts)
         ]
         return results[0] if isinstance(texts, str) else results

@@ -144,7 +144,9 @@ def users_own(logits, ids, rule):
     changed = rule(logits.copy(), list(ids))
     if not isinstance(changed, np.ndarray) or changed.shape != logits.shape:
         name = getattr(rule, "__name__", repr(rule))
-        raise NeoError(f"logits_processor {name} must return the logits, an array of shape {logits.shape}; got {changed!r:.60}.")
+        raise NeoError(
+            f"logits_processor {name} must return the logits, an array of shape {logits.shape}; got {changed!r:.60}."
+        )
     return changed
 
 
@@ -155,7 +157,9 @@ def apply_rules(logits, ids, rules):
     if np.isnan(logits).any():
         raise NeoError("the logits are not numbers (NaN): the weights are damaged, or a logits_processor made them so.")
     if logits.max() == -np.inf:
-        raise NeoError("the options forbid every token, so the text cannot go on: loosen bad_words_ids, the n-gram size or the length.")
+        raise NeoError(
+            "the options forbid every token, so the text cannot go on: loosen bad_words_ids, the n-gram size or the length."
+        )
     return logits
 
 

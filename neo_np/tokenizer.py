@@ -256,13 +256,16 @@ class Tokenizer:
         ids: iterable of int. errors: what to do where the bytes are no UTF-8, as in `bytes.decode`; "replace"
         gives U+FFFD, as transformers does. Raises NeoError for an id that has no token.
         """
+        return self.decode_bytes(ids, skip_special_tokens).decode("utf-8", errors)
+
+    def decode_bytes(self, ids, skip_special_tokens=False):
+        """Return the bytes of token ids, which need not end between two characters."""
         try:
             ids = [int(id) for id in ids]
         except TypeError:
             raise NeoError(f"decode wants a flat list of token ids, and got {ids!r:.80}.") from None
-        if skip_special_tokens:
-            ids = [id for id in ids if id not in self._special_ids]
-        return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors)
+        skipped = self._special_ids if skip_special_tokens else ()
+        return b"".join(self.token_bytes(id) for id in ids if id not in skipped)
 
     def token_bytes(self, id):
         """Return the bytes that one token stands for; they may be only a part of a character."""
