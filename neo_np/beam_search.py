@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from neo_np import sampling
+from neo_np.errors import NeoError
 from neo_np.generate import next_logits, update_finished
 from neo_np.layers import log_softmax
 
@@ -48,9 +49,14 @@ def beam_search(model, start, options):
         going_on = [i for i, (sequence, _) in enumerate(candidates) if not sequence.finished]
         going_on = sorted(going_on, key=lambda i: -totals[best[i]])[:n]
         if not going_on or is_decided(results, totals[best[going_on[0]]], length, start, options):
-            return [sequence for _, sequence in results[: options.num_return_sequences]]
+            break
         beams, beam_scores = [candidates[i][0] for i in going_on], totals[best[going_on]]
         cache.reorder([candidates[i][1] for i in going_on])
+    if len(results) < options.num_return_sequences:
+        raise NeoError(
+            f"num_return_sequences is {options.num_return_sequences}, and the options leave {len(results)} texts alone."
+        )
+    return [sequence for _, sequence in results[: options.num_return_sequences]]
 
 
 def extend(model, beams, place, options):

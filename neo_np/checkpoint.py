@@ -18,6 +18,8 @@ from neo_np.params import Config, Params, parameter_shapes
 from neo_np.tokenizer import Tokenizer, read_json
 
 WEIGHTS, SHARD_INDEX = "model.safetensors", "model.safetensors.index.json"
+TOKENIZER_FILES = "vocab.json", "merges.txt", "tokenizer_config.json", "added_tokens.json"
+SAVED_FILES = WEIGHTS, "config.json", "generation_config.json", *TOKENIZER_FILES
 CHUNK = 2**20  # numbers converted at a time
 # Causal masks that old versions of transformers saved among the weights.
 OLD_BUFFERS = ".attn.attention.bias", ".attn.attention.masked_bias"
@@ -106,9 +108,9 @@ def weight_files(folder):
         raise NeoError(f"{index_file} must have a weight_map {{tensor: file}}, and has none.")
     files = sorted(set(names.values()))
     for name in files:
-        if Path(name).name != name or name in (".", ".."):
-            raise NeoError(f"{index_file} points to {name!r}, which is outside the folder: refused.")
-        if not (folder / name).exists():
+        if not name or Path(name).name != name or name == "..":
+            raise NeoError(f"{index_file} points to {name!r}, which is outside the folder, or no file at all: refused.")
+        if not os.path.isfile(folder / name):
             raise NeoError(f"{folder / name} is missing, and {SHARD_INDEX} names it: fetch that file too.")
     for name in files:
         held = read_header(folder / name)
@@ -160,6 +162,7 @@ def widen_bfloat16(bits):
 
 # For each dtype of the file: how NumPy reads it and how it becomes float32.
 DTYPES = {
+    "F64": ("<f8", lambda numbers: numbers.astype(np.float32)),
     "F32": ("<f4", lambda numbers: numbers),
     "F16": ("<f2", lambda numbers: numbers.astype(np.float32)),
     "BF16": ("<u2", widen_bfloat16),
@@ -200,25 +203,28 @@ def save(model, folder):
     """Write a model as a checkpoint folder that transformers loads too; raises NeoError where that cannot be done.
 
     The files are written beside the folder and moved in when complete, so that a failure leaves nothing half-written.
+    An older checkpoint there is replaced.
     """
     folder = Path(folder).expanduser()
-    for stale in ("tokenizer.json", SHARD_INDEX):
-        if (folder / stale).exists():
-            raise NeoError(f"{folder} holds {stale}, which would contradict the files saved there: choose another folder.")
+    for other in ("tokenizer.json", SHARD_INDEX):
+        if os.path.exists(folder / other):
+            raise NeoError(f"{folder} holds {other}, which would contradict the files saved there: choose another folder.")
+    written = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        written = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise NeoError(f"{folder} cannot be written: {error.strerror}.") from None
-    try:
+        written = Path(tempfile.mkdtemp(prefix=".neo_np-", dir=folder.parent))
         write_checkpoint(model, written)
         folder.mkdir(exist_ok=True)
-        for file in sorted(written.iterdir()):
-            os.replace(file, folder / file.name)
-    except (OSError, SafetensorError) as error:
+        for name in SAVED_FILES:
+            if (written / name).exists():
+                os.replace(written / name, folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
+    except (OSError, ValueError, SafetensorError) as error:
         raise NeoError(f"{folder} cannot be written: {error}.") from None
     finally:
-        shutil.rmtree(written, ignore_errors=True)
+        if written:
+            shutil.rmtree(written, ignore_errors=True)
 
 
 def write_checkpoint(model, folder):
@@ -237,4 +243,4 @@ def write_checkpoint(model, folder):
 
 def write_json(file, entries):
     """Write a JSON file, indented as the hub's are."""
-    file.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")

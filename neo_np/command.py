@@ -26,7 +26,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message):
         """Print what is wrong and leave with exit status 2."""
-        self.exit(2, f"error: {message} (--help shows the options)\n")
+        self.exit(2, f"error: {' '.join(message.split())} (--help shows the options)\n")
 
 
 def build_parser():
@@ -108,15 +108,19 @@ def main(arguments=None):
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
         try:
-            return run(args)
+            status = run(args)
+            sys.stdout.flush()
+            return status
         except NeoError as error:
             return report(error)
         except KeyboardInterrupt:
             return 130
-        except BrokenPipeError:
-            # The reader has gone (`| head`); what Python flushes on its way out must not complain about it.
+        except OSError as error:
+            # What Python flushes on its way out must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+            if isinstance(error, BrokenPipeError):  # the reader has gone, as `| head` does
+                return 0
+            return report(NeoError(f"the text cannot be written: {error.strerror}."))
 
 
 def report(error):
@@ -145,7 +149,7 @@ def read_input(args):
     """Return the prompt from the argument or from standard input, without the line end that `echo` adds."""
     if args.prompt not in (None, "-"):
         return args.prompt
-    if args.prompt is None and sys.stdin.isatty():
+    if sys.stdin is None or (args.prompt is None and sys.stdin.isatty()):
         raise NeoError('no prompt: give one, as in python -m neo_np.generate "Once upon a time", or use --interactive.')
     try:
         text = sys.stdin.buffer.read().decode("utf-8")
@@ -160,6 +164,7 @@ def interact(model, args):
         import readline  # noqa: F401  gives input() line editing and history where the system has it
     except ImportError:
         pass
+    sys.stdin.reconfigure(errors="surrogateescape")  # bytes that are no text get an error of their own, line by line
     if sys.stdin.isatty():
         print("Type how a text begins. Ctrl-C stops the writing, Ctrl-D ends.", file=sys.stderr)
     while True:
@@ -175,20 +180,17 @@ def interact(model, args):
                 report(error)
 
 
-def generation_options(model, prompt_ids, args):
+def generation_options(model, args):
     """Return the `Options` that the arguments ask for."""
     names = (
         "max_new_tokens max_length min_new_tokens min_length temperature top_k top_p min_p typical_p num_return_sequences "
         "num_beams length_penalty repetition_penalty no_repeat_ngram_size slide eos_token_id"
     )
     given = {name: getattr(args, name) for name in names.split()}
-    given |= {"stop_strings": args.stop, "cut_stop_string": args.cut_stop}
+    given |= {"stop_strings": args.stop, "cut_stop_string": args.cut_stop, "default_new_tokens": STORY_LENGTH}
     given["do_sample"] = args.sample or not (args.greedy or (args.num_beams or 1) > 1)
     given["seed"] = random.getrandbits(32) if args.seed is None else args.seed
     defaults = {"temperature": DEFAULT_TEMPERATURE, "top_p": DEFAULT_TOP_P} if given["do_sample"] else {}
-    if not (args.max_new_tokens or args.max_length or "max_length" in model.generation_config):
-        room = model.config.max_position_embeddings - len(prompt_ids)
-        defaults["max_new_tokens"] = STORY_LENGTH if args.slide else max(1, min(STORY_LENGTH, room))
     for name, value in defaults.items():
         if given[name] is None and name not in model.generation_config:
             given[name] = value
@@ -206,7 +208,7 @@ def write(model, prompt, args, loading=0.0):
     Ctrl-C ends the writing; what there is by then is printed all the same.
     """
     _, ids = read_prompt(model, prompt)
-    options = generation_options(model, ids, args)
+    options = generation_options(model, args)
     record = Record(loading)
     if options.num_beams > 1:
         sequences = []
@@ -224,6 +226,7 @@ def write(model, prompt, args, loading=0.0):
                 print_step(model.tokenizer, step)
     except KeyboardInterrupt:
         status = 130
+        record.drop_unfinished(sequences)
     record.ended = time.perf_counter()
     texts = [prompt + new_text(model.tokenizer, sequence, options) for sequence in sequences]
     if args.json:
@@ -257,6 +260,11 @@ class Record:
             log_prob = float(log_softmax(step.logits)[step.token])
             self.log_probs.setdefault(id(step.sequence), []).append(log_prob)
             yield step
+
+    def drop_unfinished(self, sequences):
+        """Take off the token that a step was at when it was interrupted."""
+        for sequence in sequences:
+            del sequence.ids[sequence.prompt_length + len(self.log_probs.get(id(sequence), ())) :]
 
     def timings(self):
         """Return seconds: loading, prefill (until the first token was there), decode (from then on)."""
@@ -292,7 +300,7 @@ def print_step(tokenizer, step):
     probabilities = softmax(step.scores)
     likeliest = np.argsort(-probabilities, kind="stable")[:LIKELIEST].tolist()
     shown = likeliest if step.token in likeliest else [*likeliest, step.token]
-    solid = can_print("█")
+    solid = can_print("▶█")
     for token in shown:
         if probabilities[token] == 0:
             continue
@@ -331,14 +339,16 @@ def print_json(model, prompt, ids, texts, sequences, options, record, interrupte
                 "text": text,
                 "ids": sequence.new_ids,
                 "tokens": model.tokenizer.token_strings(sequence.new_ids),
-                "log_probabilities": record.log_probs.get(id(sequence)) or log_probabilities(model, sequence),
+                "log_probabilities": log_probabilities(model, sequence)
+                if options.num_beams > 1
+                else record.log_probs.get(id(sequence), []),
             }
             for text, sequence in zip(texts, sequences)
         ],
         "seconds": record.timings(),
         "interrupted": interrupted,
     }
-    print(json.dumps(whole, indent=2, ensure_ascii=not can_print("█")))
+    print(json.dumps(whole, indent=2, ensure_ascii="utf" not in sys.stdout.encoding.lower()))
 
 
 def log_probabilities(model, sequence):

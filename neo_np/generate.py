@@ -83,9 +83,11 @@ def stream(model, prompt, **options):
 
 def read_prompts(model, prompt):
     """Return ([(text or None, ids), ...], whether it was a single prompt)."""
+    if isinstance(prompt, np.ndarray):
+        prompt = prompt.tolist()
     single = isinstance(prompt, str) or is_row_of_ids(prompt)
     prompts = [prompt] if single else prompt
-    if not isinstance(prompts, list | tuple | np.ndarray) or len(prompts) == 0:
+    if not isinstance(prompts, list | tuple) or len(prompts) == 0:
         raise NeoError(f"the prompt must be a text, token ids, or a list of either that is not empty; got {prompt!r:.60}.")
     return [read_prompt(model, one) for one in prompts], single
 
@@ -149,7 +151,13 @@ def finished_sequences(model, prompts, options):
 
 def generate_steps(model, sequences, options) -> Iterator[Step]:
     """Write all sequences to their ends, side by side, and yield each `Step` when its token has been chosen."""
-    capacity = min(max(s.longest for s in sequences), model.config.max_position_embeddings)
+    longest, positions = max(s.longest for s in sequences), model.config.max_position_embeddings
+    if longest > positions and len(sequences) > 1:
+        # A full cache slides all its rows, and each row is to slide at its own length: so they are written one by one.
+        for sequence in sequences:
+            yield from generate_steps(model, [sequence], options)
+        return
+    capacity = min(longest, positions)
     running, cache = list(sequences), model.new_cache(len(sequences), capacity)
     while running:
         logits = next_logits(model, [s.ids for s in running], cache)  # (B, V)
@@ -235,9 +243,12 @@ def pieces(tokenizer, prompt, steps, options):
     held = b""
     for step in steps:
         held += tokenizer.decode_bytes([step.token], skip_special_tokens=True)
-        if options.cut_stop_string:
+        if stops:
             held = held[: max(0, len(held) - step.sequence.cut)]
-        certain = len(held) if step.sequence.finished else len(held) - begun(held, stops)
+        uncertain = 0
+        if stops and not step.sequence.finished:
+            uncertain = begun(tokenizer.decode_bytes(step.sequence.ids, skip_special_tokens=True), stops)
+        certain = max(0, len(held) - uncertain)
         if text := decoder.push_bytes(held[:certain]):
             yield text
         held = held[certain:]

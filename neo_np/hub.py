@@ -10,7 +10,15 @@ DEFAULT = "tales-2M"
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 HUB_NAME = re.compile(r"(?:(?P<owner>[\w-][\w.-]*)/)?(?P<name>[\w-][\w.-]*)")
 SHIPPED_OWNERS = {"gpt-neo-125m": "eleutherai", "tales-2m": "nobody"}
-NEEDED_FILES = ("config.json", "generation_config.json", "vocab.json", "merges.txt", "tokenizer.json", "added_tokens.json")
+NEEDED_FILES = (
+    "config.json",
+    "generation_config.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "added_tokens.json",
+)
 WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 CONVERSION = """
     from transformers import GPTNeoForCausalLM
@@ -27,10 +35,10 @@ def find_checkpoint(name=None, weights_wanted=True):
         name = WEIGHTS_FOLDER / DEFAULT
     if not isinstance(name, str | os.PathLike) or not os.fspath(name):
         raise NeoError(f"a checkpoint is named by a folder or a hub name, and got {name!r}.")
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(name))
+    if os.path.isdir(folder):
         return folder
-    if folder.exists():
+    if os.path.exists(folder):
         raise NeoError(f"{folder} is a file, and a checkpoint is a folder: did you mean {folder.parent}?")
     hub_name = HUB_NAME.fullmatch(name) if isinstance(name, str) else None
     in_weights = find_in_weights(*hub_name.groups()) if hub_name else None
@@ -114,6 +122,7 @@ def download(name, weights_wanted):
 
 def how_to_fetch(folder):
     """Return the end of a sentence that says how missing weights are had."""
+    folder = folder.resolve()
     if pickles := sorted(folder.glob("pytorch_model*.bin")):
         how = CONVERSION.format(folder=str(folder))
         return f", and {pickles[0].name}, a pickle, is never read; convert it once with transformers:{how}"

@@ -125,7 +125,7 @@ ACTIVATIONS = {"gelu_new": gelu_new, "gelu": gelu, "relu": relu, "silu": silu}
 
 def activation(name):
     """Return the activation function that a config names; raises NeoError for an unknown one."""
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise NeoError(f"activation_function is {name!r}, and neo_np knows {', '.join(ACTIVATIONS)}.")
     return ACTIVATIONS[name]
 

@@ -10,7 +10,6 @@ from numbers import Integral, Real
 
 from neo_np.errors import NeoError
 
-DEFAULT_NEW_TOKENS = 20
 SAMPLING_ONLY = "temperature", "top_k", "top_p", "min_p", "typical_p"
 BEAMS_ONLY = "length_penalty", "early_stopping"
 
@@ -20,14 +19,15 @@ class Options:
     """What `generate` can be asked for.
 
     Length: max_length and min_length count the prompt, max_new_tokens and min_new_tokens do not and win over the
-    others; without either limit, 20 new tokens. eos_token_id: id or ids that end a text ([] for none).
+    others; without either limit, default_new_tokens, or as many as the model has positions for. eos_token_id: id or ids
+    that end a text ([] for none).
     Choice: greedy, or at random with do_sample; temperature, top_k (0: off), top_p, min_p and typical_p then shape the
     distribution. Beam search with num_beams, length_penalty, early_stopping (True, False or "never").
     Rules: repetition_penalty, no_repeat_ngram_size (0: off), bad_words_ids, and logits_processor, a list of functions
     f(logits, ids) -> logits for (V,) logits and the list of ids so far. num_return_sequences: texts for each prompt.
     stop_strings: one or several; the text ends with the token that completes one.
-    Ours alone: seed (same seed, same text); cut_stop_string removes the stop string from the text; slide goes on past
-    the model's last position with the last tokens alone, forgetting half of them whenever it is full.
+    Ours alone: default_new_tokens; seed (same seed, same text); cut_stop_string removes the stop string from the text;
+    slide goes on past the model's last position with the last tokens alone, forgetting half of them when it is full.
     """
 
     max_length: int | None = None
@@ -50,12 +50,13 @@ class Options:
     early_stopping: bool | str = False
     num_return_sequences: int = 1
     stop_strings: str | list | None = None
+    default_new_tokens: int = 20
     seed: int | None = None
     cut_stop_string: bool = False
     slide: bool = False
 
     def __post_init__(self):
-        for name in ("max_length", "max_new_tokens", "num_beams", "num_return_sequences"):
+        for name in ("max_length", "max_new_tokens", "default_new_tokens", "num_beams", "num_return_sequences"):
             self._check_number(name, Integral, "a whole number above 0", lambda n: n >= 1)
         for name in ("min_length", "min_new_tokens", "top_k", "no_repeat_ngram_size", "seed"):
             self._check_number(name, Integral, "a whole number, 0 or more", lambda n: n >= 0)
@@ -70,13 +71,22 @@ class Options:
         for name in ("do_sample", "cut_stop_string", "slide"):
             if not isinstance(getattr(self, name), bool):
                 raise NeoError(f"{name} is {getattr(self, name)!r}, and it must be True or False.")
-        if self.early_stopping not in (True, False, "never"):
+        if not isinstance(self.early_stopping, bool) and self.early_stopping != "never":
             raise NeoError(f"early_stopping is {self.early_stopping!r}, and it must be True, False or 'never'.")
-        self._check_ids()
-        if not all(map(callable, self.logits_processor)):
-            raise NeoError("logits_processor must be a list of functions f(logits, ids) that return logits.")
-        if not all(isinstance(stop, str) and stop for stop in self.stops):
-            raise NeoError(f"stop_strings is {self.stop_strings!r}, and it must be a text or a list of texts, none empty.")
+        if not all(map(_is_id, self.eos_ids)):
+            raise NeoError(f"eos_token_id is {self.eos_token_id!r}, and it must be a token id or a list of them.")
+        words = [] if self.bad_words_ids is None else self.bad_words_ids
+        if not isinstance(words, list) or not all(_is_list(word) and word and all(map(_is_id, word)) for word in words):
+            raise NeoError(f"bad_words_ids is {words!r}, and it must be a list of lists of token ids, none empty.")
+        if not _is_list(self.logits_processor) or not all(map(callable, self.logits_processor)):
+            raise NeoError(
+                f"logits_processor is {self.logits_processor!r}, and it must be a list of functions f(logits, ids) -> logits."
+            )
+        for stop in self.stops:
+            if not isinstance(stop, str) or not stop:
+                raise NeoError(f"stop_strings is {self.stop_strings!r}, and it must be a text or a list of texts, none empty.")
+            if any("\ud800" <= char <= "\udfff" for char in stop):
+                raise NeoError(f"stop_strings has {stop!r}, and a lone surrogate is not a character that a text can have.")
         if self.num_return_sequences > 1 and self.num_beams == 1 and not self.do_sample:
             raise NeoError(
                 f"num_return_sequences {self.num_return_sequences} without sampling would give one text several times: "
@@ -92,43 +102,40 @@ class Options:
         if isinstance(value, bool) or not isinstance(value, kind) or not holds(value):
             raise NeoError(f"{name} is {value!r}, and it must be {wanted}.")
 
-    def _check_ids(self):
-        if not all(_is_id(id) for id in self.eos_ids):
-            raise NeoError(f"eos_token_id is {self.eos_token_id!r}, and it must be a token id or a list of them.")
-        words = self.bad_words_ids
-        if words is not None and not (
-            isinstance(words, list)
-            and all(isinstance(word, list | tuple) and word and all(map(_is_id, word)) for word in words)
-        ):
-            raise NeoError(f"bad_words_ids is {words!r}, and it must be a list of lists of token ids, none empty.")
+    def check_ids(self, vocab_size):
+        """Raise NeoError where an option holds a token id that a model with this vocabulary does not have."""
+        held = {"eos_token_id": self.eos_ids, "bad_words_ids": [id for word in self.bad_words_ids or [] for id in word]}
+        for name, ids in held.items():
+            if wrong := [id for id in ids if id >= vocab_size]:
+                raise NeoError(f"{name} holds the id {wrong[0]} and this model's last is {vocab_size - 1}.")
 
     @property
     def eos_ids(self):
         """The ids that end a text, as a list."""
         if self.eos_token_id is None:
             return []
-        return list(self.eos_token_id) if isinstance(self.eos_token_id, list | tuple) else [self.eos_token_id]
+        return list(self.eos_token_id) if _is_list(self.eos_token_id) else [self.eos_token_id]
 
     @property
     def stops(self):
         """The stop strings, as a list."""
         if self.stop_strings is None:
             return []
-        return [self.stop_strings] if isinstance(self.stop_strings, str) else list(self.stop_strings)
+        return list(self.stop_strings) if _is_list(self.stop_strings) else [self.stop_strings]
 
     def limits(self, prompt_length, positions):
         """Return (shortest, longest) total length of a text, in tokens; raises NeoError where the prompt leaves no room.
 
-        positions: how many the model has. The 20 tokens of the default shrink to what fits; a limit that was asked for
-        and does not fit is an error, unless slide lifts it.
+        positions: how many the model has. default_new_tokens shrinks to what fits; a limit that was asked for and does
+        not fit is an error, unless slide lifts it.
         """
         if self.max_new_tokens:
             longest = prompt_length + self.max_new_tokens
         elif self.max_length:
             longest = self.max_length
         else:
-            room = DEFAULT_NEW_TOKENS if self.slide else max(1, positions - prompt_length)
-            longest = prompt_length + min(DEFAULT_NEW_TOKENS, room)
+            room = max(1, positions - prompt_length)
+            longest = prompt_length + (self.default_new_tokens if self.slide else min(self.default_new_tokens, room))
         if longest <= prompt_length:
             raise NeoError(
                 f"the prompt has {prompt_length} tokens and max_length is {longest}, which leaves nothing to write: "
@@ -161,12 +168,10 @@ def read_options(given, generation_config, config):
     defaults = {name: value for name, value in generation_config.items() if name in names and value is not None}
     try:
         options = Options(**{"eos_token_id": config.eos_token_ids} | defaults | given)
+        options.check_ids(config.vocab_size)
     except NeoError as error:
         from_file = [name for name in defaults if name not in given and str(error).startswith(name)]
         raise NeoError(f"generation_config.json: {error}") if from_file else error from None
-    for id in [*options.eos_ids, *(id for word in options.bad_words_ids or [] for id in word)]:
-        if id >= config.vocab_size:
-            raise NeoError(f"token id {id} is beyond this model's last, {config.vocab_size - 1}.")
     unused = SAMPLING_ONLY if not options.do_sample else ()
     unused += BEAMS_ONLY if options.num_beams == 1 else ()
     if idle := [name for name in unused if name in given]:
@@ -177,3 +182,7 @@ def read_options(given, generation_config, config):
 
 def _is_id(value):
     return isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
+
+
+def _is_list(value):
+    return isinstance(value, list | tuple)

@@ -46,8 +46,8 @@ class Config:
         sizes = "vocab_size hidden_size num_layers num_heads max_position_embeddings window_size intermediate_size"
         for name in sizes.split():
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise NeoError(f"{name} is {value!r}, and it must be a whole number above 0.")
+            if type(value) is not int or not 0 < value < 2**31:
+                raise NeoError(f"{name} is {value!r:.40}, and it must be a whole number above 0 (and below 2^31).")
         if self.hidden_size % self.num_heads:
             raise NeoError(
                 f"hidden_size {self.hidden_size} is not divisible by num_heads {self.num_heads}: "
@@ -96,8 +96,8 @@ class Config:
             raise NeoError(f"model_type is {model_type!r}, and neo_np runs 'gpt_neo' alone.")
         types = entries.pop("attention_types", None)
         if types is not None:
-            layers = expand_attention_types(types)
-            if list(entries.setdefault("attention_layers", layers)) != layers:
+            layers = expand_attention_types(types, entries.get("num_layers"))
+            if entries.setdefault("attention_layers", layers) != layers:
                 raise NeoError(
                     f"attention_layers {entries['attention_layers']} and attention_types {types} contradict each other."
                 )
@@ -123,14 +123,17 @@ class Config:
         }
 
 
-def expand_attention_types(types):
+def expand_attention_types(types, num_layers):
     """Return one name for each layer: [[["global", "local"], 2]] -> ["global", "local", "global", "local"]."""
     try:
-        return [kind for kinds, times in types for _ in range(times) for kind in kinds]
+        total = sum(len(kinds) * times for kinds, times in types)
+        if total == num_layers:
+            return [kind for kinds, times in types for _ in range(times) for kind in kinds]
     except (TypeError, ValueError):
         raise NeoError(
             f"attention_types is {types!r}, and it must look like [[['global', 'local'], 6]]: kinds, and how often."
         ) from None
+    raise NeoError(f"attention_types {types!r} name {total} layers, and num_layers is {num_layers!r}.")
 
 
 class Params:

@@ -16,7 +16,7 @@ def pipeline(task, model=None, tokenizer=None):
     >>> generator("EleutherAI has", do_sample=True, min_length=20)
     [{'generated_text': 'EleutherAI has ...'}]
     """
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         raise NeoError(f"unknown task {task!r}: there are {' and '.join(TASKS)}.")
     if not isinstance(model, Model):
         model = load(model, tokenizer)
@@ -42,8 +42,7 @@ class TextGeneration:
         """
         check_texts(texts)
         prompts = [texts] if isinstance(texts, str) else texts
-        options = self._with_defaults(options, prompts)
-        continued = self.model.generate(prompts, **options)
+        continued = self.model.generate(prompts, **self._with_defaults(options))
         times = len(continued) // len(prompts)
         results = [
             [
@@ -54,16 +53,15 @@ class TextGeneration:
         ]
         return results[0] if isinstance(texts, str) else results
 
-    def _with_defaults(self, options, prompts):
-        options = {name: value for name, value in options.items() if value is not None}
-        already = self.model.generation_config | options
-        defaults = {"do_sample": True}
+    def _with_defaults(self, options):
+        """Return the options of a call with the pipeline's defaults where neither it nor the checkpoint has its own."""
+        checkpoints, options = (
+            {n: v for n, v in some.items() if v is not None} for some in (self.model.generation_config, options)
+        )
+        already = checkpoints | options
+        defaults = {"default_new_tokens": DEFAULT_NEW_TOKENS, "do_sample": True}
         if already.get("do_sample", True):
             defaults["temperature"] = DEFAULT_TEMPERATURE
-        if "max_length" not in already:
-            longest = max(len(self.model.tokenizer.encode(prompt)) or 1 for prompt in prompts)
-            room = self.model.config.max_position_embeddings - longest
-            defaults["max_new_tokens"] = DEFAULT_NEW_TOKENS if already.get("slide") else max(1, min(DEFAULT_NEW_TOKENS, room))
         return {name: value for name, value in defaults.items() if name not in already} | options
 
 

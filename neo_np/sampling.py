@@ -17,7 +17,7 @@ def repetition_penalty(logits, ids, penalty):
 
     Keskar et al. 2019, "CTRL" (arXiv 1909.05858), section 4.1.
     """
-    used = np.unique(ids)
+    used, penalty = np.unique(ids), float(penalty)
     logits = logits.copy()
     logits[used] = np.where(logits[used] < 0, logits[used] * penalty, logits[used] / penalty)
     return logits
@@ -49,7 +49,7 @@ def min_length(logits, ids, length, eos_ids):
 
 def temperature(logits, ids, value):
     """Divide the logits: below 1 the likely tokens gain, above 1 the unlikely ones do."""
-    return logits / value
+    return logits / float(value)
 
 
 def top_k(logits, ids, k, keep=1):
@@ -124,7 +124,7 @@ def rules(options, shortest, without_token=()):
 
 def warpers(options):
     """Return the rules that shape the distribution to draw from; beam search keeps at least one token that goes on."""
-    keep = len(options.eos_ids) + 1 if options.num_beams > 1 else 1
+    keep = max(2, len(options.eos_ids) + 1) if options.num_beams > 1 else 1
     found = []
     if options.temperature != 1:
         found.append(partial(temperature, value=options.temperature))

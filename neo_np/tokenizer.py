@@ -11,6 +11,7 @@ Sennrich et al. 2016 (arXiv 1508.07909). Three steps lead from text to ids:
 import codecs
 import json
 from heapq import heappop, heappush
+from operator import index
 from pathlib import Path
 
 import regex
@@ -39,7 +40,7 @@ def byte_to_char():
 
 
 BYTE_TO_CHAR = byte_to_char()
-CHAR_TO_LATIN1 = {ord(char): byte for byte, char in BYTE_TO_CHAR.items()}
+CHAR_TO_BYTE = {char: byte for byte, char in BYTE_TO_CHAR.items()}
 
 
 class Tokenizer:
@@ -60,7 +61,10 @@ class Tokenizer:
         self.merges = list(merges)
         self.special_tokens = dict(special_tokens)
         self.added_tokens = dict(added_tokens or {})
-        self.id_to_token = {id: token for token, id in (vocab | self.added_tokens | self.special_tokens).items()}
+        all_tokens = vocab | self.added_tokens | self.special_tokens
+        self.id_to_token = {id: token for token, id in all_tokens.items()}
+        if len(self.id_to_token) < len(all_tokens):
+            raise NeoError("the tables give one id to several tokens: they are damaged, or not of one model.")
         missing = [byte for byte, char in BYTE_TO_CHAR.items() if char not in vocab]
         if missing:
             raise NeoError(
@@ -88,35 +92,42 @@ class Tokenizer:
     def load(cls, folder):
         """Read the tokenizer of a checkpoint folder: vocab.json with merges.txt, or else tokenizer.json.
 
-        added_tokens.json, where older versions of transformers kept tokens added later, is read too.
-        Raises NeoError naming the file that is missing or broken.
+        Tokens that were added later are read from where transformers keeps them beside the two tables: tokenizer_config.json
+        (`added_tokens_decoder`), in older versions added_tokens.json. Raises NeoError naming the file that is missing or
+        broken.
         """
         folder = Path(folder)
-        vocab_file, merges_file, whole_file = (folder / n for n in ("vocab.json", "merges.txt", "tokenizer.json"))
-        if vocab_file.exists() and merges_file.exists():
-            vocab = read_json(vocab_file)
-            _check_vocab(vocab, vocab_file)
-            added_file = folder / "added_tokens.json"
-            added = read_json(added_file) if added_file.exists() else {}
-            special = {END_OF_TEXT: (vocab | added)[END_OF_TEXT]} if END_OF_TEXT in vocab | added else {}
-            added = {token: id for token, id in added.items() if token not in special}
-            return cls(vocab, _read_merges(merges_file), special, added)
-        if whole_file.exists():
-            return cls(*_read_tokenizer_json(whole_file))
-        missing = [file.name for file in (vocab_file, merges_file) if not file.exists()]
+        tables = [folder / "vocab.json", folder / "merges.txt"]
+        if all(file.exists() for file in tables):
+            vocab = _check_vocab(read_json(tables[0]), tables[0])
+            special, added, added_file = _read_added_tokens(folder)
+            if END_OF_TEXT in vocab:
+                special = {END_OF_TEXT: vocab[END_OF_TEXT]} | special
+            return _named(cls, tables + added_file, vocab, _read_merges(tables[1]), special, added)
+        whole = folder / "tokenizer.json"
+        if whole.exists():
+            return _named(cls, [whole], *_read_tokenizer_json(whole))
+        missing = " and ".join(file.name for file in tables if not file.exists())
         raise NeoError(
-            f"{folder} holds no tokenizer ({' and '.join(missing)} missing, and no tokenizer.json): copy the two files "
+            f"{folder} holds no tokenizer ({missing} missing, and no tokenizer.json): copy the two files "
             "there, or load the model with tokenizer=FOLDER to take them from another checkpoint."
         )
 
     def save(self, folder):
-        """Write vocab.json and merges.txt (and added_tokens.json where there are any) into a folder."""
+        """Write vocab.json and merges.txt into a folder, and tokenizer_config.json where there are added tokens."""
         folder = Path(folder)
         _write(folder / "vocab.json", json.dumps(self.vocab, ensure_ascii=False))
         _write(folder / "merges.txt", "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in self.merges))
-        added = {t: id for t, id in (self.special_tokens | self.added_tokens).items() if t not in self.vocab}
-        if added:
-            _write(folder / "added_tokens.json", json.dumps(added, ensure_ascii=False))
+        (folder / "added_tokens.json").unlink(missing_ok=True)
+        (folder / "tokenizer_config.json").unlink(missing_ok=True)
+        if list(self.special_tokens) != [END_OF_TEXT] or self.added_tokens:
+            flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+            added = {
+                id: {"content": token, "special": token in self.special_tokens, **flags}
+                for token, id in (self.special_tokens | self.added_tokens).items()
+            }
+            config = {"tokenizer_class": "GPT2Tokenizer", "added_tokens_decoder": added}
+            _write(folder / "tokenizer_config.json", json.dumps(config, indent=2))
 
     def __len__(self):
         """Return the number of tokens."""
@@ -261,7 +272,7 @@ class Tokenizer:
     def decode_bytes(self, ids, skip_special_tokens=False):
         """Return the bytes of token ids, which need not end between two characters."""
         try:
-            ids = [int(id) for id in ids]
+            ids = [index(id) for id in ids]
         except TypeError:
             raise NeoError(f"decode wants a flat list of token ids, and got {ids!r:.80}.") from None
         skipped = self._special_ids if skip_special_tokens else ()
@@ -274,7 +285,10 @@ class Tokenizer:
             raise NeoError(f"{id} is not the id of a token: this tokenizer has {len(self)}, up to {max(self.id_to_token)}.")
         if id in self._special_ids or token in self.added_tokens:
             return token.encode("utf-8")
-        return token.translate(CHAR_TO_LATIN1).encode("latin-1")
+        try:
+            return bytes(CHAR_TO_BYTE[char] for char in token)
+        except KeyError:  # a token that was added by hand, in its own characters
+            return token.encode("utf-8")
 
     def token_string(self, id):
         r"""Return one token for display: its text, with bytes that are only part of a character as \xNN."""
@@ -333,12 +347,19 @@ def _check_text(text):
         ) from None
 
 
+def _named(make, files, *tables):
+    """Return make(*tables), with the files in front of what it finds wrong with the tables."""
+    try:
+        return make(*tables)
+    except NeoError as error:
+        raise NeoError(f"{', '.join(map(str, files))}: {error}") from None
+
+
 def _check_vocab(vocab, file):
-    whole = isinstance(vocab, dict) and all(type(id) is int and id >= 0 for id in vocab.values())
-    if not whole:
+    """Return {token: id} as it is; raises NeoError where it is something else."""
+    if not isinstance(vocab, dict) or not all(type(id) is int and id >= 0 for id in vocab.values()):
         raise NeoError(f"{file} is not a vocabulary: expected one JSON object {{token: id}} with ids from 0 on.")
-    if len(set(vocab.values())) < len(vocab):
-        raise NeoError(f"{file} gives one id to several tokens: it is damaged, fetch it anew.")
+    return vocab
 
 
 def read_json(file):
@@ -347,7 +368,7 @@ def read_json(file):
         return json.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise NeoError(f"{file} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NeoError(f"{file} is not valid JSON ({error}): it is damaged, fetch it anew.") from None
 
 
@@ -367,6 +388,41 @@ def _read_merges(file):
     return merges
 
 
+def _read_added_tokens(folder):
+    """Return ({special token: id}, {ordinary added token: id}, [the file that holds them, if there is one])."""
+    config_file, old_file = folder / "tokenizer_config.json", folder / "added_tokens.json"
+    config = read_json(config_file) if config_file.exists() else {}
+    if isinstance(config, dict) and "added_tokens_decoder" in config:
+        try:
+            tokens = [{"id": int(id), **token} for id, token in config["added_tokens_decoder"].items()]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise NeoError(f"{config_file}: added_tokens_decoder must be {{id: {{'content': token}}}}: {error}.") from None
+        return *_split_added_tokens(tokens, config_file), [config_file]
+    if old_file.exists():
+        added = _check_vocab(read_json(old_file), old_file)
+        special = {token: id for token, id in added.items() if token == END_OF_TEXT}
+        return special, {token: id for token, id in added.items() if token not in special}, [old_file]
+    return {}, {}, []
+
+
+def _split_added_tokens(tokens, file):
+    """Return ({special token: id}, {ordinary token: id}) from entries as tokenizer.json has them; refuses what trims text."""
+    try:
+        for token in tokens:
+            for flag in ("single_word", "lstrip", "rstrip"):
+                if token.get(flag, False):
+                    raise NeoError(
+                        f"{file}: the added token {token['content']!r} has {flag}, which GPT-Neo's tokenizer has not."
+                    )
+        special = {token["content"]: token["id"] for token in tokens if token.get("special")}
+        plain = {token["content"]: token["id"] for token in tokens if not token.get("special")}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise NeoError(f"{file} is not a byte-level BPE {file.name}: {error!r} while reading its added tokens.") from None
+    if not all(isinstance(token, str) for token in [*special, *plain]):
+        raise NeoError(f"{file} is not a vocabulary: an added token must be a text.")
+    return _check_vocab(special, file), _check_vocab(plain, file)
+
+
 def _read_tokenizer_json(file):
     """Return (vocab, merges, special_tokens, added_tokens) of a tokenizer.json, the format of Hugging Face tokenizers.
 
@@ -374,7 +430,8 @@ def _read_tokenizer_json(file):
     """
     whole = read_json(file)
     try:
-        model, pre, added = whole["model"], whole["pre_tokenizer"] or {}, whole.get("added_tokens") or []
+        model, pre, post = whole["model"], whole["pre_tokenizer"] or {}, whole.get("post_processor") or {}
+        adds_tokens = any("SpecialToken" in part for part in post.get("single") or [])
         expected = [
             ("model.type", model.get("type", "BPE"), "BPE"),
             ("model.dropout", model.get("dropout") or None, None),
@@ -386,23 +443,18 @@ def _read_tokenizer_json(file):
             ("pre_tokenizer.type", pre.get("type"), "ByteLevel"),
             ("pre_tokenizer.add_prefix_space", pre.get("add_prefix_space", False), False),
             ("pre_tokenizer.use_regex", pre.get("use_regex", True), True),
+            ("the adding of special tokens by post_processor", adds_tokens, False),
         ]
-        for token in added:
-            for flag in ("single_word", "lstrip", "rstrip"):
-                expected.append((f"{flag} of the added token {token['content']!r}", token.get(flag, False), False))
-        vocab = model["vocab"]
+        vocab = _check_vocab(model["vocab"], file)
         merges = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
-        special = {token["content"]: token["id"] for token in added if token.get("special")}
-        plain = {token["content"]: token["id"] for token in added if not token.get("special")}
     except (KeyError, TypeError, AttributeError) as error:
         raise NeoError(f"{file} is not a byte-level BPE tokenizer.json: {error!r} while reading it.") from None
-    _check_vocab(vocab, file)
     for what, found, wanted in expected:
         if found != wanted:
             raise NeoError(f"{file}: {what} is {found!r}, and GPT-Neo's tokenizer wants {wanted!r}.")
-    if bad := next((pair for pair in merges if len(pair) != 2), None):
+    if bad := next((pair for pair in merges if len(pair) != 2 or not all(isinstance(part, str) for part in pair)), None):
         raise NeoError(f"{file}: a merge must be a pair of tokens, found {bad!r}.")
-    return vocab, merges, special, plain
+    return vocab, merges, *_split_added_tokens(whole.get("added_tokens") or [], file)
 
 
 def _write(file, text):
