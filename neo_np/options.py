@@ -164,20 +164,26 @@ def read_options(given, generation_config, config):
         if name not in names:
             close = difflib.get_close_matches(name, names, 1)
             raise NeoError(f"unknown option {name!r}{f'; did you mean {close[0]!r}?' if close else ''}")
-    given = {name: value for name, value in given.items() if value is not None}
-    defaults = {name: value for name, value in generation_config.items() if name in names and value is not None}
+    given = without_none(given)
+    defaults = {name: value for name, value in without_none(generation_config).items() if name in names}
     try:
         options = Options(**{"eos_token_id": config.eos_token_ids} | defaults | given)
         options.check_ids(config.vocab_size)
     except NeoError as error:
         from_file = [name for name in defaults if name not in given and str(error).startswith(name)]
         raise NeoError(f"generation_config.json: {error}") if from_file else error from None
-    unused = SAMPLING_ONLY if not options.do_sample else ()
-    unused += BEAMS_ONLY if options.num_beams == 1 else ()
-    if idle := [name for name in unused if name in given]:
-        why = "do_sample=True" if idle[0] in SAMPLING_ONLY else "num_beams above 1"
-        warnings.warn(f"{', '.join(idle)} changes nothing here: it takes {why}.", stacklevel=4)
+    for names, used, condition in (
+        (SAMPLING_ONLY, options.do_sample, "do_sample=True"),
+        (BEAMS_ONLY, options.num_beams > 1, "num_beams above 1"),
+    ):
+        if idle := [name for name in names if name in given and not used]:
+            warnings.warn(f"{' and '.join(idle)} changes nothing here: it takes {condition}.", stacklevel=4)
     return options
+
+
+def without_none(options):
+    """Return the options without those that are None, which is the same as none given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _is_id(value):

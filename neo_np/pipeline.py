@@ -3,6 +3,7 @@
 from neo_np.checkpoint import load
 from neo_np.errors import NeoError
 from neo_np.model import Model
+from neo_np.options import without_none
 
 DEFAULT_NEW_TOKENS, DEFAULT_TEMPERATURE = 256, 0.7
 
@@ -55,14 +56,12 @@ class TextGeneration:
 
     def _with_defaults(self, options):
         """Return the options of a call with the pipeline's defaults where neither it nor the checkpoint has its own."""
-        checkpoints, options = (
-            {n: v for n, v in some.items() if v is not None} for some in (self.model.generation_config, options)
-        )
-        already = checkpoints | options
+        given = without_none(options)
+        already = without_none(self.model.generation_config) | given
         defaults = {"default_new_tokens": DEFAULT_NEW_TOKENS, "do_sample": True}
         if already.get("do_sample", True):
             defaults["temperature"] = DEFAULT_TEMPERATURE
-        return {name: value for name, value in defaults.items() if name not in already} | options
+        return {name: value for name, value in defaults.items() if name not in already} | given
 
 
 class FeatureExtraction:
