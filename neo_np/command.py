@@ -101,16 +101,16 @@ def build_parser():
 
 def main(arguments=None):
     """Run the command and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
-    args = build_parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 shows \\u2019 and does not fail
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
         try:
-            status = run(args)
-            sys.stdout.flush()
-            return status
+            try:
+                return run(build_parser().parse_args(arguments))
+            finally:
+                sys.stdout.flush()
         except NeoError as error:
             return report(error)
         except KeyboardInterrupt:
@@ -160,6 +160,8 @@ def read_input(args):
 
 def interact(model, args):
     """Ask for prompts and continue each, until the input ends; returns the exit status."""
+    if sys.stdin is None:
+        raise NeoError("--interactive reads prompts from standard input, and it is closed.")
     try:
         import readline  # noqa: F401  gives input() line editing and history where the system has it
     except ImportError:
