@@ -83,7 +83,9 @@ def load_params(folder, config):
     head = tensors.pop("lm_head.weight", None) if config.tie_word_embeddings else None
     where = next(iter(files)) if len(files) == 1 else folder
     check_shapes(tensors, parameter_shapes(config), where)
-    named = {name: read_tensor(name, *tensors[name]) for name in parameter_shapes(config)}
+    named = {}
+    for name in parameter_shapes(config):
+        named[name] = read_tensor(name, *tensors[name])
     if head is not None:
         check_shapes({"lm_head.weight": head}, {"lm_head.weight": named["wte.weight"].shape}, where)
         if not holds(*head, named["wte.weight"]):
@@ -189,7 +191,7 @@ def read_tensor(name, file, entry):
         flat[part] = numbers
         finite = finite and np.isfinite(numbers).all()
     if not finite:
-        warnings.warn(f"{file}: the tensor {name} has numbers that are NaN or infinite; expect nonsense.", stacklevel=5)
+        warnings.warn(f"{file}: the tensor {name} has numbers that are NaN or infinite; expect nonsense.", stacklevel=4)
     return array
 
 
@@ -202,10 +204,10 @@ def holds(file, entry, array):
 def save(model, folder):
     """Write a model as a checkpoint folder that transformers loads too; raises NeoError where that cannot be done.
 
-    The files are written beside the folder and moved in when complete, so that a failure leaves nothing half-written.
-    An older checkpoint there is replaced.
+    The files are written beside the folder and moved in when all are complete, so that a failure to write them leaves
+    nothing behind. An older checkpoint there is replaced.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     for other in ("tokenizer.json", SHARD_INDEX):
         if os.path.exists(folder / other):
             raise NeoError(f"{folder} holds {other}, which would contradict the files saved there: choose another folder.")

@@ -22,8 +22,8 @@ NEEDED_FILES = (
 WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 CONVERSION = """
     from transformers import GPTNeoForCausalLM
-    model = GPTNeoForCausalLM.from_pretrained({folder!r})
-    model.save_pretrained({folder!r})"""
+    model = GPTNeoForCausalLM.from_pretrained({source!r})
+    model.save_pretrained({target!r})"""
 
 
 def find_checkpoint(name=None, weights_wanted=True):
@@ -123,8 +123,14 @@ def download(name, weights_wanted):
 def how_to_fetch(folder):
     """Return the end of a sentence that says how missing weights are had."""
     folder = folder.resolve()
+    if folder.parent.name == "snapshots" and folder.is_relative_to(cache_folder().resolve()):
+        name = folder.parent.parent.name.removeprefix("models--").replace("--", "/", 1)
+        how = CONVERSION.format(source=name, target=f"weights/{name.split('/')[-1]}")
+        return (
+            f"; if {name} has pytorch_model.bin alone, a pickle, which is never read, convert it once with transformers:{how}"
+        )
     if pickles := sorted(folder.glob("pytorch_model*.bin")):
-        how = CONVERSION.format(folder=str(folder))
+        how = CONVERSION.format(source=str(folder), target=str(folder))
         return f", and {pickles[0].name}, a pickle, is never read; convert it once with transformers:{how}"
     if folder.parent == WEIGHTS_FOLDER and folder.name.startswith("gpt-neo"):
         place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

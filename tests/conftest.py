@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Before NumPy is imported: for models as small as most here, BLAS threads only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 
