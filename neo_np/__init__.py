@@ -8,9 +8,10 @@
 from neo_np.checkpoint import load, save
 from neo_np.errors import NeoError
 from neo_np.model import Model
+from neo_np.options import Options
 from neo_np.params import Config, Params
 from neo_np.pipeline import pipeline
 from neo_np.tokenizer import Tokenizer
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Model", "NeoError", "Params", "Tokenizer", "load", "pipeline", "save"]
+__all__ = ["Config", "Model", "NeoError", "Options", "Params", "Tokenizer", "load", "pipeline", "save"]

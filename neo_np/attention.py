@@ -41,8 +41,8 @@ def attention(q, k, v, window_size=None, padding=None, tap=None, at=""):
 
     q: (B, H, T, D), the last T of the S positions that k and v have; k, v: (B, H, S, D) -> (B, H, T, D).
     window_size: None for a global layer. padding: (B,) first slots of each row that no query sees, or None.
-    Taps, once for each block of queries: attn.scores and attn.weights, (B, H, block, keys). Where a block is not the
-    whole (T, S), the name says which positions it has: "attn.weights[256:512, 0:512]" (queries, keys).
+    Taps, once for each block of queries: attn.scores (before the mask) and attn.weights, (B, H, block, keys). Where a
+    block is not the whole (T, S), the name says which positions it has: "attn.weights[256:512, 0:512]" (queries, keys).
     """
     T, S = q.shape[2], k.shape[2]
     heads = np.empty_like(q)
@@ -51,7 +51,8 @@ def attention(q, k, v, window_size=None, padding=None, tap=None, at=""):
         first_query, last_query = S - T + start, S - T + stop - 1
         first_key = 0 if window_size is None else max(0, first_query - window_size + 1)
         queries, keys = np.arange(first_query, last_query + 1), np.arange(first_key, last_query + 1)
-        part = "" if keys.size == S and queries.size == T else f"[{first_query}:{last_query + 1}, {first_key}:{last_query + 1}]"
+        whole = queries.size == T and keys.size == S
+        part = "" if whole else f"[{first_query}:{last_query + 1}, {first_key}:{last_query + 1}]"
 
         scores = q[:, :, start:stop] @ k[:, :, first_key : last_query + 1].swapaxes(2, 3)  # (B, H, block, keys)
         scores = tapped(tap, f"{at}attn.scores{part}" if tap else "", scores)

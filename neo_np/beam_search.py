@@ -4,14 +4,23 @@ Sutskever et al. 2014 (arXiv 1409.3215), section 3.2; the length penalty as in W
 section 7, in transformers' simpler form: sum of log probabilities / length**length_penalty, new tokens counted.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from neo_np import sampling
 from neo_np.errors import NeoError
-from neo_np.generate import next_logits, update_finished
+from neo_np.generate import Sequence, next_logits, update_finished
 from neo_np.layers import log_softmax
+
+
+@dataclass
+class Beam:
+    """One text in the race: its sequence, the sum of its log probabilities, and the number of the beam it grew from."""
+
+    sequence: Sequence
+    score: np.float32
+    parent: int
 
 
 def beam_search(model, start, options):
@@ -19,39 +28,23 @@ def beam_search(model, start, options):
 
     Each step looks at the best tokens after all beams together, twice as many as there are beams (and more where several
     ids end a text), so that enough remain that go on. Those that end the text and are among the first num_beams become
-    results; the best of the others are the beams of the next step. With do_sample, candidates are drawn from the
-    distribution over all beams' tokens, without replacement, instead of taken from its top.
+    results; the best of the others are the beams of the next step.
     """
     n = options.num_beams
-    candidates_wanted = max(2, 1 + len(options.eos_ids)) * n
-    beams, beam_scores, results = [start], np.zeros(1, np.float32), []
+    beams, results = [Beam(start, np.float32(0), 0)], []
     cache = model.new_cache(1, min(start.longest, model.config.max_position_embeddings))
     while True:
-        log_probs = log_softmax(next_logits(model, [beam.ids for beam in beams], cache))  # (beams, V)
-        scores = [sampling.apply_rules(row, beam.ids, beam.rules) for row, beam in zip(log_probs, beams)]
-        totals = (np.array(scores, np.float32) + beam_scores[:, None]).ravel()  # (beams * V,)
-        if options.do_sample:
-            best = sampling.draw_without_replacement(totals, candidates_wanted, start.rng)
-        else:
-            best = np.argsort(-totals, kind="stable")[:candidates_wanted]
-        best = best[totals[best] > -np.inf]
-        candidates = [extend(model, beams, place, options) for place in best.tolist()]
-
-        length = len(beams[0].ids) + 1 - start.prompt_length
-        ended = [
-            (score / length**options.length_penalty, sequence)
-            for (sequence, _), score in zip(candidates[:n], totals[best])
-            if sequence.finished
-        ]
-        if not (options.early_stopping is True and len(results) == n):
-            results = sorted(results + ended, key=lambda result: -result[0])[:n]
-
-        going_on = [i for i, (sequence, _) in enumerate(candidates) if not sequence.finished]
-        going_on = sorted(going_on, key=lambda i: -totals[best[i]])[:n]
-        if not going_on or is_decided(results, totals[best[going_on[0]]], length, start, options):
+        candidates = propose(model, beams, cache, options)
+        length = len(candidates[0].sequence.new_ids)
+        ended = [beam for beam in candidates[:n] if beam.sequence.finished]
+        if not (options.early_stopping is True and len(results) == n):  # True: the first n results stand
+            results += [(penalised(beam.score, length, options), beam.sequence) for beam in ended]
+            results = sorted(results, key=lambda result: -result[0])[:n]
+        running = [beam for beam in candidates if not beam.sequence.finished]
+        beams = sorted(running, key=lambda beam: -beam.score)[:n]
+        if not beams or is_decided(results, beams[0].score, length, start, options):
             break
-        beams, beam_scores = [candidates[i][0] for i in going_on], totals[best[going_on]]
-        cache.reorder([candidates[i][1] for i in going_on])
+        cache.reorder([beam.parent for beam in beams])
     if len(results) < options.num_return_sequences:
         raise NeoError(
             f"num_return_sequences is {options.num_return_sequences}, and the options leave {len(results)} texts alone."
@@ -59,12 +52,35 @@ def beam_search(model, start, options):
     return [sequence for _, sequence in results[: options.num_return_sequences]]
 
 
-def extend(model, beams, place, options):
-    """Return (the beam and token that a place in the flat scores stands for, as one sequence; the beam's number)."""
-    number, token = divmod(place, model.config.vocab_size)
-    sequence = replace(beams[number], ids=[*beams[number].ids, token])
-    update_finished(model.tokenizer, sequence, options)
-    return sequence, number
+def propose(model, beams, cache, options):
+    """Return the candidates of one step, the best first: beams longer by one token.
+
+    With do_sample they are drawn from the distribution over all beams' tokens, without replacement, instead of taken
+    from its top.
+    """
+    wanted = max(2, 1 + len(options.eos_ids)) * options.num_beams
+    log_probs = log_softmax(next_logits(model, [beam.sequence.ids for beam in beams], cache))  # (beams, V)
+    scores = [
+        beam.score + sampling.apply_rules(row, beam.sequence.ids, beam.sequence.rules) for row, beam in zip(log_probs, beams)
+    ]
+    scores = np.concatenate(scores)  # (beams * V,)
+    if options.do_sample:
+        chosen = sampling.draw_without_replacement(scores, wanted, beams[0].sequence.rng)
+    else:
+        chosen = np.argsort(-scores, kind="stable")[:wanted]
+    candidates = []
+    for i in chosen[scores[chosen] > -np.inf].tolist():
+        parent, token = divmod(i, model.config.vocab_size)
+        sequence = beams[parent].sequence
+        sequence = replace(sequence, ids=[*sequence.ids, token])
+        update_finished(model.tokenizer, sequence, options)
+        candidates.append(Beam(sequence, scores[i], parent))
+    return candidates
+
+
+def penalised(score, length, options):
+    """Return the score of a text of so many new tokens, by which results are compared."""
+    return float(score) / length**options.length_penalty
 
 
 def is_decided(results, best_running, length, start, options):
@@ -79,4 +95,4 @@ def is_decided(results, best_running, length, start, options):
         return True
     if options.early_stopping == "never" and options.length_penalty > 0:
         length = start.longest - start.prompt_length
-    return best_running / length**options.length_penalty <= results[-1][0]
+    return penalised(best_running, length, options) <= results[-1][0]

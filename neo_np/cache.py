@@ -44,8 +44,8 @@ class KVCache:
 
     def crop(self, length):
         """Forget all but the first `length` slots; the next tokens continue from there."""
-        if not 0 <= length <= self.length:
-            raise NeoError(f"the cache holds {self.length} tokens and cannot be cut back to {length}.")
+        if not isinstance(length, int | np.integer) or not 0 <= length <= self.length:
+            raise NeoError(f"the cache holds {self.length} tokens and cannot be cut back to {length!r}.")
         self.length = length
         self.padding = np.minimum(self.padding, length)
 

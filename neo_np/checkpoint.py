@@ -207,6 +207,10 @@ def save(model, folder):
     The files are written beside the folder and moved in when all are complete, so that a failure to write them leaves
     nothing behind. An older checkpoint there is replaced.
     """
+    if not isinstance(model, Model):
+        raise NeoError(f"save wants a Model and a folder, in this order; got {type(model).__name__} first.")
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise NeoError(f"save wants the folder to write into, and got {folder!r:.40}.")
     folder = Path(os.path.expanduser(folder))
     for other in ("tokenizer.json", SHARD_INDEX):
         if os.path.exists(folder / other):
@@ -237,6 +241,7 @@ def write_checkpoint(model, folder):
     named = {name: np.ascontiguousarray(array) for name, array in named.items()}
     save_file(named, folder / WEIGHTS, metadata={"format": "pt"})
     write_json(folder / "config.json", model.config.to_dict() | {"dtype": dtype})
+    shutil.copymode(folder / "config.json", folder / WEIGHTS)  # safetensors would let nobody but its owner read it
     if model.generation_config:
         write_json(folder / "generation_config.json", model.generation_config)
     if model.tokenizer:

@@ -14,7 +14,7 @@ import neo_np
 from neo_np.errors import NeoError
 from neo_np.generate import finished_sequences, generate_steps, new_text, pieces, read_prompt, start_sequences
 from neo_np.layers import log_softmax, softmax
-from neo_np.options import read_options
+from neo_np.options import Options, read_options
 
 STORY_LENGTH, DEFAULT_TEMPERATURE, DEFAULT_TOP_P = 200, 0.8, 0.95
 BAR_WIDTH = 30
@@ -34,7 +34,8 @@ def build_parser():
     parser = OneLineParser(
         prog="python -m neo_np.generate",
         description="Continue a text with a GPT-Neo model. "
-        "By default tokens are drawn at random (temperature 0.8, top-k 50, top-p 0.95).",
+        "By default tokens are drawn at random "
+        f"(temperature {DEFAULT_TEMPERATURE}, top-k {Options.top_k}, top-p {DEFAULT_TOP_P}).",
         epilog="Without a prompt, or with '-', the prompt is read from standard input.",
     )
     add = parser.add_argument
@@ -55,7 +56,7 @@ def build_parser():
         help=f"tokens to write (default: {STORY_LENGTH}, or what the model has room for)",
     )
     add("--max-length", type=int, metavar="N", help="the same, prompt included")
-    add("--min-new-tokens", type=int, metavar="N", help="write at least so many before the text may end")
+    add("--min-new-tokens", type=int, metavar="N", help="let no end token come before so many")
     add("--min-length", type=int, metavar="N", help="the same, prompt included")
     add("--stop", action="append", metavar="TEXT", help="end when this text has been written (may be given several times)")
     add("--cut-stop", action="store_true", help="leave the stop text out")
@@ -88,19 +89,30 @@ def build_parser():
     add = rules.add_argument
     add("--repetition-penalty", type=float, metavar="X", help="above 1 makes tokens that were used less likely")
     add("--no-repeat-ngram-size", type=int, metavar="N", help="never write a run of N tokens twice")
-    add("--bad-word", action="append", metavar="TEXT", help="never write this text (several times)")
+    add(
+        "--bad-word",
+        action="append",
+        metavar="TEXT",
+        help="never write this word in the tokens it is usually spelled with (several times)",
+    )
 
     output = parser.add_argument_group("output")
     add = output.add_argument
     add("--interactive", action="store_true", help="ask for one prompt after the other; Ctrl-C stops a text, Ctrl-D ends")
-    add("--show-probs", action="store_true", help="show after each token the five likeliest and their probabilities")
-    add("--json", action="store_true", help="print one JSON object: texts, ids, log-probabilities, timings")
-    add("--stats", action="store_true", help="print tokens per second on standard error")
+    add(
+        "--show-probs",
+        action="store_true",
+        help="show after each token the five likeliest, with the probabilities it was chosen by (after all options)",
+    )
+    add("--json", action="store_true", help="print one JSON object: texts, ids, log-probabilities by the model alone, timings")
+    add("--stats", action="store_true", help="print tokens per second and the seed on standard error")
     return parser
 
 
 def main(arguments=None):
     """Run the command and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # None where the shell has closed it
+    sys.stderr = sys.stderr or open(os.devnull, "w")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 shows \\u2019 and does not fail
     with warnings.catch_warnings():
@@ -199,6 +211,8 @@ def generation_options(model, args):
     if args.early_stopping:
         given["early_stopping"] = {"true": True, "false": False, "never": "never"}[args.early_stopping]
     if args.bad_word:
+        if "" in args.bad_word:
+            raise NeoError("--bad-word is empty: give the word that must not be written.")
         # A word is one sequence of tokens at the beginning of a text and another after a space.
         given["bad_words_ids"] = [model.tokenizer.encode(text) for word in args.bad_word for text in (word, " " + word)]
     return read_options(given, model.generation_config, model.config)
@@ -211,16 +225,14 @@ def write(model, prompt, args, loading=0.0):
     """
     _, ids = read_prompt(model, prompt)
     options = generation_options(model, args)
-    record = Record(loading)
-    if options.num_beams > 1:
-        sequences = []
-        steps = beam_steps(model, ids, options, sequences)
-    else:
-        sequences = start_sequences(model, [ids], options, options.num_return_sequences)
-        steps = record.watch(generate_steps(model, sequences, options))
-    streaming = not (args.json or args.show_probs or options.num_beams > 1 or len(sequences) > 1)
+    beams, record = options.num_beams > 1, Record(loading)
+    sequences = [] if beams else start_sequences(model, [ids], options, options.num_return_sequences)
+    streaming = not (args.json or args.show_probs or beams or len(sequences) > 1)
     status = 0
     try:
+        if beams:
+            sequences = finished_sequences(model, [ids], options)
+        steps = () if beams else record.watch(generate_steps(model, sequences, options))
         if streaming:
             print_stream(pieces(model.tokenizer, prompt, steps, options))
         for step in steps:
@@ -228,7 +240,8 @@ def write(model, prompt, args, loading=0.0):
                 print_step(model.tokenizer, step)
     except KeyboardInterrupt:
         status = 130
-        record.drop_unfinished(sequences)
+        for sequence in sequences:  # take off a token that was only half done
+            del sequence.ids[sequence.prompt_length + len(sequence.log_probs) :]
     record.ended = time.perf_counter()
     texts = [prompt + new_text(model.tokenizer, sequence, options) for sequence in sequences]
     if args.json:
@@ -236,14 +249,8 @@ def write(model, prompt, args, loading=0.0):
     elif not streaming:
         print_texts(texts)
     if args.stats:
-        print(record.summary(len(ids), sequences), file=sys.stderr)
+        print(record.summary(len(ids), sequences, options), file=sys.stderr)
     return status
-
-
-def beam_steps(model, ids, options, sequences):
-    """Put the results of beam search into `sequences`; there are no single steps to follow."""
-    sequences += finished_sequences(model, [ids], options)
-    yield from ()
 
 
 class Record:
@@ -253,20 +260,13 @@ class Record:
         self.loading = loading
         self.began = self.ended = time.perf_counter()
         self.times = []
-        self.log_probs = {}
 
     def watch(self, steps):
         """Yield the steps unchanged."""
         for step in steps:
             self.times.append(time.perf_counter())
-            log_prob = float(log_softmax(step.logits)[step.token])
-            self.log_probs.setdefault(id(step.sequence), []).append(log_prob)
+            step.sequence.log_probs.append(float(log_softmax(step.logits)[step.token]))
             yield step
-
-    def drop_unfinished(self, sequences):
-        """Take off the token that a step was at when it was interrupted."""
-        for sequence in sequences:
-            del sequence.ids[sequence.prompt_length + len(self.log_probs.get(id(sequence), ())) :]
 
     def timings(self):
         """Return seconds: loading, prefill (until the first token was there), decode (from then on)."""
@@ -274,18 +274,21 @@ class Record:
         named = {"load": self.loading, "prefill": first - self.began, "decode": self.ended - first}
         return {name: round(seconds, 4) for name, seconds in named.items()}
 
-    def summary(self, prompt_length, sequences):
+    def summary(self, prompt_length, sequences, options):
         """Return one line with tokens per second; beam search has no first token to tell prefill from decode by."""
         written = sum(len(sequence.new_ids) for sequence in sequences)
         seconds = self.timings()
+        rest = [f"load {seconds['load']:.2f} s"] if self.loading else []
+        rest += [f"seed {options.seed}"] if options.do_sample else []
         if not self.times:
-            return f"{written} tokens in {self.ended - self.began:.2f} s (beam search), load {seconds['load']:.2f} s"
+            return "; ".join([f"{written} tokens in {self.ended - self.began:.2f} s (beam search)", *rest])
         prefill = prompt_length * len(sequences) / max(seconds["prefill"], 1e-9)
         decode = (written - len(sequences)) / max(seconds["decode"], 1e-9)
-        return (
-            f"prefill {prompt_length} tokens, {prefill:.0f} tokens/s; decode {written} tokens, {decode:.0f} tokens/s; "
-            f"load {seconds['load']:.2f} s"
-        )
+        speeds = [
+            f"prefill {prompt_length} tokens, {prefill:.0f} tokens/s",
+            f"decode {written} tokens, {decode:.0f} tokens/s",
+        ]
+        return "; ".join([*speeds, *rest])
 
 
 def print_stream(pieces):
@@ -341,9 +344,7 @@ def print_json(model, prompt, ids, texts, sequences, options, record, interrupte
                 "text": text,
                 "ids": sequence.new_ids,
                 "tokens": model.tokenizer.token_strings(sequence.new_ids),
-                "log_probabilities": log_probabilities(model, sequence)
-                if options.num_beams > 1
-                else record.log_probs.get(id(sequence), []),
+                "log_probabilities": log_probabilities(model, sequence) if options.num_beams > 1 else sequence.log_probs,
             }
             for text, sequence in zip(texts, sequences)
         ],

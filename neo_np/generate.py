@@ -18,8 +18,10 @@ from neo_np.options import read_options
 class Sequence:
     """One text in the making.
 
-    ids: the prompt's token ids and the new ones. rules: f(logits, ids) -> logits. rng: None for greedy choice.
-    cut: bytes at its end from the beginning of the stop string on, once one is complete.
+    ids: the prompt's token ids and the new ones. longest: how many they may become. rules: f(logits, ids) -> logits.
+    rng: None for greedy choice. text: its bytes, special tokens left out, where stop strings are looked for; from_stop:
+    how many of them stand from the beginning of a stop string on, once one is complete. log_probs: the model's own
+    log-probability of each new token, where somebody notes them down.
     """
 
     ids: list
@@ -28,7 +30,9 @@ class Sequence:
     rules: list
     rng: np.random.Generator | None = None
     finished: bool = False
-    cut: int = 0
+    text: bytes = b""
+    from_stop: int = 0
+    log_probs: list = field(default_factory=list)
 
     @property
     def new_ids(self):
@@ -124,9 +128,10 @@ def start_sequences(model, prompts, options, copies):
     for ids in prompts:
         shortest, longest = options.limits(len(ids), model.config.max_position_embeddings)
         rules = sampling.rules(options, shortest, without_token)
+        text = model.tokenizer.decode_bytes(ids, skip_special_tokens=True) if options.stops else b""
         for _ in range(copies):
             rng = np.random.default_rng([seed, len(sequences)]) if options.do_sample else None
-            sequences.append(Sequence(list(ids), len(ids), longest, rules, rng))
+            sequences.append(Sequence(list(ids), len(ids), longest, rules, rng, text=text))
     return sequences
 
 
@@ -140,7 +145,7 @@ def ids_without_token(model):
 def finished_sequences(model, prompts, options):
     """Return the sequences for these prompts' ids, written to their ends; those of one prompt stand together."""
     if options.num_beams > 1:
-        from neo_np.beam_search import beam_search
+        from neo_np.beam_search import beam_search  # which is built on this file
 
         return [best for start in start_sequences(model, prompts, options, 1) for best in beam_search(model, start, options)]
     sequences = start_sequences(model, prompts, options, options.num_return_sequences)
@@ -200,26 +205,24 @@ def pad_left(rows):
 
 def update_finished(tokenizer, sequence, options):
     """Note in a sequence whether its newest token ended it: by its id, a stop string or the length."""
-    sequence.cut = stop_string_bytes(tokenizer, sequence.ids, options.stops) if options.stops else 0
-    sequence.finished = bool(sequence.cut) or sequence.ids[-1] in options.eos_ids or len(sequence.ids) >= sequence.longest
+    if options.stops:
+        newest = tokenizer.decode_bytes(sequence.ids[-1:], skip_special_tokens=True)
+        sequence.text += newest
+        sequence.from_stop = bytes_from_stop(sequence.text, len(newest), options.stops)
+    sequence.finished = sequence.from_stop > 0 or sequence.ids[-1] in options.eos_ids or len(sequence.ids) >= sequence.longest
 
 
-def stop_string_bytes(tokenizer, ids, stops):
-    """Return how many bytes the text has from the first byte of a stop string on, 0 where the last token completes none.
+def bytes_from_stop(text, newest, stops):
+    """Return how many bytes of a text stand from the first byte of a stop string on, or 0.
 
-    The text is compared as bytes, whose borders between tokens do not matter; special tokens are no text.
+    Bytes do not care where tokens begin: with the stop string "end", the tokens "the e", "nd." have 4, "end.". It is only
+    looked for where it would end in the last token, the `newest` bytes.
     """
-    newest = tokenizer.decode_bytes(ids[-1:], skip_special_tokens=True)
-    stops = [stop.encode("utf-8") for stop in stops]
-    longest = max(map(len, stops))
-    tail, place = newest, len(ids) - 1
-    while len(tail) < len(newest) + longest - 1 and place > 0:
-        place -= 1
-        tail = tokenizer.decode_bytes([ids[place]], skip_special_tokens=True) + tail
     found = [0]
-    for stop in stops:
-        reach = tail[-(len(newest) + len(stop) - 1) :] if newest else b""  # where the stop string would end in the last token
-        found.append(len(reach) - reach.find(stop) if stop in reach else 0)
+    for stop in (stop.encode("utf-8") for stop in stops):
+        begin = text.find(stop, max(0, len(text) - newest - len(stop) + 1))
+        if newest and begin >= 0:
+            found.append(len(text) - begin)
     return max(found)
 
 
@@ -227,7 +230,7 @@ def new_text(tokenizer, sequence, options):
     """Return the text of what was generated, without the stop string if it is to be cut."""
     written = tokenizer.decode_bytes(sequence.new_ids, skip_special_tokens=True)
     if options.cut_stop_string:
-        written = written[: max(0, len(written) - sequence.cut)]
+        written = written[: max(0, len(written) - sequence.from_stop)]
     return written.decode("utf-8", "replace")
 
 
@@ -244,10 +247,10 @@ def pieces(tokenizer, prompt, steps, options):
     for step in steps:
         held += tokenizer.decode_bytes([step.token], skip_special_tokens=True)
         if stops:
-            held = held[: max(0, len(held) - step.sequence.cut)]
+            held = held[: max(0, len(held) - step.sequence.from_stop)]
         uncertain = 0
         if stops and not step.sequence.finished:
-            uncertain = begun(tokenizer.decode_bytes(step.sequence.ids, skip_special_tokens=True), stops)
+            uncertain = begun(step.sequence.text, stops)
         certain = max(0, len(held) - uncertain)
         if text := decoder.push_bytes(held[:certain]):
             yield text
@@ -257,7 +260,7 @@ def pieces(tokenizer, prompt, steps, options):
 
 
 def begun(data, stops):
-    """Return the length of the longest end of data that is the beginning of a stop string."""
+    """Return the length of the longest end of data that is the beginning of a stop string: b"the e", [b"end"] -> 1."""
     lengths = (n for stop in stops for n in range(min(len(stop), len(data)), 0, -1) if data.endswith(stop[:n]))
     return max(lengths, default=0)
 

@@ -9,16 +9,9 @@ from neo_np.errors import NeoError
 DEFAULT = "tales-2M"
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 HUB_NAME = re.compile(r"(?:(?P<owner>[\w-][\w.-]*)/)?(?P<name>[\w-][\w.-]*)")
-SHIPPED_OWNERS = {"gpt-neo-125m": "eleutherai", "tales-2m": "nobody"}
-NEEDED_FILES = (
-    "config.json",
-    "generation_config.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "added_tokens.json",
-)
+SHIPPED_OWNERS = {"gpt-neo-125m": "eleutherai", "tales-2m": ""}  # tales-2M has none
+TOKENIZER_FILES = "vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "added_tokens.json"
+NEEDED_FILES = ("config.json", "generation_config.json", *TOKENIZER_FILES)
 WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 CONVERSION = """
     from transformers import GPTNeoForCausalLM
@@ -37,6 +30,8 @@ def find_checkpoint(name=None, weights_wanted=True):
         raise NeoError(f"a checkpoint is named by a folder or a hub name, and got {name!r}.")
     folder = Path(os.path.expanduser(name))
     if os.path.isdir(folder):
+        if not any((folder / file).exists() for file in ("config.json", *TOKENIZER_FILES)):
+            raise NeoError(f"the folder {folder} holds no checkpoint: there is no config.json in it.")
         return folder
     if os.path.exists(folder):
         raise NeoError(f"{folder} is a file, and a checkpoint is a folder: did you mean {folder.parent}?")
@@ -51,6 +46,8 @@ def find_checkpoint(name=None, weights_wanted=True):
         return download(name, weights_wanted)
     if in_weights or cached:
         return in_weights or cached  # loading it says what is missing there, with the command that fetches it
+    if name == WEIGHTS_FOLDER / DEFAULT:
+        raise NeoError(f"the checkpoint that ships is not in {folder}: use neo_np from its clone ('pip install -e .' there).")
     there = ", ".join(sorted(file.parent.name for file in WEIGHTS_FOLDER.glob("*/config.json"))) or "nothing"
     install = "; to download from the hub, 'pip install huggingface_hub' first" if is_repository else ""
     raise NeoError(

@@ -16,11 +16,13 @@ def block(x, p, config, layer, padding=None, cache=None, tap=None):
 
     p: the checkpoint's `h.{layer}`. The layer norms stand before the parts ("pre-norm"), as in GPT-2 (Radford et al.
     2019, section 2.3), so that the residual stream x itself is never normalised.
-    Taps: h.{layer}.ln_1, those of `self_attention`, h.{layer}.ln_2, those of `mlp`, and h.{layer} for the result.
+    Taps: h.{layer}.ln_1, those of `self_attention`, h.{layer}.mid for x between the two parts, h.{layer}.ln_2, those of
+    `mlp`, and h.{layer} for the result.
     """
     at, eps = f"h.{layer}.", config.layer_norm_epsilon
     normed = tapped(tap, at + "ln_1", layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps))
     x = x + self_attention(normed, p.attn.attention, config.num_heads, config.window(layer), padding, cache, layer, tap, at)
+    x = tapped(tap, at + "mid", x)
     normed = tapped(tap, at + "ln_2", layer_norm(x, p.ln_2.weight, p.ln_2.bias, eps))
     x = x + mlp(normed, p.mlp, config.activation_function, tap, at)
     return tapped(tap, at[:-1], x)
@@ -33,7 +35,7 @@ def transformer(params, config, ids, mask=None, cache=None, tap=None):
     Taps: embed, those of each `block`, ln_f.
     """
     seen = cache.length if cache else 0
-    positions, padding = place(ids, mask, cache)
+    positions, padding = position_ids(ids, mask, cache)
     if positions.max() >= config.max_position_embeddings:
         raise NeoError(
             f"the text is {positions.max() + 1} tokens long and the model has {config.max_position_embeddings} positions: "
@@ -48,14 +50,16 @@ def transformer(params, config, ids, mask=None, cache=None, tap=None):
     return tapped(tap, "ln_f", layer_norm(x, params.ln_f.weight, params.ln_f.bias, config.layer_norm_epsilon))
 
 
-def place(ids, mask, cache):
+def position_ids(ids, mask, cache):
     """Return each token's position in its own text, (B, T), and how many padding slots each row begins with, (B,).
 
-    The second is None where there is no padding. Padding gets position 0; nothing ever looks at it.
+    The second is None where there is no padding. Padding gets position 0; nothing ever looks at it. A mask of
+    [[0, 0, 1, 1]] has the positions [[0, 0, 0, 1]] and the padding [2].
     """
     seen = cache.length if cache else 0
     padding = cache.padding if cache else np.zeros(len(ids), int)
     if mask is not None:
+        # Only a row that has been all padding so far can have more of it.
         padding = padding + np.where(padding == seen, (mask == 0).sum(axis=1), 0)
     slots = np.arange(seen, seen + ids.shape[1])
     positions = np.maximum(slots - padding[:, None], 0)  # (B, T)
@@ -102,12 +106,18 @@ class Model:
 
         mask: like ids, 0 for left padding and 1 for tokens; each row then gives what it gives alone.
         cache: from `new_cache`; the ids continue what it has seen, and it takes them in.
-        tap: f(name, array), called at every named point of the forward pass; what it returns goes on in the array's
-            place, None changes nothing. `seen = {}; model.logits(ids, tap=seen.__setitem__)` records everything.
+        tap: f(name, array), called at every named point of the forward pass: "embed", "h.0.ln_1", "h.0.attn.q", ...,
+            "ln_f", "logits". What it returns goes on in the array's place; with None the array itself goes on, and what
+            was changed in it counts. `seen = {}; model.logits(ids, tap=seen.__setitem__)` records everything, and
+            list(seen) tells the names. Attention over more than 256 tokens goes block by block, and a local layer
+            leaves out keys that no query sees: such blocks say in the name which part they are, as in
+            "h.1.attn.weights[256:512, 192:512]" (queries, keys); see `neo_np.attention.attention`.
         logits_to_keep: compute those of the last so many positions alone (0: all).
         Raises NeoError for ids, mask or cache that do not fit the model or each other.
         """
         batch, mask = self._check(ids, mask, cache)
+        if tap is not None and not callable(tap):
+            raise NeoError(f"tap must be a function f(name, array), and got {tap!r:.40}.")
         if not (type(logits_to_keep) is int and logits_to_keep >= 0):
             raise NeoError(f"logits_to_keep is {logits_to_keep!r}, and it must be a whole number, 0 for all positions.")
         logits = forward(self.params, self.config, batch, mask, cache, tap, logits_to_keep)
@@ -148,19 +158,23 @@ class Model:
         """Return an empty `KVCache` for so many rows and tokens (by default all the model's positions)."""
         c = self.config
         capacity = c.max_position_embeddings if capacity is None else capacity
-        if batch < 1 or capacity < 1:
-            raise NeoError(f"a cache needs room for something, and batch is {batch}, capacity {capacity}.")
+        if not all(isinstance(size, int) and size > 0 for size in (batch, capacity)):
+            raise NeoError(f"a cache needs room for something, and batch is {batch!r}, capacity {capacity!r}.")
         dtype = self.params.wte.weight.dtype
         return KVCache(c.num_layers, batch, c.num_heads, capacity, c.head_size, dtype)
 
     def generate(self, prompt, **options):
-        """Continue a prompt, or a list of them, and return the text; see `neo_np.generate.generate`."""
-        from neo_np.generate import generate
+        """Continue a prompt, or a list of them, and return what was given with what was written to it.
+
+        prompt: a text, or token ids; or a list of either, which makes the result a list.
+        options: those of `neo_np.Options`, such as max_new_tokens=40, do_sample=True, temperature=0.8, seed=0.
+        """
+        from neo_np.generate import generate  # the loop stands above the model, so it is known only from inside
 
         return generate(self, prompt, **options)
 
     def stream(self, prompt, **options):
-        """Yield the text of `generate` piece by piece, as it is written; see `neo_np.generate.stream`."""
+        """Yield the text of `generate` piece by piece, as it is written; one text alone, with the same options."""
         from neo_np.generate import stream
 
         return stream(self, prompt, **options)
@@ -184,9 +198,14 @@ class Model:
         """Return ids as (B, T) and mask as (B, T) or None; raises NeoError where something does not fit."""
         batch = self.check_ids(ids)
         if mask is not None:
-            mask = np.asarray(mask)
-            if mask.shape != batch.shape or not np.isin(mask, (0, 1)).all():
+            try:
+                mask = np.asarray(mask)
+            except ValueError:
+                raise NeoError("mask must be 0 or 1 for each id; its rows differ in length.") from None
+            if mask.shape != batch.shape:
                 raise NeoError(f"mask must be 0 or 1 for each id: shape {batch.shape}; got {mask.dtype} {mask.shape}.")
+            if not np.isin(mask, (0, 1)).all():
+                raise NeoError(f"mask must be 0 or 1 for each id; it has {mask[~np.isin(mask, (0, 1))][0]}.")
             mask = np.atleast_2d(mask)
             if (np.diff(mask.astype(int), axis=1) < 0).any():
                 raise NeoError("mask has a 0 after a 1: padding belongs on the left.")
@@ -199,6 +218,8 @@ class Model:
 
     def _check_cache(self, cache, batch, mask):
         c = self.config
+        if not isinstance(cache, KVCache):
+            raise NeoError(f"cache must come from model.new_cache(), and got {cache!r:.40}.")
         found = (cache.k.shape[0], cache.batch, cache.k.shape[2], cache.k.shape[4])
         wanted = (c.num_layers, len(batch), c.num_heads, c.head_size)
         if found != wanted:

@@ -64,7 +64,7 @@ class Options:
             self._check_number(name, Real, "a number from 0 to 1", lambda x: 0 <= x <= 1)
         self._check_number("typical_p", Real, "a number above 0 and up to 1", lambda x: 0 < x <= 1)
         self._check_number("repetition_penalty", Real, "a number above 0 (1 is off)", lambda x: 0 < x < math.inf)
-        self._check_number("length_penalty", Real, "a finite number", math.isfinite)
+        self._check_number("length_penalty", Real, "a number from -50 to 50", lambda x: -50 <= x <= 50)
         if self.do_sample:
             wanted = "a number above 0 (for the likeliest token each time, sample nothing: do_sample=False, --greedy)"
             self._check_number("temperature", Real, wanted, lambda x: 0 < x < math.inf)
@@ -141,6 +141,11 @@ class Options:
                 f"the prompt has {prompt_length} tokens and max_length is {longest}, which leaves nothing to write: "
                 "raise max_length, or set max_new_tokens."
             )
+        if prompt_length >= positions and not self.slide:
+            raise NeoError(
+                f"the prompt has {prompt_length} tokens and the model {positions} positions, which leaves no room to write: "
+                "shorten the prompt, or let the text slide (slide=True, --slide)."
+            )
         if longest > positions and not self.slide:
             raise NeoError(
                 f"the prompt's {prompt_length} tokens and {longest - prompt_length} new ones make {longest}, and the model has "
@@ -162,7 +167,7 @@ def read_options(given, generation_config, config):
     names = [f.name for f in dataclasses.fields(Options)]
     for name in given:
         if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
+            close = difflib.get_close_matches(name, names, 1, cutoff=0.7)
             raise NeoError(f"unknown option {name!r}{f'; did you mean {close[0]!r}?' if close else ''}")
     given = without_none(given)
     defaults = {name: value for name, value in without_none(generation_config).items() if name in names}
@@ -172,12 +177,13 @@ def read_options(given, generation_config, config):
     except NeoError as error:
         from_file = [name for name in defaults if name not in given and str(error).startswith(name)]
         raise NeoError(f"generation_config.json: {error}") if from_file else error from None
-    for names, used, condition in (
+    for group, used, condition in (
         (SAMPLING_ONLY, options.do_sample, "do_sample=True"),
         (BEAMS_ONLY, options.num_beams > 1, "num_beams above 1"),
     ):
-        if idle := [name for name in names if name in given and not used]:
-            warnings.warn(f"{' and '.join(idle)} changes nothing here: it takes {condition}.", stacklevel=4)
+        for name in group:
+            if name in given and not used:
+                warnings.warn(f"{name} changes nothing here: it takes {condition}.", stacklevel=4)
     return options
 
 

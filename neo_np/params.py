@@ -37,6 +37,8 @@ class Config:
     other: dict = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
+        if not isinstance(self.attention_layers, list | tuple):
+            raise NeoError(f"attention_layers is {self.attention_layers!r}, and it must be a list.")
         object.__setattr__(self, "attention_layers", tuple(self.attention_layers))
         if self.intermediate_size is None and isinstance(self.hidden_size, int):
             object.__setattr__(self, "intermediate_size", 4 * self.hidden_size)
@@ -105,8 +107,6 @@ class Config:
         for name, f in fields.items():
             if name not in entries and f.default is dataclasses.MISSING:
                 raise NeoError(f"the entry {name!r} is missing.")
-        if not isinstance(entries["attention_layers"], list):
-            raise NeoError(f"attention_layers is {entries['attention_layers']!r}, and it must be a list.")
         known = {name: value for name, value in entries.items() if name in fields}
         return cls(**known, other={name: value for name, value in entries.items() if name not in fields})
 

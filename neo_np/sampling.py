@@ -15,7 +15,8 @@ from neo_np.layers import log_softmax, softmax
 def repetition_penalty(logits, ids, penalty):
     """Make every token that is in the text already less likely (penalty > 1): positive logits / penalty, negative * penalty.
 
-    Keskar et al. 2019, "CTRL" (arXiv 1909.05858), section 4.1.
+    Keskar et al. 2019, "CTRL" (arXiv 1909.05858), section 4.1, divide alone; dividing a negative logit would raise it,
+    which is why transformers multiplies there.
     """
     used, penalty = np.unique(ids), float(penalty)
     logits = logits.copy()
@@ -53,7 +54,7 @@ def temperature(logits, ids, value):
 
 
 def top_k(logits, ids, k, keep=1):
-    """Keep the k highest logits, and those equal to the last of them (Fan et al. 2018, arXiv 1805.04833, section 5.1)."""
+    """Keep the k highest logits, and those equal to the last of them (Fan et al. 2018, arXiv 1805.04833)."""
     k = min(max(k, keep), logits.size)
     return np.where(logits < np.partition(logits, -k)[-k], -np.inf, logits)
 
@@ -80,7 +81,7 @@ def min_p(logits, ids, p, keep=1):
 def typical_p(logits, ids, p, keep=1):
     """Keep the tokens whose surprise is nearest to the expected one, until their probability reaches p.
 
-    Meister et al. 2022, "Locally Typical Sampling" (arXiv 2202.00666), section 3. Surprise is -log probability.
+    Meister et al. 2022, "Locally Typical Sampling" (arXiv 2202.00666). Surprise is -log probability.
     """
     surprise = -log_softmax(logits)
     probabilities = np.exp(-surprise)
@@ -142,7 +143,7 @@ def warpers(options):
 def users_own(logits, ids, rule):
     """Apply a rule of the user's, and say so plainly where it does not return logits."""
     changed = rule(logits.copy(), list(ids))
-    if not isinstance(changed, np.ndarray) or changed.shape != logits.shape:
+    if not isinstance(changed, np.ndarray) or changed.shape != logits.shape or changed.dtype.kind != "f":
         name = getattr(rule, "__name__", repr(rule))
         raise NeoError(
             f"logits_processor {name} must return the logits, an array of shape {logits.shape}; got {changed!r:.60}."
@@ -152,10 +153,14 @@ def users_own(logits, ids, rule):
 
 def apply_rules(logits, ids, rules):
     """Return the logits (V,) after all rules; raises NeoError where they leave no token at all."""
-    for rule in rules:
-        logits = rule(logits, ids)
-    if np.isnan(logits).any():
-        raise NeoError("the logits are not numbers (NaN): the weights are damaged, or a logits_processor made them so.")
+    with np.errstate(all="ignore"):  # said below in words
+        for rule in rules:
+            logits = rule(logits, ids)
+    if np.isnan(logits).any() or logits.max() == np.inf:
+        raise NeoError(
+            "the logits are infinite or no numbers: the temperature or penalty is too extreme, a logits_processor "
+            "made them so, or the weights are damaged."
+        )
     if logits.max() == -np.inf:
         raise NeoError(
             "the options forbid every token, so the text cannot go on: loosen bad_words_ids, the n-gram size or the length."

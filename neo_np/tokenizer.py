@@ -65,6 +65,9 @@ class Tokenizer:
         self.id_to_token = {id: token for token, id in all_tokens.items()}
         if len(self.id_to_token) < len(all_tokens):
             raise NeoError("the tables give one id to several tokens: they are damaged, or not of one model.")
+        for token, id in (self.added_tokens | self.special_tokens).items():
+            if vocab.get(token, id) != id:
+                raise NeoError(f"the added token {token!r} has the id {id}, and the vocabulary gives it {vocab[token]}.")
         missing = [byte for byte, char in BYTE_TO_CHAR.items() if char not in vocab]
         if missing:
             raise NeoError(
@@ -243,7 +246,7 @@ class Tokenizer:
             rank = heappop(heap)
             left, right, merged = self._merge_ids[rank]
             applied = False
-            for place in sorted(waiting.pop(rank)):
+            for place in sorted(waiting.pop(rank)):  # from left to right: "aaa" is "aa" + "a"
                 gone = after[place]
                 if ids[place] != left or gone == end or ids[gone] != right:
                     continue
@@ -280,7 +283,10 @@ class Tokenizer:
 
     def token_bytes(self, id):
         """Return the bytes that one token stands for; they may be only a part of a character."""
-        token = self.id_to_token.get(int(id))
+        try:
+            token = self.id_to_token.get(index(id))
+        except TypeError:
+            raise NeoError(f"a token id is a whole number, and got {id!r:.40}.") from None
         if token is None:
             raise NeoError(f"{id} is not the id of a token: this tokenizer has {len(self)}, up to {max(self.id_to_token)}.")
         if id in self._special_ids or token in self.added_tokens:
@@ -337,7 +343,7 @@ def _any_of(tokens):
 
 def _check_text(text):
     if not isinstance(text, str):
-        raise NeoError(f"encode wants one str, and got {type(text).__name__}: encode the texts of a list one by one.")
+        raise NeoError(f"the tokenizer wants one str, and got {type(text).__name__}: take the texts of a list one by one.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

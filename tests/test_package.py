@@ -49,7 +49,17 @@ def without_functions(file):
 
 
 def test_the_public_names():
-    assert sorted(neo_np.__all__) == ["Config", "Model", "NeoError", "Params", "Tokenizer", "load", "pipeline", "save"]
+    assert sorted(neo_np.__all__) == [
+        "Config",
+        "Model",
+        "NeoError",
+        "Options",
+        "Params",
+        "Tokenizer",
+        "load",
+        "pipeline",
+        "save",
+    ]
     for name in neo_np.__all__:
         assert getattr(neo_np, name).__doc__, name
     assert re.fullmatch(r"\d+\.\d+\.\d+", neo_np.__version__)

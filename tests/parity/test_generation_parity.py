@@ -1,0 +1,387 @@
+"""generate and the pipeline against those of transformers, on random models and on the checkpoint that ships."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_models import random_model
+
+import neo_np
+from neo_np import sampling
+from neo_np.options import read_options
+
+# Least lengths above the greatest are among the cases, and both sides warn of them.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:at least", "ignore:Unfeasible length", "ignore:Using the model-agnostic default"
+)
+
+WEIGHTS = Path(__file__).resolve().parent.parent.parent / "weights" / "tales-2M"
+NEAR_TIE = 2e-4
+# Values that chi-square exceeds once in a thousand times, by degrees of freedom.
+CHI_SQUARE_0_999 = {9: 27.877, 35: 66.619}
+
+
+def cases(number):
+    """Try so many cases, the same ones on every run: a tie that the last digit decides cannot come up by bad luck."""
+    return settings(max_examples=number, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """For models as small as these, threads spend more time waiting for each other than working."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def reference_of(model):
+    """Return transformers' model with the same config and weights."""
+    config = transformers.GPTNeoConfig(**model.config.to_dict())
+    reference = transformers.GPTNeoForCausalLM(config).eval()
+    named = {f"transformer.{name}": torch.tensor(array) for name, array in model.params.flat().items()}
+    missing, unexpected = reference.load_state_dict(named, strict=False)
+    assert (missing, unexpected) == (["lm_head.weight"], [])  # tied
+    return reference
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A random model that no token ends, unless the call says so; with transformers' twin."""
+    model = random_model(std=0.25, max_position_embeddings=64, eos_token_id=None)
+    return model, reference_of(model)
+
+
+@pytest.fixture(scope="module")
+def their_tales():
+    model = transformers.GPTNeoForCausalLM.from_pretrained(WEIGHTS, dtype=torch.float32).eval()
+    return model, transformers.AutoTokenizer.from_pretrained(WEIGHTS)
+
+
+def generate_theirs(reference, ids, **options):
+    """Return all that transformers has to tell about its texts for one row of ids, or for rows of equal length."""
+    ids = torch.tensor(ids)
+    wanted = {"return_dict_in_generate": True, "output_scores": True, "output_logits": True}
+    return reference.generate(ids if ids.ndim == 2 else ids[None], **{"do_sample": False} | wanted | options)
+
+
+def gaps(scores):
+    """Return how far the two best of the scores (1, V) are apart, at each step."""
+    best = [torch.topk(step[0], 2).values for step in scores]
+    return [(first - second).item() for first, second in best]
+
+
+def assert_same_up_to_a_near_tie(ours, theirs, prompt_length, scores):
+    """Return whether the texts are the same to their ends; where the two best tokens are all but equal, they may part."""
+    decided = next((step for step, gap in enumerate(gaps(scores)) if gap <= NEAR_TIE), None)
+    if decided is None:
+        assert ours == theirs
+    else:
+        assert ours[: prompt_length + decided] == theirs[: prompt_length + decided]
+    return ours == theirs
+
+
+# greedy
+
+SHAPES = [
+    {"num_layers": 2, "attention_layers": ["global", "local"], "window_size": 16},
+    {"num_layers": 4, "attention_layers": ["global", "local"] * 2, "window_size": 5, "vocab_size": 500},
+    {"num_layers": 3, "attention_layers": ["local"] * 3, "window_size": 1, "num_heads": 1, "hidden_size": 40},
+    {"num_layers": 8, "attention_layers": ["global", "local"] * 4, "window_size": 256, "hidden_size": 48, "std": 0.02},
+]
+
+
+def test_greedy_texts_are_equal_over_200_tokens():
+    """Half of them forbidden to repeat runs of three tokens: random models like to say one thing for ever."""
+    runs, whole = 0, 0
+    for seed, shape in enumerate(SHAPES):
+        model = random_model(seed, max_position_embeddings=256, eos_token_id=None, **shape)
+        reference = reference_of(model)
+        for size in (0, 0, 3, 3):
+            prompt = np.random.default_rng([seed, runs]).integers(0, 50, 1 + 3 * runs).tolist()
+            theirs = generate_theirs(reference, prompt, max_new_tokens=200, no_repeat_ngram_size=size)
+            ours = model.generate(prompt, max_new_tokens=200, no_repeat_ngram_size=size)
+            runs += 1
+            whole += assert_same_up_to_a_near_tie(ours, theirs.sequences[0].tolist(), len(prompt), theirs.scores)
+            assert len(ours) == len(prompt) + 200
+    assert whole >= 0.8 * runs
+
+
+@pytest.mark.parametrize("prompt", ["Once upon a time", "The princess", "'Who are you?' said", "There was a king who"])
+@pytest.mark.parametrize("size", [0, 4])
+def test_greedy_tales_are_equal_over_200_tokens(tales, their_tales, prompt, size):
+    reference, tokenizer = their_tales
+    ids = tokenizer(prompt).input_ids
+    options = {"max_new_tokens": 200, "min_new_tokens": 200, "no_repeat_ngram_size": size}
+    theirs = generate_theirs(reference, ids, **options)
+    assert min(gaps(theirs.scores)) > NEAR_TIE
+    assert tales.generate(ids, **options) == theirs.sequences[0].tolist()
+    assert tales.generate(prompt, **options) == prompt + tokenizer.decode(theirs.sequences[0][len(ids) :])
+
+
+# options
+
+token_ids = st.integers(0, 49)
+prompts = st.lists(token_ids, min_size=1, max_size=10)
+# transformers wants at least one bad word that is not an end by itself.
+some_bad_words = st.builds(
+    lambda words, last: [*words, last],
+    st.lists(st.lists(token_ids, min_size=1, max_size=2), max_size=10),
+    st.lists(token_ids, min_size=2, max_size=2),
+)
+RULES = {
+    "repetition_penalty": st.floats(0.5, 2.0),
+    "no_repeat_ngram_size": st.integers(1, 4),
+    "bad_words_ids": some_bad_words,
+    "min_length": st.integers(0, 40),
+    "min_new_tokens": st.integers(0, 30),
+    "eos_token_id": token_ids | st.lists(token_ids, min_size=1, max_size=12, unique=True),
+}
+LIMITS = st.one_of(
+    st.just({}),
+    st.integers(1, 40).map(lambda n: {"max_new_tokens": n}),
+    st.integers(11, 60).map(lambda n: {"max_length": n}),
+    st.builds(lambda n, m: {"max_new_tokens": n, "max_length": m}, st.integers(1, 40), st.integers(11, 60)),
+)
+WARPERS = {
+    "temperature": st.floats(0.2, 3.0),
+    "top_k": st.integers(0, 60),
+    "top_p": st.floats(0.0, 1.0),
+    "min_p": st.floats(0.0, 1.0),
+    "typical_p": st.floats(0.01, 1.0),
+}
+
+
+@cases(150)
+@given(prompts, LIMITS, st.fixed_dictionaries({}, optional=RULES))
+def test_greedy_texts_are_equal_under_all_rules(small, prompt, limits, rules):
+    model, reference = small
+    theirs = generate_theirs(reference, prompt, **limits, **rules)
+    ours = model.generate(prompt, **limits, **rules)
+    assert_same_up_to_a_near_tie(ours, theirs.sequences[0].tolist(), len(prompt), theirs.scores)
+
+
+@cases(100)
+@given(prompts, LIMITS, st.fixed_dictionaries({}, optional=RULES | WARPERS))
+def test_the_distributions_that_tokens_are_drawn_from_are_equal(small, prompt, limits, options):
+    """At each step of a text that transformers has drawn: the same tokens are possible, with the same scores."""
+    model, reference = small
+    torch.manual_seed(0)
+    options = {"do_sample": True} | limits | options
+    theirs = generate_theirs(reference, prompt, **options)
+    ids = theirs.sequences[0].tolist()
+    ours = read_options(options, model.generation_config, model.config)
+    rules = sampling.rules(ours, ours.limits(len(prompt), 64)[0])
+    all_logits = model.logits(ids[:-1])[len(prompt) - 1 :]
+    assert len(all_logits) == len(theirs.scores)
+    for step, (logits, their_logits, scores) in enumerate(zip(all_logits, theirs.logits, theirs.scores)):
+        np.testing.assert_allclose(logits, their_logits[0], atol=1e-4)
+        found = sampling.apply_rules(their_logits[0].numpy(), ids[: len(prompt) + step], rules)
+        np.testing.assert_array_equal(found == -np.inf, scores[0] == -torch.inf)
+        np.testing.assert_allclose(found, scores[0], rtol=1e-5, atol=1e-5)
+
+
+@cases(100)
+@given(prompts, st.integers(2, 4), st.fixed_dictionaries({}, optional=RULES | WARPERS))
+def test_the_distributions_that_beams_are_drawn_from_are_equal(small, prompt, num_beams, options):
+    """Of the first step: all beams are the prompt still."""
+    model, reference = small
+    torch.manual_seed(0)
+    options = {"do_sample": True, "num_beams": num_beams} | options
+    theirs = generate_theirs(reference, prompt, max_new_tokens=3, **options)
+    ours = read_options(options, model.generation_config, model.config)
+    rules = sampling.rules(ours, ours.limits(len(prompt), 64)[0])
+    log_probs = torch.log_softmax(theirs.logits[0][0], dim=-1).numpy()
+    found, scores = sampling.apply_rules(log_probs, prompt, rules), theirs.scores[0][0]
+    np.testing.assert_array_equal(found == -np.inf, scores == -torch.inf)
+    np.testing.assert_allclose(found, scores, rtol=1e-5, atol=1e-5)
+
+
+def test_a_users_rule_stands_where_theirs_does(small):
+    """After the other rules and before temperature and the like: it sees the same scores, and has the same effect."""
+    model, reference = small
+    seen = []
+
+    def rule(ids, scores):
+        seen.append((list(ids), np.array(scores)))
+        return scores + 1.5 * (np.arange(50) % 2 == 0).astype(np.float32)
+
+    rules = {"repetition_penalty": 1.5, "bad_words_ids": [[3]], "min_length": 15, "eos_token_id": 9}
+    options = {"do_sample": True, "temperature": 0.5, "top_k": 5, **rules}
+    torch.manual_seed(0)
+    their_rule = [lambda ids, scores: torch.tensor(rule(ids[0].tolist(), scores[0].numpy()))[None]]
+    theirs = generate_theirs(reference, [1, 2, 3], max_new_tokens=20, logits_processor=their_rule, **options)
+    seen_by_theirs = seen.copy()
+    seen.clear()
+    our_rule = [lambda logits, ids: rule(ids, logits)]
+    ours = read_options({"logits_processor": our_rule, **options}, model.generation_config, model.config)
+    ids, rules = theirs.sequences[0].tolist(), sampling.rules(ours, shortest=15)
+    for step, (logits, scores) in enumerate(zip(theirs.logits, theirs.scores)):
+        found = sampling.apply_rules(logits[0].numpy(), ids[: 3 + step], rules)
+        np.testing.assert_allclose(found, scores[0], rtol=1e-5)
+    for (our_ids, our_scores), (their_ids, their_scores) in zip(seen, seen_by_theirs, strict=True):
+        assert our_ids == their_ids
+        np.testing.assert_allclose(our_scores, their_scores, rtol=1e-5)
+
+
+# random choice: as often as transformers' probabilities say, or as transformers itself chooses
+
+
+def chi_square(counts, expected, variance):
+    return (np.square(counts - expected) / variance).sum()
+
+
+def test_first_tokens_are_drawn_as_often_as_their_probabilities_say():
+    model = random_model(std=0.5, vocab_size=10, eos_token_id=None)
+    options = {"do_sample": True, "max_new_tokens": 1, "temperature": 1.4, "repetition_penalty": 1.2}
+    expected = torch.softmax(generate_theirs(reference_of(model), [1, 2, 3], **options).scores[0][0], dim=-1).numpy()
+    drawn = [ids[-1] for ids in model.generate([[1, 2, 3]] * 5000, seed=0, **options)]
+    assert chi_square(np.bincount(drawn, minlength=10), 5000 * expected, 5000 * expected) < CHI_SQUARE_0_999[9]
+
+
+def test_sampled_beams_come_as_often_as_theirs():
+    """All 36 texts of two tokens, two beams: how often each is the best one found, by ours and by theirs."""
+    model, times = random_model(std=0.2, vocab_size=6, eos_token_id=None), 3000
+    options = {"do_sample": True, "num_beams": 2, "max_new_tokens": 2, "top_k": 0, "temperature": 2.0}
+    torch.manual_seed(0)
+    theirs = generate_theirs(reference_of(model), [[1, 2, 3]] * times, **options).sequences.tolist()
+    ours = model.generate([[1, 2, 3]] * times, seed=0, **options)
+    counts = [np.bincount([6 * ids[-2] + ids[-1] for ids in found], minlength=36) for found in (ours, theirs)]
+    found = counts[0] + counts[1] > 0
+    assert found.sum() > 15
+    # The difference of two counts of the same probability has their sum for its variance.
+    assert chi_square(counts[0][found] - counts[1][found], 0, counts[0][found] + counts[1][found]) < CHI_SQUARE_0_999[35]
+
+
+# batches
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("rules", [{}, {"repetition_penalty": 1.5}, {"bad_words_ids": [[7], [12]]}, {"min_new_tokens": 12}])
+def test_batches_with_left_padding_are_equal(small, seed, rules):
+    """transformers finds positions from attention_mask; the padding is token 0, which may occur in the text as well."""
+    model, reference = small
+    rng = np.random.default_rng(seed)
+    rows = [rng.integers(0, 50, length).tolist() for length in rng.integers(1, 20, 5)]
+    longest, eos_ids = max(map(len, rows)), [3, 8, 15, 21]
+    padded = torch.tensor([[0] * (longest - len(ids)) + ids for ids in rows])
+    mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in rows])
+    options = {"max_new_tokens": 30, "eos_token_id": eos_ids, **rules}
+    theirs = reference.generate(padded, attention_mask=mask, pad_token_id=0, do_sample=False, **options)[:, longest:]
+    for ids, ours, new in zip(rows, model.generate(rows, **options), theirs.tolist()):
+        end = next((i + 1 for i, token in enumerate(new) if token in eos_ids), len(new))
+        assert ours == ids + new[:end]
+
+
+# stop strings
+
+
+@pytest.fixture(scope="module")
+def long_tale(tales):
+    return tales.generate("Once upon a time", max_new_tokens=80, no_repeat_ngram_size=4)
+
+
+@cases(60)
+@given(st.lists(st.tuples(st.integers(0, 150), st.integers(1, 12)), min_size=1, max_size=3), st.sampled_from([1, 3]))
+def test_stop_strings_stop_at_the_same_token(tales, their_tales, long_tale, places, num_beams):
+    """Stop strings cut out of what the model is going to write (or of the prompt), at any letter."""
+    reference, tokenizer = their_tales
+    stops = [long_tale[start : start + length] for start, length in places]
+    ids = tokenizer("Once upon a time").input_ids
+    options = {"max_new_tokens": 40, "stop_strings": stops, "no_repeat_ngram_size": 4, "num_beams": num_beams}
+    theirs = generate_theirs(reference, ids, tokenizer=tokenizer, **options)
+    assert tales.generate(ids, **options) == texts_of(theirs, len(ids))[0]
+
+
+# beams
+
+
+def texts_of(theirs, prompt_length):
+    """Return the texts without what they are filled up with: for beams, the steps without a beam."""
+    if "beam_indices" not in theirs or theirs.beam_indices is None:
+        return theirs.sequences.tolist()
+    lengths = (theirs.beam_indices >= 0).sum(dim=1).tolist()
+    return [ids[: prompt_length + length] for ids, length in zip(theirs.sequences.tolist(), lengths)]
+
+
+BEAMS = {
+    "length_penalty": st.sampled_from([-2.0, -0.5, 0.0, 0.5, 1.0, 2.0, 5.0]),
+    "early_stopping": st.sampled_from([True, False, "never"]),
+}
+
+
+@cases(250)
+@given(prompts, LIMITS, st.integers(2, 6), st.data(), st.fixed_dictionaries({}, optional=RULES | BEAMS))
+def test_beam_searches_are_equal(small, prompt, limits, num_beams, data, options):
+    model, reference = small
+    number = data.draw(st.integers(1, num_beams))
+    options = {"num_beams": num_beams, "num_return_sequences": number, **limits, **options}
+    theirs = generate_theirs(reference, prompt, **options)
+    ours = model.generate(prompt, **options)
+    assert (ours if number > 1 else [ours]) == texts_of(theirs, len(prompt))
+
+
+@pytest.mark.parametrize("early_stopping", [True, False, "never"])
+@pytest.mark.parametrize("length_penalty", [-1.0, 0.0, 1.0, 2.0])
+def test_beam_searches_on_the_checkpoint_that_ships_are_equal(tales, their_tales, early_stopping, length_penalty):
+    """With a full stop and a comma, two ids, as the end."""
+    reference, tokenizer = their_tales
+    ids = tokenizer("There was once a").input_ids
+    options = {
+        "num_beams": 4,
+        "num_return_sequences": 4,
+        "max_new_tokens": 30,
+        "eos_token_id": [*tokenizer(".").input_ids, *tokenizer(",").input_ids],
+        "early_stopping": early_stopping,
+        "length_penalty": length_penalty,
+    }
+    theirs = generate_theirs(reference, ids, **options)
+    assert tales.generate(ids, **options) == texts_of(theirs, len(ids))
+
+
+# the pipeline
+
+
+@pytest.fixture(scope="module")
+def generators(tales, their_tales):
+    reference, tokenizer = their_tales
+    return neo_np.pipeline("text-generation", tales), transformers.pipeline("text-generation", reference, tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_new_tokens": 40},
+        {"max_new_tokens": 40, "return_full_text": False},
+        {"max_length": 30},
+        {"max_length": 30, "min_length": 25, "repetition_penalty": 1.3},
+        {"max_new_tokens": 20, "num_beams": 3},
+        {"max_new_tokens": 20, "num_beams": 4, "num_return_sequences": 3, "no_repeat_ngram_size": 2},
+        {"max_new_tokens": 20, "num_beams": 3, "num_return_sequences": 3, "return_full_text": False, "early_stopping": True},
+    ],
+)
+@pytest.mark.parametrize("texts", ["Once upon a time", ["The king", "  An old woman,\n", ""], ["One"]])
+def test_pipelines_give_the_same(generators, texts, options):
+    ours, theirs = generators
+    assert ours(texts, do_sample=False, **options) == theirs(texts, do_sample=False, **options)
+
+
+def test_pipelines_have_the_same_defaults():
+    """Ours are checked in tests/test_pipeline.py to be these."""
+    defaults = transformers.TextGenerationPipeline._default_generation_config.to_diff_dict()
+    defaults.pop("transformers_version", None)
+    assert defaults == {"do_sample": True, "temperature": 0.7, "max_new_tokens": 256}
+
+
+def test_features_are_close(tales, their_tales):
+    reference, tokenizer = their_tales
+    theirs = transformers.pipeline("feature-extraction", reference.transformer, tokenizer=tokenizer)
+    ours, texts = neo_np.pipeline("feature-extraction", tales), ["Once upon a time", "The king's daughter."]
+    for found, expected in [(ours(texts[0]), theirs(texts[0])), *zip(ours(texts), theirs(texts), strict=True)]:
+        found, expected = np.array(found), np.array(expected)
+        assert found.shape == expected.shape
+        assert np.linalg.norm(found - expected) / np.linalg.norm(expected) < 1e-5

@@ -1,0 +1,47 @@
+"""What the README shows is what happens."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import neo_np
+from neo_np.command import build_parser
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_lines_run_and_give_what_their_comments_say(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    [code] = re.findall(r"```python\n(.*?)```", README, re.S)
+    names = {}
+    exec(code, names)
+    [ids] = re.findall(r"encode\(.*?\) +# (\[.*\])", code)
+    assert names["ids"] == eval(ids)
+    for shape in re.findall(r"# (\(.*?\)):", code):
+        assert eval(shape) in (names["logits"].shape, names["seen"]["h.1.attn.weights"].shape)
+    assert repr(neo_np.load(tmp_path / "weights" / "mine")) == repr(names["model"])
+
+
+def test_the_story_it_opens_with_is_what_the_command_writes(capsys):
+    [(command, story)] = re.findall(r"```text\n\$ python -m neo_np.generate (.*?)\n(.*?)```", README, re.S)
+    prompt, options = re.fullmatch(r'"(.*?)" (.*)', command).groups()
+    assert neo_np.command.main([prompt, *options.split()]) == 0
+    assert " ".join(capsys.readouterr().out.split()) == " ".join(story.split())
+
+
+@pytest.mark.parametrize("line", re.findall(r"python -m neo_np\.generate(?: [^\n#`]*)?", README))
+def test_every_command_has_options_that_exist(line):
+    arguments = re.findall(r'"[^"]*"|\S+', line.removeprefix("python -m neo_np.generate"))
+    build_parser().parse_args([argument.strip('"') for argument in arguments])
+
+
+def test_the_map_names_every_file():
+    package = Path(neo_np.__file__).parent
+    assert sorted(re.findall(r"\(neo_np/(\w+\.py)\)", README)) == sorted(
+        file.name for file in package.glob("*.py") if file.name != "__init__.py"
+    )
+
+
+def test_every_option_of_generate_is_named():
+    assert all(f"`{name}`" in README for name in neo_np.Options.__dataclass_fields__)
