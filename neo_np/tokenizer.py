@@ -78,7 +78,7 @@ class Tokenizer:
         self._merge_ids = [self._ids_of_merge(rank, *pair) for rank, pair in enumerate(self.merges)]
         self._ranks = {(left, right): rank for rank, (left, right, _) in enumerate(self._merge_ids)}
         self._special_ids = set(self.special_tokens.values())
-        self._find_special = _any_of(self.special_tokens | self.added_tokens)
+        self._find_special = _any_of(self.special_tokens)
         self._find_added = _any_of(self.added_tokens)
         self._cache = {}
 
@@ -124,9 +124,10 @@ class Tokenizer:
         (folder / "added_tokens.json").unlink(missing_ok=True)
         (folder / "tokenizer_config.json").unlink(missing_ok=True)
         if list(self.special_tokens) != [END_OF_TEXT] or self.added_tokens:
-            flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+            flags = {"single_word": False, "lstrip": False, "rstrip": False}
+            special = self.special_tokens  # transformers looks for tokens with "normalized" only between the others
             added = {
-                id: {"content": token, "special": token in self.special_tokens, **flags}
+                id: {"content": token, "special": token in special, "normalized": token not in special, **flags}
                 for token, id in (self.special_tokens | self.added_tokens).items()
             }
             config = {"tokenizer_class": "GPT2Tokenizer", "added_tokens_decoder": added}
@@ -203,13 +204,8 @@ class Tokenizer:
 
     def _split_special(self, text, split_special_tokens):
         """Yield (part, None) for ordinary text and (token, id) for special and added tokens, in order."""
-        find = self._find_added if split_special_tokens else self._find_special
-        end = 0
-        for match in find.finditer(text) if find else ():
-            yield text[end : match.start()], None
-            yield match[0], self.special_tokens.get(match[0], self.added_tokens.get(match[0]))
-            end = match.end()
-        yield text[end:], None
+        for part, id in _cut(text, None if split_special_tokens else self._find_special, self.special_tokens):
+            yield from [(part, id)] if id is not None else _cut(part, self._find_added, self.added_tokens)
 
     def _word_ids(self, word):
         ids = self._cache.get(word)
@@ -341,6 +337,16 @@ def _any_of(tokens):
     return regex.compile("|".join(map(regex.escape, sorted(tokens, key=len, reverse=True)))) if tokens else None
 
 
+def _cut(text, find, ids):
+    """Yield (token, id) for the tokens that a pattern finds and (part, None) for what lies between, in order."""
+    end = 0
+    for match in find.finditer(text) if find else ():
+        yield text[end : match.start()], None
+        yield match[0], ids[match[0]]
+        end = match.end()
+    yield text[end:], None
+
+
 def _check_text(text):
     if not isinstance(text, str):
         raise NeoError(f"the tokenizer wants one str, and got {type(text).__name__}: take the texts of a list one by one.")
@@ -385,7 +391,7 @@ def _read_merges(file):
         raise NeoError(f"{file} cannot be read: {error}.") from None
     merges = []
     for number, line in enumerate(lines, start=1):
-        pair = tuple(line.rstrip("\r").split(" "))
+        pair = tuple(line.split(" "))
         if pair == ("",) or (number == 1 and line.startswith("#version")):
             continue
         if len(pair) != 2 or not all(pair):

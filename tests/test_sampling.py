@@ -292,9 +292,16 @@ def test_forbidding_every_token_is_an_error():
         sampling.apply_rules(np.zeros(4, np.float32), [0], rules)
 
 
-def test_logits_that_are_not_numbers_are_an_error():
-    with pytest.raises(NeoError, match="no numbers"):
-        sampling.apply_rules(np.array([0, np.nan], np.float32), [0], [])
+@pytest.mark.parametrize("logit", [np.nan, inf])
+def test_logits_that_are_infinite_or_no_numbers_are_an_error(logit):
+    with pytest.raises(NeoError, match="infinite or no numbers"):
+        sampling.apply_rules(np.array([0, logit], np.float32), [0], [])
+
+
+def test_a_temperature_too_small_for_float32_is_an_error():
+    rules = sampling.rules(Options(do_sample=True, temperature=1e-40, top_k=0), shortest=0)
+    with pytest.raises(NeoError, match="temperature"):
+        sampling.apply_rules(np.array([1, 2], np.float32), [0], rules)
 
 
 # the draw

@@ -304,6 +304,13 @@ def test_unknown_ids_are_refused(gpt2_tokenizer, id):
             call(id)
 
 
+@pytest.mark.parametrize("id", [1.0, "1", None, [1]])
+def test_a_single_id_must_be_an_integer(gpt2_tokenizer, id):
+    for call in (gpt2_tokenizer.token_bytes, gpt2_tokenizer.token_string):
+        with pytest.raises(NeoError, match="whole number"):
+            call(id)
+
+
 @pytest.mark.parametrize("ids", [5, None, "abc", "12", ["5"], [None], [1.5], [float("nan")], [[1, 2]], np.ones((2, 1), int)])
 def test_decode_refuses_what_is_no_flat_list_of_integers(gpt2_tokenizer, ids):
     with pytest.raises(NeoError, match="flat list of token ids"):
