@@ -160,7 +160,7 @@ WARPERS = {
 }
 
 
-@cases(150)
+@cases(250)
 @given(prompts, LIMITS, st.fixed_dictionaries({}, optional=RULES))
 def test_greedy_texts_are_equal_under_all_rules(small, prompt, limits, rules):
     model, reference = small
@@ -169,7 +169,7 @@ def test_greedy_texts_are_equal_under_all_rules(small, prompt, limits, rules):
     assert_same_up_to_a_near_tie(ours, theirs.sequences[0].tolist(), len(prompt), theirs.scores)
 
 
-@cases(100)
+@cases(200)
 @given(prompts, LIMITS, st.fixed_dictionaries({}, optional=RULES | WARPERS))
 def test_the_distributions_that_tokens_are_drawn_from_are_equal(small, prompt, limits, options):
     """At each step of a text that transformers has drawn: the same tokens are possible, with the same scores."""
@@ -189,7 +189,7 @@ def test_the_distributions_that_tokens_are_drawn_from_are_equal(small, prompt, l
         np.testing.assert_allclose(found, scores[0], rtol=1e-5, atol=1e-5)
 
 
-@cases(100)
+@cases(200)
 @given(prompts, st.integers(2, 4), st.fixed_dictionaries({}, optional=RULES | WARPERS))
 def test_the_distributions_that_beams_are_drawn_from_are_equal(small, prompt, num_beams, options):
     """Of the first step: all beams are the prompt still."""
@@ -243,8 +243,8 @@ def test_first_tokens_are_drawn_as_often_as_their_probabilities_say():
     model = random_model(std=0.5, vocab_size=10, eos_token_id=None)
     options = {"do_sample": True, "max_new_tokens": 1, "temperature": 1.4, "repetition_penalty": 1.2}
     expected = torch.softmax(generate_theirs(reference_of(model), [1, 2, 3], **options).scores[0][0], dim=-1).numpy()
-    drawn = [ids[-1] for ids in model.generate([[1, 2, 3]] * 5000, seed=0, **options)]
-    assert chi_square(np.bincount(drawn, minlength=10), 5000 * expected, 5000 * expected) < CHI_SQUARE_0_999[9]
+    drawn = [ids[-1] for ids in model.generate([[1, 2, 3]] * 20_000, seed=0, **options)]
+    assert chi_square(np.bincount(drawn, minlength=10), 20_000 * expected, 20_000 * expected) < CHI_SQUARE_0_999[9]
 
 
 def test_sampled_beams_come_as_often_as_theirs():
@@ -318,7 +318,7 @@ BEAMS = {
 }
 
 
-@cases(250)
+@cases(400)
 @given(prompts, LIMITS, st.integers(2, 6), st.data(), st.fixed_dictionaries({}, optional=RULES | BEAMS))
 def test_beam_searches_are_equal(small, prompt, limits, num_beams, data, options):
     model, reference = small
