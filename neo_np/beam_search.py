@@ -37,9 +37,8 @@ def beam_search(model, start, options):
         candidates = propose(model, beams, cache, options)
         length = len(candidates[0].sequence.new_ids)
         ended = [beam for beam in candidates[:n] if beam.sequence.finished]
-        if not (options.early_stopping is True and len(results) == n):  # True: the first n results stand
-            results += [(penalised(beam.score, length, options), beam.sequence) for beam in ended]
-            results = sorted(results, key=lambda result: -result[0])[:n]
+        results += [(penalised(beam.score, length, options), beam.sequence) for beam in ended]
+        results = sorted(results, key=lambda result: -result[0])[:n]
         running = [beam for beam in candidates if not beam.sequence.finished]
         beams = sorted(running, key=lambda beam: -beam.score)[:n]
         if not beams or is_decided(results, beams[0].score, length, start, options):

@@ -221,7 +221,7 @@ def bytes_from_stop(text, newest, stops):
     found = [0]
     for stop in (stop.encode("utf-8") for stop in stops):
         begin = text.find(stop, max(0, len(text) - newest - len(stop) + 1))
-        if newest and begin >= 0:
+        if begin >= 0:
             found.append(len(text) - begin)
     return max(found)
 

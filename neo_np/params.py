@@ -97,16 +97,16 @@ class Config:
         if model_type != "gpt_neo":
             raise NeoError(f"model_type is {model_type!r}, and neo_np runs 'gpt_neo' alone.")
         types = entries.pop("attention_types", None)
+        fields = {f.name: f for f in dataclasses.fields(cls) if f.name != "other"}
+        for name, f in fields.items():
+            if name not in entries and f.default is dataclasses.MISSING and not (name == "attention_layers" and types):
+                raise NeoError(f"the entry {name!r} is missing.")
         if types is not None:
-            layers = expand_attention_types(types, entries.get("num_layers"))
+            layers = expand_attention_types(types, entries["num_layers"])
             if entries.setdefault("attention_layers", layers) != layers:
                 raise NeoError(
                     f"attention_layers {entries['attention_layers']} and attention_types {types} contradict each other."
                 )
-        fields = {f.name: f for f in dataclasses.fields(cls) if f.name != "other"}
-        for name, f in fields.items():
-            if name not in entries and f.default is dataclasses.MISSING:
-                raise NeoError(f"the entry {name!r} is missing.")
         known = {name: value for name, value in entries.items() if name in fields}
         return cls(**known, other={name: value for name, value in entries.items() if name not in fields})
 
