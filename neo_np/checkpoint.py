@@ -82,9 +82,9 @@ def load_params(folder, config):
             tensors[name] = file, entry
     head = tensors.pop("lm_head.weight", None) if config.tie_word_embeddings else None
     where = next(iter(files)) if len(files) == 1 else folder
-    check_shapes(tensors, parameter_shapes(config), where)
-    named = {}
-    for name in parameter_shapes(config):
+    shapes, named = parameter_shapes(config), {}
+    check_shapes(tensors, shapes, where)
+    for name in shapes:
         named[name] = read_tensor(name, *tensors[name])
     if head is not None:
         check_shapes({"lm_head.weight": head}, {"lm_head.weight": named["wte.weight"].shape}, where)

@@ -248,9 +248,7 @@ def pieces(tokenizer, prompt, steps, options):
         held += tokenizer.decode_bytes([step.token], skip_special_tokens=True)
         if stops:
             held = held[: max(0, len(held) - step.sequence.from_stop)]
-        uncertain = 0
-        if stops and not step.sequence.finished:
-            uncertain = begun(step.sequence.text, stops)
+        uncertain = 0 if step.sequence.finished else begun(step.sequence.text, stops)
         certain = max(0, len(held) - uncertain)
         if text := decoder.push_bytes(held[:certain]):
             yield text
