@@ -1,12 +1,9 @@
 """The command `python -m neo_np.generate`: arguments in, text out, errors as one line."""
 
-import argparse
 import json
-import os
 import random
 import sys
 import time
-import warnings
 
 import numpy as np
 
@@ -15,18 +12,11 @@ from neo_np.errors import NeoError
 from neo_np.generate import finished_sequences, generate_steps, new_text, pieces, read_prompt, start_sequences
 from neo_np.layers import log_softmax, softmax
 from neo_np.options import Options, read_options
+from neo_np.terminal import OneLineParser, report, run_command
 
 STORY_LENGTH, DEFAULT_TEMPERATURE, DEFAULT_TOP_P = 200, 0.8, 0.95
 BAR_WIDTH = 30
 LIKELIEST = 5
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like all other errors of the command."""
-
-    def error(self, message):
-        """Print what is wrong and leave with exit status 2."""
-        self.exit(2, f"error: {' '.join(message.split())} (--help shows the options)\n")
 
 
 def build_parser():
@@ -111,35 +101,7 @@ def build_parser():
 
 def main(arguments=None):
     """Run the command and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # None where the shell has closed it
-    sys.stderr = sys.stderr or open(os.devnull, "w")
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 shows \\u2019 and does not fail
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
-        try:
-            try:
-                return run(build_parser().parse_args(arguments))
-            finally:
-                sys.stdout.flush()
-        except NeoError as error:
-            return report(error)
-        except KeyboardInterrupt:
-            return 130
-        except OSError as error:
-            # What Python flushes on its way out must not fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if isinstance(error, BrokenPipeError):  # the reader has gone, as `| head` does
-                return 0
-            return report(NeoError(f"the text cannot be written: {error.strerror}."))
-
-
-def report(error):
-    """Print an error as one line (Python lines in it joined by semicolons) and return the exit status for it."""
-    sentence, *code = str(error).splitlines()
-    print(f"error: {sentence} {'; '.join(line.strip() for line in code)}".rstrip(), file=sys.stderr)
-    return 2
+    return run_command(lambda: run(build_parser().parse_args(arguments)))
 
 
 def run(args):

@@ -17,7 +17,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # The way through the house: a module imports those above it alone. (`__init__` gathers the public names.)
 ORDER = """
-errors tokenizer layers attention cache params model hub checkpoint options sampling generate beam_search pipeline command
+errors tokenizer layers attention cache params model hub checkpoint options sampling generate beam_search pipeline
+terminal command
 """.split()
 ALWAYS = {"numpy", "regex", "safetensors"}
 WITHIN_FUNCTIONS = {"huggingface_hub"}  # for downloads

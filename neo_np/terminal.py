@@ -1,0 +1,49 @@
+"""What the commands share: arguments, errors and warnings as one line each, the ways in which a command can end."""
+
+import argparse
+import os
+import sys
+import warnings
+
+from neo_np.errors import NeoError
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, like all other errors of a command."""
+
+    def error(self, message):
+        """Print what is wrong and leave with exit status 2."""
+        self.exit(2, f"error: {' '.join(message.split())} (--help shows the options)\n")
+
+
+def run_command(run):
+    """Call run() and return the exit status of the command: its own, 2 after an error, 130 after Ctrl-C."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # None where the shell has closed it
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 shows \\u2019 and does not fail
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+        try:
+            try:
+                return run()
+            finally:
+                sys.stdout.flush()
+        except NeoError as error:
+            return report(error)
+        except KeyboardInterrupt:
+            return 130
+        except OSError as error:
+            # What Python flushes on its way out must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(error, BrokenPipeError):  # the reader has gone, as `| head` does
+                return 0
+            return report(NeoError(f"the text cannot be written: {error.strerror}."))
+
+
+def report(error):
+    """Print an error as one line (Python lines in it joined by semicolons) and return the exit status for it."""
+    sentence, *code = str(error).splitlines()
+    print(f"error: {sentence} {'; '.join(line.strip() for line in code)}".rstrip(), file=sys.stderr)
+    return 2
