@@ -10,6 +10,8 @@ Sennrich et al. 2016 (arXiv 1508.07909). Three steps lead from text to ids:
 
 import codecs
 import json
+from collections import Counter
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from operator import index
 from pathlib import Path
@@ -17,6 +19,7 @@ from pathlib import Path
 import regex
 
 from neo_np.errors import NeoError
+from neo_np.merges import learn_merges
 
 # GPT-2's own: English contractions, then runs of letters, of digits, of other characters (each with the
 # one space before it), then runs of white space, which leave their last space to the word that follows.
@@ -90,6 +93,34 @@ class Tokenizer:
                 f"merge number {rank + 1} ({left!r} + {right!r}) needs the token {error}, which the vocabulary "
                 "lacks: the vocabulary and the merges are not of one model."
             ) from None
+
+    @classmethod
+    def train(cls, texts, vocab_size, special_tokens=(END_OF_TEXT,), min_frequency=0):
+        """Learn the merges from text and return a `Tokenizer` of vocab_size tokens.
+
+        texts: str, or an iterable of str that may be larger than memory together; no merge crosses from one to the next.
+        The special tokens get the ids 0, 1, ... in their order, then come the 256 bytes by the code point of their
+        character, then the merges. Special tokens in the texts are not learned from, and no merge reaches across them.
+        The vocabulary stays smaller where no pair of tokens is left that occurs at least min_frequency times (and
+        once). The same texts give the same tokenizer, and the same as `BpeTrainer` of Hugging Face tokenizers.
+        Raises NeoError for a vocab_size without room for the special tokens and the bytes, and for wrong arguments.
+        """
+        if not isinstance(vocab_size, int):
+            raise NeoError(f"vocab_size must be a whole number, and is {vocab_size!r:.40}.")
+        _check_special_tokens(special_tokens)
+        vocab = {token: id for id, token in enumerate([*special_tokens, *sorted(CHAR_TO_BYTE)])}
+        if vocab_size < len(vocab):
+            raise NeoError(
+                f"a vocab_size of {vocab_size} is too small: the 256 bytes and {len(special_tokens)} special tokens "
+                f"take {len(vocab)}, and each further token is one merge."
+            )
+        words = _count_words([texts] if isinstance(texts, str) else texts, _any_of(special_tokens))
+        merges = learn_merges(words, vocab_size - len(vocab), min_frequency)
+        for left, right in merges:
+            if left + right in special_tokens:
+                raise NeoError(f"the text has the bytes that the tables spell {left + right!r}, a special token: rename it.")
+            vocab[left + right] = len(vocab)
+        return cls(vocab, merges, {token: vocab[token] for token in special_tokens})
 
     @classmethod
     def load(cls, folder):
@@ -345,6 +376,30 @@ def _cut(text, find, ids):
         yield match[0], ids[match[0]]
         end = match.end()
     yield text[end:], None
+
+
+def _count_words(texts, find_special):
+    """Return {pre-token, spelled in the characters of the tables: how often it occurs}, what `find_special` finds left out."""
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        raise NeoError(f"train wants a text or an iterable of texts, and got {type(texts).__name__}.")
+    words = Counter()
+    for text in texts:
+        _check_text(text)
+        for part in find_special.splititer(text) if find_special else [text]:
+            words.update(PRE_TOKEN.findall(part))
+    return {"".join(BYTE_TO_CHAR[byte] for byte in word.encode("utf-8")): count for word, count in words.items()}
+
+
+def _check_special_tokens(tokens):
+    """Raise NeoError for special tokens that could not be told from each other or from ordinary ones."""
+    if not isinstance(tokens, list | tuple) or not all(isinstance(token, str) and token for token in tokens):
+        raise NeoError(f"special_tokens must be a list of texts, none of them empty, and are {tokens!r:.80}.")
+    for token in tokens:
+        _check_text(token)
+        if token in CHAR_TO_BYTE:
+            raise NeoError(f"the special token {token!r} is how the tables spell a byte: choose a longer one.")
+    if len(set(tokens)) < len(tokens):
+        raise NeoError(f"special_tokens has a token twice: {tokens!r:.80}.")
 
 
 def _check_text(text):

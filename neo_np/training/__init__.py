@@ -1,0 +1,1 @@
+"""Training GPT-Neo: gradients by hand, the optimiser, the data and the loop."""
