@@ -10,8 +10,9 @@ import numpy as np
 
 from neo_np.layers import linear, softmax, tapped
 
-# Queries are taken this many at a time, so that the scores (B, H, 256, S) stay small however long the text is.
-QUERY_BLOCK = 256
+# Queries are taken this many at a time: so the scores (B, H, 64, S) stay small however long the text is, and most keys
+# that a block's queries may not see are never multiplied at all.
+QUERY_BLOCK = 64
 
 
 def split_heads(x, num_heads):
@@ -36,34 +37,44 @@ def local_mask(queries, keys, window_size):
     return global_mask(queries, keys) & (keys[None, :] > queries[:, None] - window_size)
 
 
+def query_blocks(T, S, window_size=None):
+    """Yield (queries, keys) for blocks of the last T of S positions: slices of positions, keys that no query sees left out."""
+    for start in range(S - T, S, QUERY_BLOCK):
+        stop = min(start + QUERY_BLOCK, S)
+        first_key = 0 if window_size is None else max(0, start - window_size + 1)
+        yield slice(start, stop), slice(first_key, stop)
+
+
+def block_name(queries, keys, T, S):
+    """Return what a tap's name says of a block: nothing where it is the whole (T, S), else "[queries, keys]"."""
+    whole = queries.stop - queries.start == T and keys.stop - keys.start == S
+    return "" if whole else f"[{queries.start}:{queries.stop}, {keys.start}:{keys.stop}]"
+
+
 def attention(q, k, v, window_size=None, padding=None, tap=None, at=""):
     """Return for each query the average of the values it may see, weighted by softmax(q k^T).
 
     q: (B, H, T, D), the last T of the S positions that k and v have; k, v: (B, H, S, D) -> (B, H, T, D).
     window_size: None for a global layer. padding: (B,) first slots of each row that no query sees, or None.
     Taps, once for each block of queries: attn.scores (before the mask) and attn.weights, (B, H, block, keys). Where a
-    block is not the whole (T, S), the name says which positions it has: "attn.weights[256:512, 0:512]" (queries, keys).
+    block is not the whole (T, S), the name says which positions it has: "attn.weights[64:128, 0:128]" (queries, keys).
     """
     T, S = q.shape[2], k.shape[2]
     heads = np.empty_like(q)
-    for start in range(0, T, QUERY_BLOCK):
-        stop = min(start + QUERY_BLOCK, T)
-        first_query, last_query = S - T + start, S - T + stop - 1
-        first_key = 0 if window_size is None else max(0, first_query - window_size + 1)
-        queries, keys = np.arange(first_query, last_query + 1), np.arange(first_key, last_query + 1)
-        whole = queries.size == T and keys.size == S
-        part = "" if whole else f"[{first_query}:{last_query + 1}, {first_key}:{last_query + 1}]"
-
-        scores = q[:, :, start:stop] @ k[:, :, first_key : last_query + 1].swapaxes(2, 3)  # (B, H, block, keys)
+    for queries, keys in query_blocks(T, S, window_size):
+        rows, part = slice(queries.start - (S - T), queries.stop - (S - T)), block_name(queries, keys, T, S) if tap else ""
+        scores = q[:, :, rows] @ k[:, :, keys].swapaxes(2, 3)  # (B, H, block, keys)
         scores = tapped(tap, f"{at}attn.scores{part}" if tap else "", scores)
-        if queries.size > 1 or padding is not None:  # a lone query may see every key that is left
-            seen = global_mask(queries, keys) if window_size is None else local_mask(queries, keys, window_size)
+        if queries.stop - queries.start > 1 or padding is not None:  # a lone query may see every key that is left
+            at_query, at_key = np.arange(queries.start, queries.stop), np.arange(keys.start, keys.stop)
+            seen = global_mask(at_query, at_key) if window_size is None else local_mask(at_query, at_key, window_size)
             if padding is not None:
-                seen = seen & (keys >= padding[:, None])[:, None, None, :]  # (B, 1, block, keys)
+                seen = seen & (at_key >= padding[:, None])[:, None, None, :]  # (B, 1, block, keys)
             # The lowest number and not -inf: a padding token sees nothing at all, and -inf would make its row NaN.
-            scores = np.where(seen, scores, np.finfo(scores.dtype).min)
+            # Added to a score it is still itself, for it swallows all that is so much smaller.
+            scores = scores + np.where(seen, 0.0, np.finfo(scores.dtype).min).astype(scores.dtype)
         weights = tapped(tap, f"{at}attn.weights{part}" if tap else "", softmax(scores))
-        heads[:, :, start:stop] = weights @ v[:, :, first_key : last_query + 1]
+        heads[:, :, rows] = weights @ v[:, :, keys]
     return heads
 
 

@@ -147,7 +147,8 @@ def mlp(x, p, activation_function, tap=None, at=""):
 
 def softmax(x):
     """Return exp(x) / sum(exp(x)) over the last axis; the maximum is taken off first so that exp cannot overflow."""
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    e = x - x.max(axis=-1, keepdims=True)
+    np.exp(e, out=e)
     e /= e.sum(axis=-1, keepdims=True)
     return e
 

@@ -109,9 +109,9 @@ class Model:
         tap: f(name, array), called at every named point of the forward pass: "embed", "h.0.ln_1", "h.0.attn.q", ...,
             "ln_f", "logits". What it returns goes on in the array's place; with None the array itself goes on, and what
             was changed in it counts. `seen = {}; model.logits(ids, tap=seen.__setitem__)` records everything, and
-            list(seen) tells the names. Attention over more than 256 tokens goes block by block, and a local layer
+            list(seen) tells the names. Attention over more than 64 tokens goes block by block, and a local layer
             leaves out keys that no query sees: such blocks say in the name which part they are, as in
-            "h.1.attn.weights[256:512, 192:512]" (queries, keys); see `neo_np.attention.attention`.
+            "h.1.attn.weights[64:128, 32:128]" (queries, keys); see `neo_np.attention.attention`.
         logits_to_keep: compute those of the last so many positions alone (0: all).
         Raises NeoError for ids, mask or cache that do not fit the model or each other.
         """

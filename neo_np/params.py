@@ -3,6 +3,8 @@
 import dataclasses
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from neo_np.errors import NeoError
 from neo_np.layers import activation
 
@@ -201,3 +203,19 @@ def parameter_shapes(config):
     if not config.tie_word_embeddings:
         shapes["lm_head.weight"] = (V, C)
     return shapes
+
+
+def random_params(config, seed=0):
+    """Return the params of a model that has not learnt anything, float32: what training from nothing begins with.
+
+    Weights are normal with standard deviation `initializer_range` (0.02, as GPT-Neo's config has it), biases 0, gains 1.
+    """
+    rng, std = np.random.default_rng(seed), config.other.get("initializer_range", 0.02)
+    named = {}
+    for name, shape in parameter_shapes(config).items():
+        if len(shape) > 1:
+            named[name] = rng.standard_normal(shape, np.float32)
+            named[name] *= std
+        else:
+            named[name] = np.full(shape, 0.0 if name.endswith("bias") else 1.0, np.float32)
+    return Params(named)

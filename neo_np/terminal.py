@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import warnings
+from contextlib import contextmanager
 
 from neo_np.errors import NeoError
 
@@ -47,3 +48,27 @@ def report(error):
     sentence, *code = str(error).splitlines()
     print(f"error: {sentence} {'; '.join(line.strip() for line in code)}".rstrip(), file=sys.stderr)
     return 2
+
+
+BAR_WIDTH = 30
+
+
+@contextmanager
+def progress_bar(title):
+    """Give a function (done, total) that draws a bar on standard error; where that is no terminal, it draws nothing."""
+    shown = sys.stderr.isatty()
+
+    def show(done, total):
+        filled = round(BAR_WIDTH * done / max(total, 1))
+        print(
+            f"\r{title} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done / max(total, 1):4.0%}",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    try:
+        yield show if shown else None
+    finally:
+        if shown:
+            print(file=sys.stderr)

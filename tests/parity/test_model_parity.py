@@ -9,8 +9,9 @@ import make_golden
 import numpy as np
 import pytest
 import torch
+from pairs import distance, random_pair
 
-from neo_np import Config, Model, Params, layers
+from neo_np import layers
 from neo_np.params import parameter_shapes
 
 ACTIVATIONS = {
@@ -25,18 +26,6 @@ ACTIVATIONS = {
 def no_gradients():
     with torch.no_grad():
         yield
-
-
-def distance(found, expected):
-    """Return the norm of the difference over the norm."""
-    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
-
-
-def random_pair(seed=0, std=0.1, **changes):
-    """Return a random model of transformers, and neo_np's over the same weights."""
-    reference = make_golden.random_model(seed, std, **changes)
-    named = {name.removeprefix("transformer."): p.detach().numpy() for name, p in reference.named_parameters()}
-    return reference, Model(Config.from_dict(reference.config.to_dict()), Params(named))
 
 
 def random_shape(rng):
@@ -179,6 +168,7 @@ def test_the_shape_of_gpt_neo_125m_at_2048_tokens():
 # Resident memory, in a process of its own: the weights are made, then a prompt is read in as generate does it.
 PREFILL = """
 import resource, sys
+import make_golden
 import numpy as np
 from neo_np import Config, Model, Params
 from neo_np.params import parameter_shapes
