@@ -17,8 +17,8 @@ import numpy as np
 from neo_np.errors import NeoError
 from neo_np.model import Model
 from neo_np.params import Config, random_params
-from neo_np.terminal import OneLineParser, run_command
-from neo_np.train import ENVIRONMENT, default_threads, positive
+from neo_np.terminal import OneLineParser, positive, run_command
+from neo_np.train import ENVIRONMENT, default_threads
 from neo_np.training.loop import Trainer, TrainingOptions
 
 NEO, TORCH = "neo_np", "torch"

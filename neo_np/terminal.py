@@ -1,6 +1,7 @@
 """What the commands share: arguments, errors and warnings as one line each, the ways in which a command can end."""
 
 import argparse
+import math
 import os
 import sys
 import warnings
@@ -15,6 +16,27 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message):
         """Print what is wrong and leave with exit status 2."""
         self.exit(2, f"error: {' '.join(message.split())} (--help shows the options)\n")
+
+
+def checked(kind, fits, words):
+    """Return a function that makes an int or a float of an argument, for `type=`; its complaint says what was expected."""
+
+    def convert(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not fits(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {words}")
+        return value
+
+    return convert
+
+
+positive = checked(int, lambda value: value > 0, "a whole number above 0")
+whole = checked(int, lambda value: value >= 0, "a whole number, 0 or more")
+number = checked(float, lambda value: 0 <= value < math.inf, "a number, 0 or more")
+share = checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
 
 
 def run_command(run):

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from neo_np.checkpoint import load
-from neo_np.corpus import documents, text_files
+from neo_np.corpus import read_pieces, text_files
 from neo_np.errors import NeoError
 from neo_np.hub import find_checkpoint
 from neo_np.model import Model
 from neo_np.params import Config, random_params
-from neo_np.terminal import OneLineParser, progress_bar, run_command
+from neo_np.terminal import OneLineParser, number, positive, progress_bar, run_command, share, whole
 from neo_np.tokenizer import END_OF_TEXT, Tokenizer
 from neo_np.training.data import load_tokens, tokenize_files
 from neo_np.training.loop import Interrupted, Trainer, TrainingOptions, validate, validation_windows
@@ -64,20 +64,20 @@ def build_parser():
     add("text", nargs="*", help="text files, or folders of *.txt, with <|endoftext|> between documents")
     add("--out", metavar="FOLDER", help="the folder of the run")
     add("--resume", metavar="FOLDER", help="go on with the run in this folder where it stopped, with its own options")
-    add("--valid", metavar="PATH", nargs="+", help=f"text to validate on (default: the last {HELD_OUT:.0%} of the text)")
+    add("--valid", metavar="PATH", nargs="+", help=f"text to validate on (default: the last {HELD_OUT:.0%}% of the text)")
     add("--init", metavar="NAME", help="start from this checkpoint, a folder or a name, instead of from nothing")
 
     model = parser.add_argument_group("the model (from nothing)")
     add = model.add_argument
-    add("--layers", type=int, metavar="N", help="blocks (default: 4)")
-    add("--hidden-size", type=int, metavar="C", help="channels (default: 192)")
-    add("--heads", type=int, metavar="H", help="attention heads (default: 6)")
+    add("--layers", type=positive, metavar="N", help="blocks (default: 4)")
+    add("--hidden-size", type=positive, metavar="C", help="channels (default: 192)")
+    add("--heads", type=positive, metavar="H", help="attention heads (default: 6)")
     add("--attention", metavar="KINDS", help="kinds of attention layers, repeated in turn (default: global,local)")
-    add("--window-size", type=int, metavar="N", help="tokens that a local layer sees (default: 64)")
-    add("--positions", type=int, metavar="N", help="the longest text in tokens (default: 256)")
+    add("--window-size", type=positive, metavar="N", help="tokens that a local layer sees (default: 64)")
+    add("--positions", type=positive, metavar="N", help="the longest text in tokens (default: 256)")
     add("--activation", metavar="NAME", help="activation function (default: gelu_new)")
     add("--untied", action="store_true", help="an output embedding of its own, not that of the tokens")
-    add("--vocab-size", type=int, metavar="V", help="tokens that the tokenizer learns from the text (default: 2048)")
+    add("--vocab-size", type=positive, metavar="V", help="tokens that the tokenizer learns from the text (default: 2048)")
     add("--tokenizer", metavar="NAME", help="take the tokenizer of this checkpoint instead of learning one")
 
     run = parser.add_argument_group("the run")
@@ -85,17 +85,22 @@ def build_parser():
     add("--steps", type=positive, metavar="N", default=2000, help="updates (default: 2000)")
     add("--batch-size", type=positive, metavar="B", default=16, help="windows of text for each update (default: 16)")
     add("--sequence-length", type=positive, metavar="T", help="tokens of a window (default: all positions, at most 256)")
-    add("--micro-batch-size", type=positive, metavar="N", help="windows computed at a time (default: 512 tokens' worth)")
+    add(
+        "--micro-batch-size",
+        type=positive,
+        metavar="N",
+        help="windows at a time, gradients add up (default: 512 tokens' worth)",
+    )
     add("--learning-rate", type=number, metavar="X", help="the highest (default: 2e-3 from nothing, 1e-4 with --init)")
     add("--last-learning-rate", type=number, metavar="X", default=0.0, help="where the cosine ends (default: 0)")
-    add("--warmup-steps", type=int, metavar="N", help="steps until it is reached (default: a fiftieth of all)")
+    add("--warmup-steps", type=whole, metavar="N", help="steps until it is reached (default: a fiftieth of all)")
     add("--weight-decay", type=number, metavar="X", default=0.1, help="AdamW's, for matrices alone (default: 0.1)")
     add("--no-decay-embeddings", action="store_true", help="and not for the embeddings")
-    add("--beta1", type=number, metavar="X", default=0.9, help="AdamW's memory of gradients (default: 0.9)")
-    add("--beta2", type=number, metavar="X", default=0.95, help="and of their squares (default: 0.95)")
-    add("--clip", type=number, metavar="X", default=1.0, help="greatest norm of the gradients (default: 1)")
-    add("--dropout", type=number, metavar="P", help="share of activations dropped (default: as the config has it, 0)")
-    add("--seed", type=int, metavar="N", default=0, help="of weights, batches and dropout (default: 0)")
+    add("--beta1", type=share, metavar="X", default=0.9, help="AdamW's memory of gradients (default: 0.9)")
+    add("--beta2", type=share, metavar="X", default=0.95, help="and of their squares (default: 0.95)")
+    add("--clip", type=number, metavar="X", default=1.0, help="greatest norm of the gradients (default: 1; 0: any)")
+    add("--dropout", type=share, metavar="P", help="share of activations dropped (default: as the config has it, 0)")
+    add("--seed", type=whole, metavar="N", default=0, help="of weights, batches and dropout (default: 0)")
     add("--threads", type=positive, metavar="N", help="micro-batches computed side by side (default: one a processor)")
 
     show = parser.add_argument_group("what it shows and keeps")
@@ -106,20 +111,6 @@ def build_parser():
     add("--save-every", type=positive, metavar="N", default=250, help="steps between checkpoints (default: 250)")
     add("--keep", type=positive, metavar="N", default=2, help="newest checkpoints that are kept (default: 2)")
     return parser
-
-
-def positive(text):
-    """Return a whole number above 0; argparse makes a complaint of the ValueError."""
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
-
-
-def number(text):
-    """Return a number that is 0 or more and finite."""
-    if not 0 <= float(text) < float("inf"):
-        raise ValueError
-    return float(text)
 
 
 def main(arguments=None):
@@ -133,7 +124,7 @@ def run(parser, arguments):
     if args.resume:
         alone = vars(parser.parse_args(["--resume", args.resume]))
         if given := [name for name, value in vars(args).items() if value != alone[name]]:
-            raise NeoError(f"--resume goes on with the run's own text and options: leave out {', '.join(given)}.")
+            raise NeoError(f"--resume goes on with the run's own text and options: leave out {option_names(given)}.")
         folder = Path(args.resume)
         tokens, valid_tokens = load_texts(folder) if steps(folder) else ([], [])
         trainer, state = resume(folder, tokens)
@@ -155,23 +146,34 @@ def run(parser, arguments):
 def prepare(args, folder):
     """Return the `Trainer` of a new run and the tokens to validate on; writes the token files into the folder."""
     files, valid_files = text_files(args.text), text_files(args.valid) if args.valid else []
-    model = start_model(args, files)
+    there = folder.is_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / VALID).unlink(missing_ok=True)  # of a start that came to nothing
+        if any(folder.iterdir()):
+            raise NeoError(f"the folder {folder} is not empty: empty it, or choose another --out.")
     except OSError as error:
         raise NeoError(f"the folder {folder} cannot be written: {error.strerror}.") from None
-    for name, of_files in {TRAIN: files, VALID: valid_files}.items():
-        if of_files:
-            with progress_bar(f"tokenizing {name}") as progress:
-                tokenize_files(of_files, model.tokenizer, folder / name, progress=progress)
-    tokens, valid_tokens = load_texts(folder)
-    options = training_options(args, model.config)
-    if len(tokens) <= options.sequence_length:
-        raise NeoError(
-            f"the text has {len(tokens)} tokens to train on, and a window takes {options.sequence_length + 1}: give more text, "
-            "or a shorter --sequence-length."
-        )
+    try:
+        model = start_model(args, files)
+        options = training_options(args, model.config)
+        for name, of_files in {TRAIN: files, VALID: valid_files}.items():
+            if of_files:
+                with progress_bar(f"tokenizing {name}") as progress:
+                    tokenize_files(of_files, model.tokenizer, folder / name, progress=progress)
+        tokens, valid_tokens = load_texts(folder)
+        if len(tokens) <= options.sequence_length:
+            raise NeoError(
+                f"the text has {len(tokens)} tokens to train on, and a window takes {options.sequence_length + 1}: give more "
+                "text, or a shorter --sequence-length."
+            )
+        if valid_files and len(valid_tokens) <= options.sequence_length:
+            raise NeoError(f"the text of --valid has {len(valid_tokens)} tokens: give more than {options.sequence_length}.")
+    except BaseException:  # Ctrl-C too
+        for name in (TRAIN, VALID):
+            (folder / name).unlink(missing_ok=True)
+        if not there:
+            folder.rmdir()
+        raise
     return Trainer(model, tokens, options), valid_tokens
 
 
@@ -180,15 +182,17 @@ def start_model(args, files):
     if args.init:
         given = [name for name in NEW_MODEL if getattr(args, name)]
         if given:
-            raise NeoError(f"--init takes model and tokenizer as they are: leave out {', '.join(given)}.")
+            raise NeoError(f"--init takes model and tokenizer as they are: leave out {option_names(given)}.")
         model = load(args.init)
     else:
+        config = new_config(args)  # learning the tokenizer may take a minute: what is wrong is said before
+        training_options(args, config)
         if args.tokenizer:
             tokenizer = Tokenizer.load(find_checkpoint(args.tokenizer, weights_wanted=False))
         else:
-            print(f"learning the tokenizer from {len(files)} files ...", file=sys.stderr)
-            tokenizer = Tokenizer.train((text for file in files for text in documents(file)), args.vocab_size or 2048)
-        config = new_config(args, tokenizer)
+            tokenizer = Tokenizer.train(pieces_to_learn_from(files), config.vocab_size)
+        end = tokenizer.special_tokens.get(END_OF_TEXT)
+        config = dataclasses.replace(config, vocab_size=max(tokenizer.id_to_token) + 1, bos_token_id=end, eos_token_id=end)
         model = Model(config, random_params(config, args.seed), tokenizer)
     if args.dropout is not None:
         rates = dict.fromkeys(["embed_dropout", "attention_dropout", "resid_dropout"], args.dropout)
@@ -196,12 +200,23 @@ def start_model(args, files):
     return model
 
 
-def new_config(args, tokenizer):
-    """Return the `Config` of a new model."""
+def option_names(names):
+    """Return options as they are typed: hidden_size as --hidden-size."""
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+
+
+def pieces_to_learn_from(files):
+    """Yield the text of all files, and say so when the first piece is asked for."""
+    print(f"learning the tokenizer from {len(files)} files ...", file=sys.stderr)
+    for file in files:
+        yield from (piece for piece, _ in read_pieces(file))
+
+
+def new_config(args):
+    """Return the `Config` of a new model; what depends on the tokenizer is not final."""
     kinds, layers = (args.attention or "global,local").split(","), args.layers or 4
-    end = tokenizer.special_tokens.get(END_OF_TEXT)
     return Config(
-        vocab_size=max(tokenizer.id_to_token) + 1,
+        vocab_size=args.vocab_size or 2048,
         hidden_size=args.hidden_size or 192,
         num_layers=layers,
         num_heads=args.heads or 6,
@@ -210,8 +225,8 @@ def new_config(args, tokenizer):
         window_size=args.window_size or 64,
         activation_function=args.activation or "gelu_new",
         tie_word_embeddings=not args.untied,
-        bos_token_id=end,
-        eos_token_id=end,
+        bos_token_id=None,
+        eos_token_id=None,
         other={"initializer_range": 0.02, "embed_dropout": 0.0, "attention_dropout": 0.0, "resid_dropout": 0.0},
     )
 
@@ -252,6 +267,8 @@ def train(trainer, valid_tokens, folder, intervals, log):
     o, model = trainer.options, trainer.model
     windows = validation_windows(valid_tokens, o.sequence_length + 1, VALIDATION_WINDOWS)
     print(f"{model}, {len(trainer.tokens):,} tokens, {o.threads} threads; step {trainer.step} of {o.steps}", flush=True)
+    if not len(windows):
+        print("no validation: the last part of the text, which is held out, is shorter than a window", flush=True)
     began, first = time.perf_counter(), trainer.step
 
     def due(every):
@@ -260,21 +277,24 @@ def train(trainer, valid_tokens, folder, intervals, log):
     try:
         with stopping_on_signals(trainer.stop):
             while trainer.step < o.steps:
-                entry = trainer.train_step()
+                try:
+                    entry = trainer.train_step()
+                except Interrupted:
+                    path = save_step(trainer, folder, {"intervals": intervals}, intervals["keep"])
+                    print(f"stopped; saved {path}. Go on with python -m neo_np.train --resume {folder}", flush=True)
+                    return 130
                 log.write(entry)
-                if due(SHOW_EVERY):
+                if due(SHOW_EVERY) or trainer.step == first + 1:
                     left = (time.perf_counter() - began) / (trainer.step - first) * (o.steps - trainer.step)
                     print(line_of(entry, o.steps, left), flush=True)
+                if any(due(intervals[name]) for name in ("validate_every", "sample_every", "save_every")):
+                    trainer.check()
                 if due(intervals["validate_every"]) and len(windows):
                     show_validation(model, windows, trainer.step, log)
                 if due(intervals["sample_every"]):
                     show_sample(model, intervals["sample_prompt"], trainer.step, log)
                 if due(intervals["save_every"]):
                     save_step(trainer, folder, {"intervals": intervals}, intervals["keep"])
-    except Interrupted:
-        path = save_step(trainer, folder, {"intervals": intervals}, intervals["keep"])
-        print(f"stopped; saved {path}. Go on with python -m neo_np.train --resume {folder}", flush=True)
-        return 130
     except NeoError as error:
         raise NeoError(f"{error} {newest_sentence(folder)}") from None
     path = steps(folder)[trainer.step]
@@ -293,7 +313,7 @@ def show_validation(model, windows, step, log):
 
 def show_sample(model, prompt, step, log):
     """Print and log some text that the model writes."""
-    text = model.generate(prompt, max_new_tokens=SAMPLE_LENGTH, do_sample=True, seed=step)
+    text = model.generate(prompt, max_new_tokens=SAMPLE_LENGTH, do_sample=True, seed=step, slide=True)
     log.write({"step": step, "sample": text})
     print(f"sample: {text}", flush=True)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from random_models import SMALL, random_model
 
 from neo_np import Config, NeoError, Params
-from neo_np.params import count, parameter_shapes
+from neo_np.params import count, parameter_shapes, random_params
 
 # A config.json of the hub's, shortened.
 FILE = {
@@ -205,3 +205,22 @@ def test_count_counts_every_number():
     params = random_model().params
     assert count(params) == sum(array.size for array in params.flat().values())
     assert f"{count(params):,} numbers" in repr(params)
+
+
+@pytest.mark.parametrize(("entries", "std"), [({}, 0.02), ({"initializer_range": 0.1}, 0.1)])
+def test_random_params_are_normal_weights_zero_biases_and_gains_of_one(entries, std):
+    config = Config(**SMALL | {"hidden_size": 96, "tie_word_embeddings": False, "other": entries})
+    named = random_params(config, seed=3).flat()
+    assert {name: array.shape for name, array in named.items()} == parameter_shapes(config)
+    for name, array in named.items():
+        assert array.dtype == np.float32
+        if name.endswith("bias"):
+            assert not array.any()
+        elif array.ndim == 1:
+            assert (array == 1).all()
+        else:  # within four standard errors
+            assert array.mean() == pytest.approx(0, abs=4 * std / np.sqrt(array.size))
+            assert array.std() == pytest.approx(std, rel=4 / np.sqrt(2 * array.size))
+    again, other = random_params(config, seed=3).flat(), random_params(config, seed=4).flat()
+    assert all(np.array_equal(array, again[name]) for name, array in named.items())
+    assert not np.array_equal(named["wte.weight"], other["wte.weight"])

@@ -25,7 +25,7 @@ class TrainingOptions:
 
     steps: updates in all. batch_size: windows of sequence_length tokens for each update. micro_batch_size: windows computed
     at a time, whose gradients are added up; None takes as many as have 512 tokens together. learning_rate: the highest,
-    reached after warmup_steps; last_learning_rate: where the cosine ends. clip: greatest norm of the gradients. betas:
+    reached after warmup_steps; last_learning_rate: where the cosine ends. clip: greatest norm of the gradients (0: any). betas:
     AdamW's, weight_decay and decay_embeddings as well. seed: of the batches and of dropout. threads: micro-batches
     computed side by side.
     """
@@ -43,6 +43,10 @@ class TrainingOptions:
     decay_embeddings: bool = True
     seed: int = 0
     threads: int = 1
+
+
+# Numbers that overflow are not worth dozens of NumPy's warnings: a loss that is no number says it all.
+QUIET = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 
 class Interrupted(Exception):
@@ -65,13 +69,14 @@ class Trainer:
         self.rng = np.random.default_rng(options.seed)
         self.smoothed_loss = 0.0
         self.stop = threading.Event()
-        self.pool = ThreadPoolExecutor(options.threads)
+        self.pool = ThreadPoolExecutor(options.threads, initializer=lambda: np.seterr(**QUIET))
 
     @property
     def step(self):
         """How many updates there were."""
         return self.optimizer.step
 
+    @np.errstate(**QUIET)
     def train_step(self):
         """Make one update and return {"step", "loss" (nats), "smoothed_loss", "learning_rate", "norm", "tokens_per_second"}.
 
@@ -82,12 +87,8 @@ class Trainer:
         try:
             windows = random_windows(self.tokens, o.batch_size, o.sequence_length + 1, self.rng)
             loss, gradients = self.batch_gradients(windows)
-            norm = clip_gradients(gradients, o.clip)
-            if not np.isfinite(loss) or not np.isfinite(norm):
-                raise NeoError(
-                    f"at step {self.step + 1} the loss is {loss:.4g} and the norm of its gradients {norm:.4g}: training has "
-                    "diverged. Start from an earlier checkpoint or anew, with a lower learning rate or a longer warm-up."
-                )
+            norm = clip_gradients(gradients, o.clip or math.inf)
+            check_finite(self.step + 1, loss=loss, norm=norm)
         except (Interrupted, NeoError):
             self.rng.bit_generator.state = before
             raise
@@ -102,6 +103,12 @@ class Trainer:
             "norm": norm,
             "tokens_per_second": o.batch_size * o.sequence_length / (time.perf_counter() - began),
         }
+
+    @np.errstate(**QUIET)
+    def check(self):
+        """Raise NeoError where the last update has ruined the parameters, which its own loss could not show."""
+        logits = self.model.logits(self.tokens[: self.options.sequence_length].astype(int))
+        check_finite(self.step, logits=float(logits.sum()))
 
     def batch_gradients(self, windows):
         """Return the mean loss of windows (B, T + 1) and its gradients, computed in micro-batches on several threads.
@@ -127,6 +134,16 @@ class Trainer:
             raise Interrupted
         params, config = self.model.params, self.model.config
         return loss_and_gradients(params, config, windows[:, :-1], windows[:, 1:], Dropout(config, seed), of)
+
+
+def check_finite(step, **numbers):
+    """Raise NeoError where one of the numbers that show how training goes is none."""
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise NeoError(
+                f"at step {step} the {name} is {value:.4g}: training has diverged. Start from an earlier checkpoint or anew, "
+                "with a lower learning rate or a longer warm-up."
+            )
 
 
 def sum_up(parts):

@@ -91,9 +91,8 @@ def resume(folder, tokens):
     if not found:
         raise NeoError(f"{folder} holds no checkpoint step-N to resume from: start the run without --resume.")
     path = found[max(found)]
-    state = read_json(path / TRAINING)
-    model = load(path)
     try:
+        state, model = read_json(path / TRAINING), load(path)
         trainer = Trainer(model, tokens, TrainingOptions(**state["options"] | {"betas": tuple(state["options"]["betas"])}))
         moments = load_file(path / OPTIMIZER)
         for name in trainer.params:
