@@ -65,6 +65,7 @@ def propose(model, beams, cache, options):
     scores = np.concatenate(scores)  # (beams * V,)
     if options.do_sample:
         chosen = sampling.draw_without_replacement(scores, wanted, beams[0].sequence.rng)
+        chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
     else:
         chosen = np.argsort(-scores, kind="stable")[:wanted]
     candidates = []

@@ -168,7 +168,6 @@ def test_the_shape_of_gpt_neo_125m_at_2048_tokens():
 # Resident memory, in a process of its own: the weights are made, then a prompt is read in as generate does it.
 PREFILL = """
 import resource, sys
-import make_golden
 import numpy as np
 from neo_np import Config, Model, Params
 from neo_np.params import parameter_shapes
