@@ -75,6 +75,12 @@ def build_parser():
     add("--length-penalty", type=float, metavar="X", help="above 0 beam search likes longer texts, below 0 shorter ones")
     add("--early-stopping", choices=["true", "false", "never"], help="when beam search is content")
 
+    faster = parser.add_argument_group("speculative decoding (the same text, sooner)")
+    add = faster.add_argument
+    add("--prompt-lookup-num-tokens", type=int, metavar="K", help="guess up to K tokens from what the text has said before")
+    add("--assistant-model", metavar="NAME", help="let this smaller model with the same tokenizer guess")
+    add("--num-assistant-tokens", type=int, metavar="K", help="how many tokens it guesses at a time (default: 5)")
+
     rules = parser.add_argument_group("rules")
     add = rules.add_argument
     add("--repetition-penalty", type=float, metavar="X", help="above 1 makes tokens that were used less likely")
@@ -160,9 +166,11 @@ def generation_options(model, args):
     """Return the `Options` that the arguments ask for."""
     names = (
         "max_new_tokens max_length min_new_tokens min_length temperature top_k top_p min_p typical_p num_return_sequences "
-        "num_beams length_penalty repetition_penalty no_repeat_ngram_size slide eos_token_id"
+        "num_beams length_penalty repetition_penalty no_repeat_ngram_size slide eos_token_id prompt_lookup_num_tokens "
+        "num_assistant_tokens"
     )
     given = {name: getattr(args, name) for name in names.split()}
+    given["assistant_model"] = args.assistant_model and neo_np.load(args.assistant_model)
     given |= {"stop_strings": args.stop, "cut_stop_string": args.cut_stop, "default_new_tokens": STORY_LENGTH}
     given["do_sample"] = args.sample or not (args.greedy or (args.num_beams or 1) > 1)
     given["seed"] = random.getrandbits(32) if args.seed is None else args.seed
@@ -242,6 +250,8 @@ class Record:
         seconds = self.timings()
         rest = [f"load {seconds['load']:.2f} s"] if self.loading else []
         rest += [f"seed {options.seed}"] if options.do_sample else []
+        guessed, accepted = (sum(getattr(s, name) for s in sequences) for name in ("guessed", "accepted"))
+        rest += [f"{accepted} of {guessed} guesses accepted"] if options.is_speculative else []
         if not self.times:
             return "; ".join([f"{written} tokens in {self.ended - self.began:.2f} s (beam search)", *rest])
         prefill = prompt_length * len(sequences) / max(seconds["prefill"], 1e-9)

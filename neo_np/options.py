@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 
 from neo_np.errors import NeoError
+from neo_np.model import Model
 
 SAMPLING_ONLY = "temperature", "top_k", "top_p", "min_p", "typical_p"
 BEAMS_ONLY = "length_penalty", "early_stopping"
+ASSISTANT_ONLY = ("num_assistant_tokens",)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Options:
     Rules: repetition_penalty, no_repeat_ngram_size (0: off), bad_words_ids, and logits_processor, a list of functions
     f(logits, ids) -> logits for (V,) logits and the list of ids so far. num_return_sequences: texts for each prompt.
     stop_strings: one or several; the text ends with the token that completes one.
+    Speculative decoding (see `neo_np.speculative`): prompt_lookup_num_tokens=k guesses up to k tokens from the text itself;
+    assistant_model, a smaller `Model` with the same tokenizer, guesses num_assistant_tokens at a time.
     Ours alone: default_new_tokens; seed (same seed, same text); cut_stop_string removes the stop string from the text;
     slide goes on past the model's last position with the last tokens alone, forgetting half of them when it is full.
     """
@@ -50,13 +54,17 @@ class Options:
     early_stopping: bool | str = False
     num_return_sequences: int = 1
     stop_strings: str | list | None = None
+    prompt_lookup_num_tokens: int | None = None
+    assistant_model: Model | None = None
+    num_assistant_tokens: int = 5
     default_new_tokens: int = 20
     seed: int | None = None
     cut_stop_string: bool = False
     slide: bool = False
 
     def __post_init__(self):
-        for name in ("max_length", "max_new_tokens", "default_new_tokens", "num_beams", "num_return_sequences"):
+        above_0 = "max_length max_new_tokens default_new_tokens num_beams num_return_sequences "
+        for name in (above_0 + "prompt_lookup_num_tokens num_assistant_tokens").split():
             self._check_number(name, Integral, "a whole number above 0", lambda n: n >= 1)
         for name in ("min_length", "min_new_tokens", "top_k", "no_repeat_ngram_size", "seed"):
             self._check_number(name, Integral, "a whole number, 0 or more", lambda n: n >= 0)
@@ -92,6 +100,14 @@ class Options:
                 f"num_return_sequences {self.num_return_sequences} without sampling would give one text several times: "
                 "set do_sample=True, or as many num_beams."
             )
+        if self.assistant_model is not None and not isinstance(self.assistant_model, Model):
+            raise NeoError(
+                f"assistant_model is {self.assistant_model!r:.40}, and it must be a Model, as neo_np.load gives one."
+            )
+        if self.assistant_model and self.prompt_lookup_num_tokens:
+            raise NeoError("assistant_model and prompt_lookup_num_tokens are two ways to guess: choose one.")
+        if self.is_speculative and self.num_beams > 1:
+            raise NeoError("speculative decoding follows one text at a time: leave num_beams out, or the guessing.")
         if 1 < self.num_beams < self.num_return_sequences:
             raise NeoError(f"num_beams {self.num_beams} cannot give num_return_sequences {self.num_return_sequences}.")
 
@@ -108,6 +124,21 @@ class Options:
         for name, ids in held.items():
             if wrong := [id for id in ids if id >= vocab_size]:
                 raise NeoError(f"{name} holds the id {wrong[0]} and this model's last is {vocab_size - 1}.")
+
+    def check_assistant(self, model):
+        """Raise NeoError where the assistant_model has other tokens than the model."""
+        if self.assistant_model is None:
+            return
+        small, sizes = self.assistant_model, [one.config.vocab_size for one in (self.assistant_model, model)]
+        if sizes[0] != sizes[1]:
+            raise NeoError(f"assistant_model has {sizes[0]} tokens and the model {sizes[1]}: take two with the same tokenizer.")
+        if small.tokenizer and model.tokenizer and small.tokenizer.id_to_token != model.tokenizer.id_to_token:
+            raise NeoError("assistant_model has other tokens than the model: take two with the same tokenizer.")
+
+    @property
+    def is_speculative(self):
+        """Whether tokens are to be guessed and then checked."""
+        return bool(self.prompt_lookup_num_tokens or self.assistant_model)
 
     @property
     def eos_ids(self):
@@ -180,6 +211,7 @@ def read_options(given, generation_config, config):
     for group, used, condition in (
         (SAMPLING_ONLY, options.do_sample, "do_sample=True"),
         (BEAMS_ONLY, options.num_beams > 1, "num_beams above 1"),
+        (ASSISTANT_ONLY, options.assistant_model is not None, "an assistant_model"),
     ):
         for name in group:
             if name in given and not used:
