@@ -272,6 +272,7 @@ MOMENTS = {  # (function, its call, at which step the run then stops); a step ha
     "a validation": ("neo_np.train.validate", 3, {9}),
     "a sample": ("neo_np.train.show_sample", 2, {10}),
     "saving": ("neo_np.training.runs.write_checkpoint", 2, {4}),
+    "saving the beginning": ("neo_np.training.runs.write_checkpoint", 1, {0}),
     "showing": ("neo_np.train.line_of", 2, {10}),
 }
 
@@ -305,7 +306,7 @@ def test_stopped_at_any_moment_a_run_saves_and_goes_on(whole, tmp_path, train, m
     assert stopped_at in possible
     path = folder / f"step-{stopped_at}"
     assert out.endswith(f"stopped; saved {path}. Go on with python -m neo_np.train --resume {folder}\n")
-    assert stopped_at == max(entry["step"] for entry in read_log(folder))
+    assert stopped_at == max((entry["step"] for entry in read_log(folder)), default=0)
     assert_every_step_is_whole(folder)
     monkeypatch.undo()
     status, out, err = train("--resume", folder)
@@ -321,6 +322,19 @@ def test_a_second_ctrl_c_ends_at_once_and_saves_nothing(whole, tmp_path, train, 
     monkeypatch.undo()
     assert train("--resume", folder)[0] == 0
     assert_same_run(folder, whole)
+
+
+def test_a_reader_that_goes_away_takes_no_steps_with_it(whole, tmp_path, train):
+    """As at Ctrl-C in `| tee`, or in `| head`: the next line cannot be printed, and what was done by then is saved."""
+    process = started(whole.parent / "text.txt", "--out", tmp_path / "run", *SMALL, "--save-every", 1000)
+    process.stdout.close()
+    assert process.wait(timeout=20) == 0
+    assert 0 < max(steps(tmp_path / "run")) == read_log(tmp_path / "run")[-1]["step"]
+    assert_every_step_is_whole(tmp_path / "run")
+    if max(steps(tmp_path / "run")) < 14:
+        assert train("--resume", tmp_path / "run")[0] == 0
+    for name in FILES[:2]:
+        assert (tmp_path / "run" / "step-14" / name).read_bytes() == (whole / "step-14" / name).read_bytes()
 
 
 def test_ctrl_c_to_the_command_itself(whole, tmp_path):
@@ -358,6 +372,13 @@ def test_parameters_that_are_no_numbers_are_never_saved(text, tmp_path, train, o
             assert np.isfinite(array).all()
     for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=pytest.fail)  # NaN is no JSON
+
+
+def test_parameters_that_are_no_numbers_are_not_saved_at_ctrl_c_either(text, tmp_path, train, monkeypatch):
+    signalling(monkeypatch, "neo_np.train.line_of", [signal.SIGINT], 1)
+    status, _, err = train(text, "--out", tmp_path / "run", *SMALL, "--warmup-steps", 0, "--learning-rate", "1e38")
+    assert status == 2 and re.search(r"training has diverged\. .* The newest complete one is \S+step-0\.\n$", err)
+    assert list(steps(tmp_path / "run")) == [0]
 
 
 def test_a_full_disk_ends_the_run_with_one_sentence(text, tmp_path, train, monkeypatch):
@@ -485,6 +506,14 @@ def test_text_that_is_too_little_leaves_nothing(tmp_path, train, content, part, 
     status, out, err = train(tmp_path / "text.txt", "--out", tmp_path / "run", tokenizer)
     assert (status, out) == (2, "") and err.splitlines()[-1].startswith("error: ") and part in err.splitlines()[-1]
     assert not list(tmp_path.glob("run/*"))
+
+
+@pytest.mark.parametrize("prompt", ["\udcff", "the \ud800"])
+def test_a_prompt_that_no_sample_can_begin_with_is_refused_before_training(text, tmp_path, train, prompt):
+    """A byte that is not UTF-8 comes to a command as a lone surrogate."""
+    status, out, err = train(text, "--out", tmp_path / "run", *SMALL, "--sample-prompt", prompt)
+    assert (status, out) == (2, "") and "lone surrogate" in err.splitlines()[-1]
+    assert os.listdir(tmp_path) == ["text.txt"]
 
 
 def test_the_shortest_text_that_can_be_trained_on(tmp_path, train):

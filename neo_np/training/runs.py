@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -119,6 +120,8 @@ class Log:
             part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
             os.replace(part, self.path)
         except OSError as error:
+            with suppress(OSError):
+                part.unlink()
             raise NeoError(f"the log {self.path} cannot be written: {error.strerror}.") from None
 
     def write(self, entry):
