@@ -16,6 +16,7 @@ import pytest
 
 import neo_np
 import neo_np.train as command
+from neo_np.params import random_params
 from neo_np.training.runs import steps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -202,10 +203,21 @@ def test_options_reach_the_model_and_the_run(text, tmp_path, train):
         warmup_steps=2, weight_decay=0.3, decay_embeddings=False, betas=[0.8, 0.9], clip=0.7, seed=9, threads=1,
     )  # fmt: skip
     assert training["intervals"] == dict(save_every=7, keep=5, validate_every=6, sample_every=4, sample_prompt="cat")
+    beginning = neo_np.load(tmp_path / "run" / "step-0")
+    for name, array in random_params(beginning.config, seed=9).flat().items():
+        np.testing.assert_array_equal(beginning.params.flat()[name], array)
     tokens, valid = command.load_texts(tmp_path / "run")
     tokenizer = neo_np.load(tmp_path / "run" / "step-1").tokenizer
     assert tokenizer.decode(tokens.tolist()) == "<|endoftext|>" + text.read_text()  # nothing is held out of it
     assert tokenizer.decode(valid.tolist()) == "<|endoftext|>" + "the cat " * 50
+
+
+@pytest.mark.parametrize(("option", "rate"), [([], 0.1), (["--dropout", "0"], 0), (["--dropout", "0.3"], 0.3)])
+def test_dropout_is_the_checkpoint_s_unless_another_is_given(whole, text, tmp_path, train, option, rate):
+    options = ["--init", whole / "step-14", "--sequence-length", 8, "--batch-size", 1, "--steps", 1, *option]
+    assert train(text, "--out", tmp_path / "run", *options)[0] == 0
+    entries = json.loads((tmp_path / "run" / "step-1" / "config.json").read_text())
+    assert {entries[name] for name in ("embed_dropout", "attention_dropout", "resid_dropout")} == {rate}
 
 
 @pytest.mark.parametrize("positions", [1, 8, 60])
