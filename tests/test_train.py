@@ -106,6 +106,8 @@ def test_what_a_run_writes(whole):
     samples = [entry for entry in log if "sample" in entry]
     assert [entry["step"] for entry in samples] == [5, 10, 14] and all(entry.keys() == {"step", "sample"} for entry in samples)
     assert len(log) == 14 + 5 + 3 and [entry["step"] for entry in log] == sorted(entry["step"] for entry in log)
+    options = dict(max_new_tokens=60, do_sample=True, seed=14, slide=True)  # each sample has a seed of its own
+    assert samples[-1]["sample"] == neo_np.load(whole / "step-14").generate("", **options)
     rates = [0.01 * step / 4 for step in range(1, 5)]
     rates += [0.001 + 0.009 * (1 + np.cos(np.pi * k / 10)) / 2 for k in range(1, 11)]
     assert [entry["learning_rate"] for entry in made] == pytest.approx(rates)
@@ -362,6 +364,8 @@ def test_a_reader_that_goes_away_takes_no_steps_with_it(whole, tmp_path, train):
 
 def test_ctrl_c_to_the_command_itself(whole, tmp_path):
     process = started(whole.parent / "text.txt", "--out", tmp_path / "run", *SMALL, "--steps", 100_000)
+    environment = Path(f"/proc/{process.pid}/environ").read_text().split("\0")
+    assert {entry.partition("=")[0] for entry in environment} >= command.ENVIRONMENT.keys()
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)

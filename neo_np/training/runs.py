@@ -45,7 +45,6 @@ def save_step(trainer, folder, extra, keep):
         return path
     part = path.with_name(f".{path.name}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         write_checkpoint(trainer.model, part)
         moments = {"m": trainer.optimizer.m, "v": trainer.optimizer.v}
@@ -72,7 +71,6 @@ def save_step(trainer, folder, extra, keep):
 def discard(path):
     """Delete a checkpoint, first its name, so that none that is half deleted looks complete."""
     gone = path.with_name(f".{path.name}.old")
-    shutil.rmtree(gone, ignore_errors=True)
     os.rename(path, gone)
     shutil.rmtree(gone, ignore_errors=True)
 
