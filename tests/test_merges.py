@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neo_np import NeoError, Tokenizer
-from neo_np.merges import learn_merges
+from neo_np.merges import Chain, learn_merges
 
 END = "<|endoftext|>"
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
@@ -52,6 +52,13 @@ def test_merges_are_those_of_the_slow_loop(words, number, min_frequency):
 def test_no_two_merges_make_the_same_token(words):
     made = [left + right for left, right in learn_merges(words, 1000)]
     assert len(set(made)) == len(made)
+
+
+def test_pairs_are_counted_as_the_words_stand_after_a_merge():
+    chain = Chain({"abab": 2, "aab": 1}, {"a": 0, "b": 1})
+    assert chain.counts == {(0, 1): 5, (1, 0): 2, (0, 0): 1}
+    assert chain.merge((0, 1), 2) >= {(2, 2), (0, 2)}
+    assert {pair: count for pair, count in chain.counts.items() if count} == {(2, 2): 2, (0, 2): 1}
 
 
 def test_the_example_of_wikipedia():
