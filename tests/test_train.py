@@ -17,6 +17,7 @@ import pytest
 import neo_np
 import neo_np.train as command
 from neo_np.params import random_params
+from neo_np.training.loop import TrainingOptions
 from neo_np.training.runs import steps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,6 +213,13 @@ def test_options_reach_the_model_and_the_run(text, tmp_path, train):
     tokenizer = neo_np.load(tmp_path / "run" / "step-1").tokenizer
     assert tokenizer.decode(tokens.tolist()) == "<|endoftext|>" + text.read_text()  # nothing is held out of it
     assert tokenizer.decode(valid.tolist()) == "<|endoftext|>" + "the cat " * 50
+
+
+@pytest.mark.parametrize(("init", "rate"), [([], 2e-3), (["--init", "tales-2M"], 1e-4)])
+def test_the_defaults_of_the_command_are_those_of_the_package(init, rate):
+    args = command.build_parser().parse_args(init)
+    expected = TrainingOptions(2000, 16, 256, rate, warmup_steps=40, threads=command.default_threads())
+    assert command.training_options(args, command.new_config(args)) == expected
 
 
 @pytest.mark.parametrize(("option", "rate"), [([], 0.1), (["--dropout", "0"], 0), (["--dropout", "0.3"], 0.3)])

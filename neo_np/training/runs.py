@@ -113,7 +113,7 @@ class Log:
         part = self.path.with_name(f".{LOG}.part")
         try:
             kept = []
-            if step and self.path.exists():
+            if self.path.exists():
                 kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if step_of(line) <= step]
             part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
             os.replace(part, self.path)
