@@ -495,6 +495,7 @@ MISTAKES = {
     "validation text that is not there": ("{text} --out {out} --valid {text}x", "text.txtx does not exist"),
     "a folder without text": ("{empty_folder} --out {out}", "no *.txt file"),
     "a file where the folder should be": ("{text} --out {text}", "text.txt cannot be written"),
+    "a folder with something else in it": ("{text} --out {parent}", "is not empty"),
     "a folder inside a file": ("{text} --out {text}/run", "cannot be written"),
     "init with layers": (
         "{text} --out {out} --init tales-2M --layers 2 --hidden-size 8",
@@ -522,7 +523,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(text, tmp_path, whole, train,
     (tmp_path / "empty").mkdir()
     arguments, part = MISTAKES[mistake]
     before = {path: path.stat().st_mtime_ns for folder in (tmp_path, whole) for path in folder.rglob("*")}
-    names = dict(text=text, out=tmp_path / "run", empty_folder=tmp_path / "empty", run=whole)
+    names = dict(text=text, out=tmp_path / "run", empty_folder=tmp_path / "empty", parent=tmp_path, run=whole)
     assert_refused(train(*arguments.format(**names).split()), part)
     assert {path: path.stat().st_mtime_ns for folder in (tmp_path, whole) for path in folder.rglob("*")} == before
 
@@ -560,6 +561,11 @@ def test_the_shortest_text_that_can_be_trained_on(tmp_path, train):
     assert not [entry for entry in read_log(tmp_path / "run") if "valid_loss" in entry]
     (tmp_path / "text.txt").write_text("abcdefg")
     assert train(tmp_path / "text.txt", "--out", tmp_path / "other", *options)[0] == 2
+    assert not (tmp_path / "other").exists()  # it was seen before the run began
+    (tmp_path / "valid.txt").write_text("abcdefg")
+    (tmp_path / "text.txt").write_text("abcdefgh")
+    status, _, err = train(tmp_path / "text.txt", "--valid", tmp_path / "valid.txt", "--out", tmp_path / "other", *options)
+    assert status == 2 and "the text of --valid has 8 tokens: give more than 8." in err and not (tmp_path / "other").exists()
 
 
 def test_a_run_whose_token_file_is_gone_or_cut_says_so(whole, tmp_path, train):
