@@ -138,9 +138,7 @@ def run(parser, arguments):
         raise NeoError(f"{folder} holds a run already: go on with it by --resume {folder}, or choose another --out.")
     trainer, valid_tokens = prepare(args, folder)
     intervals = {name: getattr(args, name) for name in "validate_every sample_every sample_prompt save_every keep".split()}
-    log = Log(folder)
-    save_step(trainer, folder, {"intervals": intervals}, args.keep)
-    return train(trainer, valid_tokens, folder, intervals, log)
+    return train(trainer, valid_tokens, folder, intervals, Log(folder))
 
 
 def prepare(args, folder):
@@ -156,6 +154,7 @@ def prepare(args, folder):
     try:
         model = start_model(args, files)
         options = training_options(args, model.config)
+        sample(model, args.sample_prompt, length=1, seed=0)  # a prompt that cannot be continued is refused at once
         for name, of_files in {TRAIN: files, VALID: valid_files}.items():
             if of_files:
                 with progress_bar(f"tokenizing {name}") as progress:
@@ -263,43 +262,57 @@ def load_texts(folder):
 
 
 def train(trainer, valid_tokens, folder, intervals, log):
-    """Make the steps that are left, with all that is shown, logged and saved in between; returns the exit status."""
-    o, model = trainer.options, trainer.model
+    """Make the steps that are left; whatever stops them, what was done is saved first. Returns the exit status."""
+    o = trainer.options
     windows = validation_windows(valid_tokens, o.sequence_length + 1, VALIDATION_WINDOWS)
-    print(f"{model}, {len(trainer.tokens):,} tokens, {o.threads} threads; step {trainer.step} of {o.steps}", flush=True)
+    print(f"{trainer.model}, {len(trainer.tokens):,} tokens, {o.threads} threads; step {trainer.step} of {o.steps}", flush=True)
     if not len(windows):
         print("no validation: the last part of the text, which is held out, is shorter than a window", flush=True)
-    began, first = time.perf_counter(), trainer.step
 
-    def due(every):
-        return trainer.step == o.steps or trainer.step % every == 0
+    def save():
+        trainer.check()
+        return save_step(trainer, folder, {"intervals": intervals}, intervals["keep"])
 
     try:
         with stopping_on_signals(trainer.stop):
-            while trainer.step < o.steps:
-                try:
-                    entry = trainer.train_step()
-                except Interrupted:
-                    path = save_step(trainer, folder, {"intervals": intervals}, intervals["keep"])
-                    print(f"stopped; saved {path}. Go on with python -m neo_np.train --resume {folder}", flush=True)
-                    return 130
-                log.write(entry)
-                if due(SHOW_EVERY) or trainer.step == first + 1:
-                    left = (time.perf_counter() - began) / (trainer.step - first) * (o.steps - trainer.step)
-                    print(line_of(entry, o.steps, left), flush=True)
-                if any(due(intervals[name]) for name in ("validate_every", "sample_every", "save_every")):
-                    trainer.check()
-                if due(intervals["validate_every"]) and len(windows):
-                    show_validation(model, windows, trainer.step, log)
-                if due(intervals["sample_every"]):
-                    show_sample(model, intervals["sample_prompt"], trainer.step, log)
-                if due(intervals["save_every"]):
-                    save_step(trainer, folder, {"intervals": intervals}, intervals["keep"])
+            try:
+                make_steps(trainer, windows, intervals, log, save)
+            except Interrupted:
+                path = save()
+                print(f"stopped; saved {path}. Go on with python -m neo_np.train --resume {folder}", flush=True)
+                return 130
+            except OSError:  # nothing can be printed: at Ctrl-C the reader goes too, as in `| tee`
+                save()
+                raise
     except NeoError as error:
         raise NeoError(f"{error} {newest_sentence(folder)}") from None
     path = steps(folder)[trainer.step]
     print(f'done: {path}. Try python -m neo_np.generate --model {path} "Once upon a time"')
     return 0
+
+
+def make_steps(trainer, windows, intervals, log, save):
+    """Make the steps that are left, with all that is shown, logged and saved in between."""
+    o, began, first = trainer.options, time.perf_counter(), trainer.step
+
+    def due(every):
+        return trainer.step == o.steps or trainer.step % every == 0
+
+    save()  # the beginning of a new run
+    while trainer.step < o.steps:
+        entry = trainer.train_step()
+        log.write(entry)
+        if due(SHOW_EVERY) or trainer.step == first + 1:
+            left = (time.perf_counter() - began) / (trainer.step - first) * (o.steps - trainer.step)
+            print(line_of(entry, o.steps, left), flush=True)
+        if any(due(intervals[name]) for name in ("validate_every", "sample_every")):
+            trainer.check()
+        if due(intervals["validate_every"]) and len(windows):
+            show_validation(trainer.model, windows, trainer.step, log)
+        if due(intervals["sample_every"]):
+            show_sample(trainer.model, intervals["sample_prompt"], trainer.step, log)
+        if due(intervals["save_every"]):
+            save()
 
 
 def show_validation(model, windows, step, log):
@@ -311,9 +324,14 @@ def show_validation(model, windows, step, log):
     )
 
 
+def sample(model, prompt, length, seed):
+    """Return the prompt with so many tokens that the model writes."""
+    return model.generate(prompt, max_new_tokens=length, do_sample=True, seed=seed, slide=True)
+
+
 def show_sample(model, prompt, step, log):
     """Print and log some text that the model writes."""
-    text = model.generate(prompt, max_new_tokens=SAMPLE_LENGTH, do_sample=True, seed=step, slide=True)
+    text = sample(model, prompt, SAMPLE_LENGTH, step)
     log.write({"step": step, "sample": text})
     print(f"sample: {text}", flush=True)
 

@@ -4,7 +4,7 @@ import os
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import neo_np.corpus
@@ -46,6 +46,7 @@ def slow_documents(text):
 
 
 @given(TEXTS, st.integers(1, 12) | st.just(2**20))
+@example(f"a\n{END}\r\n\nb", 1)  # line breaks that come after the separator
 def test_documents_are_what_stands_between_separators(write, text, chunk):
     file = write(text)
     with pytest.MonkeyPatch.context() as patch:

@@ -93,7 +93,7 @@ def test_progress_rises_to_the_whole(files, tales, tmp_path, small_pieces):
     done = [call[0] for call in calls]
     assert len(calls) > 10 and done == sorted(done) and 0 < done[0] < total / 10
     assert calls[-1] == (total, total) == (calls[0][1],) * 2
-    assert total - done[-2] < 60  # the two separators, with their line breaks
+    assert total - done[-2] == 2 * len(END) + 5  # the two separators, with their line breaks
 
 
 # What can go wrong

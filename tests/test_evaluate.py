@@ -128,8 +128,8 @@ def test_a_model_that_gives_nan_is_refused():
 
 def test_progress_counts_all_tokens():
     seen = []
-    log_likelihoods(MODEL, [([1, 2, 3], 1), ([1] * 5, 1), ([1, 2], 1)], 2, lambda *numbers: seen.append(numbers))
-    assert seen == [(8, 10), (10, 10)]
+    log_likelihoods(MODEL, [([1, 2, 3], 1), ([1, 2], 1), ([1] * 5, 1)], 2, lambda *numbers: seen.append(numbers))
+    assert seen == [(8, 10), (10, 10)]  # the longest rows first, so that those of like length share a batch
 
 
 # Context and continuation
@@ -194,6 +194,10 @@ def test_text_against_single_tokens(window, stride):
     measured = {"loss": nats / tokens, "perplexity": math.exp(nats / tokens), "bits_per_byte": nats / math.log(2) / size}
     assert {name: found[name] for name in counted} == counted
     assert found == pytest.approx(counted | measured, rel=1e-12)
+
+
+def test_the_smallest_window_has_a_stride_too():
+    assert evaluate_text(MODEL, DOCUMENTS, window=1) == evaluate_text(MODEL, DOCUMENTS, window=1, stride=1)
 
 
 def test_the_first_token_is_not_scored_without_one_before_it():

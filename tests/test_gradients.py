@@ -1,5 +1,6 @@
 """The backward pass against central differences of our own forward pass, in float64: (f(x + h) - f(x - h)) / 2h, h = 1e-5."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -160,17 +161,19 @@ def small_model(seed, layers=("global", "local"), **changes):
 
 
 @settings(max_examples=20)
-@given(st.sampled_from(["global", "local"]), st.integers(1, 4), SEEDS)
-def test_block(kind, time, seed):
+@given(st.sampled_from(["global", "local"]), st.integers(1, 4), st.sampled_from([1, 2, 64]), SEEDS)
+def test_block(kind, time, query_block, seed):
     model = small_model(seed, [kind])
     x, dy = draw(seed, (2, time, 4), (2, time, 4))
     p, seen = model.params.h[0], {}
-    block(x, p, model.config, 0, tap=seen.__setitem__)
-    dx, dp = backward.block_backward(dy, x, p, model.config, 0, seen)
-    named = p.flat()
-    assert dp.keys() == named.keys()
-    pairs = [(x, dx), *((named[name], dp[name]) for name in named)]
-    assert_gradients(lambda: np.vdot(block(x, p, model.config, 0), dy), pairs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neo_np.attention.QUERY_BLOCK", query_block)
+        block(x, p, model.config, 0, tap=seen.__setitem__)
+        dx, dp = backward.block_backward(dy, x, p, model.config, 0, seen)
+        named = p.flat()
+        assert dp.keys() == named.keys()
+        pairs = [(x, dx), *((named[name], dp[name]) for name in named)]
+        assert_gradients(lambda: np.vdot(block(x, p, model.config, 0), dy), pairs)
 
 
 @settings(max_examples=5)
@@ -243,6 +246,25 @@ def test_gradients_have_the_precision_of_the_parameters(dtype):
     ids = np.arange(20).reshape(2, 10)
     _, gradients = loss_and_gradients(model.params, model.config, ids, ids + 1, Dropout(model.config, 0))
     assert {gradient.dtype for gradient in gradients.values()} == {np.dtype(dtype)}
+
+
+def test_the_loss_of_many_tokens_is_added_up_in_float64():
+    model = random_model(0)
+    ids, targets = np.random.default_rng(0).integers(0, 50, (2, 40, 32))
+    losses = cross_entropy(forward(model.params, model.config, ids), targets)
+    assert losses.dtype == np.float32
+    assert loss_and_gradients(model.params, model.config, ids, targets)[0] == pytest.approx(
+        math.fsum(losses.flat) / 1280, rel=1e-12
+    )
+
+
+def test_scores_are_not_kept_for_the_backward_pass(monkeypatch):
+    """They are as large as the weights that come of them."""
+    kept = []
+    monkeypatch.setattr(backward, "forward_backward", lambda dlogits, params, config, ids, seen: kept.extend(seen))
+    model, ids = random_model(0), np.arange(20).reshape(2, 10)
+    loss_and_gradients(model.params, model.config, ids, ids)
+    assert "h.0.attn.weights" in kept and not [name for name in kept if "scores" in name]
 
 
 @given(st.integers(1, 5), SEEDS)

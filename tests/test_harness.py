@@ -84,6 +84,11 @@ def test_generate_until(tales):
     assert until(prompt, max_gen_toks=30, until="no such text") == until(prompt, max_gen_toks=30, until=[""]) == written
     assert until(prompt, max_gen_toks=30, until=first) == written[: written.index(first)]
     assert until(prompt, max_gen_toks=30, until=[second, first]) == written[: written.index(first)]
+    inside = [written[5:8], written[4:8]]  # the second begins first
+    assert until(prompt, max_gen_toks=30, until=inside) == written[: min(written.index(stop) for stop in inside)]
+    assert until(prompt, max_gen_toks=30, do_sample=False, temperature=0.8) == written
+    plain = {"do_sample": True, "seed": 3, "max_new_tokens": 9}
+    assert until(prompt, **plain) == tales.generate(prompt, temperature=1.0, **plain)[len(prompt) :]
     sampled = {"do_sample": True, "temperature": 0.8, "top_k": 5, "seed": 3, "max_new_tokens": 9}
     assert until(prompt, **sampled) == tales.generate(prompt, **sampled)[len(prompt) :]
     assert until(prompt, temperature=0.8, top_k=5, seed=3, max_gen_toks=9) == until(prompt, **sampled)
@@ -92,21 +97,23 @@ def test_generate_until(tales):
     assert until("", max_gen_toks=9) == tales.generate("", max_new_tokens=9)
 
 
-def test_generation_leaves_out_the_end_of_the_text(tales):
-    written = harness_model(tales).generate_until(requests(("x", {"max_gen_toks": 9, "eos_token_id": list(range(2048))})))
-    ids = tales.generate(tales.tokenizer.encode("x"), max_new_tokens=1)
-    assert written == [tales.tokenizer.decode(ids[1:], skip_special_tokens=True)]
+def test_generation_leaves_out_the_end_of_the_text(tales, monkeypatch):
+    king = tales.tokenizer.encode(" king")
+    monkeypatch.setattr(type(tales), "generate", lambda self, ids, **options: [*ids, *king, tales.config.eos_token_id])
+    assert harness_model(tales).generate_until(requests(("x", {"max_gen_toks": 9}))) == [" king"]
 
 
 def test_options_that_no_model_could_follow(tales):
     adapter = harness_model(tales)
-    request = requests(("x", {}))
+    request = requests(("x", {"until": ["."], "temperature": 0.0}))
     options = dict(request[0].args[1])
     with pytest.raises(NeoError, match="the task wants 256 new tokens, and the model has 256 positions"):
         adapter.generate_until(request)
     assert request[0].args[1] == options  # the harness's own dict is left as it was
     with pytest.raises(NeoError, match="nonsense"):
         adapter.generate_until(requests(("x", {"max_gen_toks": 3, "nonsense": 1})))
+    with pytest.raises(NeoError, match="max_new_tokens is 0"):
+        adapter.generate_until(requests(("x", {"max_gen_toks": 0})))
 
 
 def test_a_model_without_a_begin_token(tales):

@@ -32,6 +32,13 @@ def assert_same_state(state, other):
     assert state[1:] == other[1:]
 
 
+def test_the_options_reach_the_optimizer():
+    optimizer = new_trainer(betas=(0.7, 0.8), weight_decay=0.3, decay_embeddings=False).optimizer
+    assert optimizer.betas == (0.7, 0.8)
+    assert (optimizer.decay["wte.weight"], optimizer.decay["h.0.mlp.c_fc.weight"]) == (0, 0.3)
+    assert new_trainer().optimizer.decay["wte.weight"] == 0.1
+
+
 # Gradients of a batch
 
 

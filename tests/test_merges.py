@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neo_np import NeoError, Tokenizer
-from neo_np.merges import learn_merges
+from neo_np.merges import Chain, learn_merges
 
 END = "<|endoftext|>"
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
@@ -52,6 +52,13 @@ def test_merges_are_those_of_the_slow_loop(words, number, min_frequency):
 def test_no_two_merges_make_the_same_token(words):
     made = [left + right for left, right in learn_merges(words, 1000)]
     assert len(set(made)) == len(made)
+
+
+def test_pairs_are_counted_as_the_words_stand_after_a_merge():
+    chain = Chain({"abab": 2, "aab": 1}, {"a": 0, "b": 1})
+    assert chain.counts == {(0, 1): 5, (1, 0): 2, (0, 0): 1}
+    assert chain.merge((0, 1), 2) >= {(2, 2), (0, 2)}
+    assert {pair: count for pair, count in chain.counts.items() if count} == {(2, 2): 2, (0, 2): 1}
 
 
 def test_the_example_of_wikipedia():
@@ -138,14 +145,17 @@ def test_wrong_arguments_are_named(arguments, message):
         Tokenizer.train(*arguments)
 
 
-def test_500_tokens_from_130_kilobytes_take_no_second():
+@pytest.mark.parametrize(("size", "vocab_size", "seconds"), [(130_000, 500, 1.5), (8_000_000, 2048, 60)])
+def test_learning_takes_seconds_and_not_minutes(size, vocab_size, seconds):
     """Words as frequent as in a language (Zipf's law). Counting anew per merge would take about ten times as long."""
     rng = random.Random(0)
-    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(1, 10))) for _ in range(5000)]
-    text = " ".join(rng.choices(words, [1 / rank for rank in range(1, 5001)], k=20000))[:130_000]
+    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(1, 10))) for _ in range(size // 100)]
+    weights = [1 / rank for rank in range(1, len(words) + 1)]
+    text = " ".join(rng.choices(words, weights, k=size // 5))[:size]
+    assert len(text) == size
     begin = time.perf_counter()
-    assert len(Tokenizer.train(text, 500)) == 500
-    assert time.perf_counter() - begin < 1.5
+    assert len(Tokenizer.train(text, vocab_size)) == vocab_size
+    assert time.perf_counter() - begin < seconds
 
 
 def test_one_endless_word_takes_no_quadratic_time():

@@ -305,3 +305,4 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     for write in (lambda: log.write({"step": 1}), lambda: Log(tmp_path)):
         with pytest.raises(NeoError, match=r"the log .*log\.jsonl cannot be written: Is a directory\.$"):
             write()
+    assert os.listdir(tmp_path) == ["log.jsonl"]

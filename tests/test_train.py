@@ -16,6 +16,8 @@ import pytest
 
 import neo_np
 import neo_np.train as command
+from neo_np.params import random_params
+from neo_np.training.loop import TrainingOptions
 from neo_np.training.runs import steps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,6 +107,8 @@ def test_what_a_run_writes(whole):
     samples = [entry for entry in log if "sample" in entry]
     assert [entry["step"] for entry in samples] == [5, 10, 14] and all(entry.keys() == {"step", "sample"} for entry in samples)
     assert len(log) == 14 + 5 + 3 and [entry["step"] for entry in log] == sorted(entry["step"] for entry in log)
+    options = dict(max_new_tokens=60, do_sample=True, seed=14, slide=True)  # each sample has a seed of its own
+    assert samples[-1]["sample"] == neo_np.load(whole / "step-14").generate("", **options)
     rates = [0.01 * step / 4 for step in range(1, 5)]
     rates += [0.001 + 0.009 * (1 + np.cos(np.pi * k / 10)) / 2 for k in range(1, 11)]
     assert [entry["learning_rate"] for entry in made] == pytest.approx(rates)
@@ -202,10 +206,28 @@ def test_options_reach_the_model_and_the_run(text, tmp_path, train):
         warmup_steps=2, weight_decay=0.3, decay_embeddings=False, betas=[0.8, 0.9], clip=0.7, seed=9, threads=1,
     )  # fmt: skip
     assert training["intervals"] == dict(save_every=7, keep=5, validate_every=6, sample_every=4, sample_prompt="cat")
+    beginning = neo_np.load(tmp_path / "run" / "step-0")
+    for name, array in random_params(beginning.config, seed=9).flat().items():
+        np.testing.assert_array_equal(beginning.params.flat()[name], array)
     tokens, valid = command.load_texts(tmp_path / "run")
     tokenizer = neo_np.load(tmp_path / "run" / "step-1").tokenizer
     assert tokenizer.decode(tokens.tolist()) == "<|endoftext|>" + text.read_text()  # nothing is held out of it
     assert tokenizer.decode(valid.tolist()) == "<|endoftext|>" + "the cat " * 50
+
+
+@pytest.mark.parametrize(("init", "rate"), [([], 2e-3), (["--init", "tales-2M"], 1e-4)])
+def test_the_defaults_of_the_command_are_those_of_the_package(init, rate):
+    args = command.build_parser().parse_args(init)
+    expected = TrainingOptions(2000, 16, 256, rate, warmup_steps=40, threads=command.default_threads())
+    assert command.training_options(args, command.new_config(args)) == expected
+
+
+@pytest.mark.parametrize(("option", "rate"), [([], 0.1), (["--dropout", "0"], 0), (["--dropout", "0.3"], 0.3)])
+def test_dropout_is_the_checkpoint_s_unless_another_is_given(whole, text, tmp_path, train, option, rate):
+    options = ["--init", whole / "step-14", "--sequence-length", 8, "--batch-size", 1, "--steps", 1, *option]
+    assert train(text, "--out", tmp_path / "run", *options)[0] == 0
+    entries = json.loads((tmp_path / "run" / "step-1" / "config.json").read_text())
+    assert {entries[name] for name in ("embed_dropout", "attention_dropout", "resid_dropout")} == {rate}
 
 
 @pytest.mark.parametrize("positions", [1, 8, 60])
@@ -272,6 +294,7 @@ MOMENTS = {  # (function, its call, at which step the run then stops); a step ha
     "a validation": ("neo_np.train.validate", 3, {9}),
     "a sample": ("neo_np.train.show_sample", 2, {10}),
     "saving": ("neo_np.training.runs.write_checkpoint", 2, {4}),
+    "saving the beginning": ("neo_np.training.runs.write_checkpoint", 1, {0}),
     "showing": ("neo_np.train.line_of", 2, {10}),
 }
 
@@ -305,12 +328,23 @@ def test_stopped_at_any_moment_a_run_saves_and_goes_on(whole, tmp_path, train, m
     assert stopped_at in possible
     path = folder / f"step-{stopped_at}"
     assert out.endswith(f"stopped; saved {path}. Go on with python -m neo_np.train --resume {folder}\n")
-    assert stopped_at == max(entry["step"] for entry in read_log(folder))
+    assert stopped_at == max((entry["step"] for entry in read_log(folder)), default=0)
     assert_every_step_is_whole(folder)
     monkeypatch.undo()
     status, out, err = train("--resume", folder)
     assert (status, err) == (0, "") and f"step {stopped_at} of 14" in out
     assert_same_run(folder, whole)
+
+
+@pytest.mark.parametrize("moment", ["pieces_to_learn_from", "tokenize_files", "load_texts"])
+@pytest.mark.parametrize("there", [False, True])
+def test_ctrl_c_before_the_first_step_leaves_nothing(text, tmp_path, train, monkeypatch, moment, there):
+    if there:
+        (tmp_path / "run").mkdir()
+    signalling(monkeypatch, f"neo_np.train.{moment}", [signal.SIGINT], 1)
+    status, out, _ = train(text, "--out", tmp_path / "run", *SMALL)
+    assert (status, out) == (130, "")
+    assert (tmp_path / "run").exists() == there and not list(tmp_path.glob("run/*"))
 
 
 def test_a_second_ctrl_c_ends_at_once_and_saves_nothing(whole, tmp_path, train, monkeypatch):
@@ -323,8 +357,23 @@ def test_a_second_ctrl_c_ends_at_once_and_saves_nothing(whole, tmp_path, train, 
     assert_same_run(folder, whole)
 
 
+def test_a_reader_that_goes_away_takes_no_steps_with_it(whole, tmp_path, train):
+    """As at Ctrl-C in `| tee`, or in `| head`: the next line cannot be printed, and what was done by then is saved."""
+    process = started(whole.parent / "text.txt", "--out", tmp_path / "run", *SMALL, "--save-every", 1000)
+    process.stdout.close()
+    assert process.wait(timeout=20) == 0
+    assert 0 < max(steps(tmp_path / "run")) == read_log(tmp_path / "run")[-1]["step"]
+    assert_every_step_is_whole(tmp_path / "run")
+    if max(steps(tmp_path / "run")) < 14:
+        assert train("--resume", tmp_path / "run")[0] == 0
+    for name in FILES[:2]:
+        assert (tmp_path / "run" / "step-14" / name).read_bytes() == (whole / "step-14" / name).read_bytes()
+
+
 def test_ctrl_c_to_the_command_itself(whole, tmp_path):
     process = started(whole.parent / "text.txt", "--out", tmp_path / "run", *SMALL, "--steps", 100_000)
+    environment = Path(f"/proc/{process.pid}/environ").read_text().split("\0")
+    assert {entry.partition("=")[0] for entry in environment} >= command.ENVIRONMENT.keys()
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)
@@ -348,16 +397,24 @@ def test_training_that_diverges_says_so_and_keeps_the_good_checkpoint(text, tmp_
 
 
 @pytest.mark.parametrize("option", ["--learning-rate", "--weight-decay"])
-def test_parameters_that_are_no_numbers_are_never_saved(text, tmp_path, train, option):
+@pytest.mark.parametrize("value", ["1e38", "1e300"])  # the second is itself beyond float32
+def test_parameters_that_are_no_numbers_are_never_saved(text, tmp_path, train, option, value):
     """The step that ruins the parameters had a fine loss itself; it is saved, validated and sampled from at once."""
     every = "--save-every 1 --validate-every 1 --sample-every 1 --keep 1 --warmup-steps 0".split()
-    status, _, err = train(text, "--out", tmp_path / "run", *SMALL, *every, option, "1e38")
-    assert status == 2 and "training has diverged" in err.splitlines()[-1] and "Traceback" not in err
+    status, _, err = train(text, "--out", tmp_path / "run", *SMALL, *every, option, value)
+    assert status == 2 and re.fullmatch(r"learning the tokenizer .*\nerror: .* training has diverged\. .*\n", err)  # no warning
     for path in steps(tmp_path / "run").values():
         for array in neo_np.load(path).params.flat().values():  # its warning about such numbers would be an error here
             assert np.isfinite(array).all()
     for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=pytest.fail)  # NaN is no JSON
+
+
+def test_parameters_that_are_no_numbers_are_not_saved_at_ctrl_c_either(text, tmp_path, train, monkeypatch):
+    signalling(monkeypatch, "neo_np.train.line_of", [signal.SIGINT], 1)
+    status, _, err = train(text, "--out", tmp_path / "run", *SMALL, "--warmup-steps", 0, "--learning-rate", "1e38")
+    assert status == 2 and re.search(r"training has diverged\. .* The newest complete one is \S+step-0\.\n$", err)
+    assert list(steps(tmp_path / "run")) == [0]
 
 
 def test_a_full_disk_ends_the_run_with_one_sentence(text, tmp_path, train, monkeypatch):
@@ -438,6 +495,7 @@ MISTAKES = {
     "validation text that is not there": ("{text} --out {out} --valid {text}x", "text.txtx does not exist"),
     "a folder without text": ("{empty_folder} --out {out}", "no *.txt file"),
     "a file where the folder should be": ("{text} --out {text}", "text.txt cannot be written"),
+    "a folder with something else in it": ("{text} --out {parent}", "is not empty"),
     "a folder inside a file": ("{text} --out {text}/run", "cannot be written"),
     "init with layers": (
         "{text} --out {out} --init tales-2M --layers 2 --hidden-size 8",
@@ -465,7 +523,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(text, tmp_path, whole, train,
     (tmp_path / "empty").mkdir()
     arguments, part = MISTAKES[mistake]
     before = {path: path.stat().st_mtime_ns for folder in (tmp_path, whole) for path in folder.rglob("*")}
-    names = dict(text=text, out=tmp_path / "run", empty_folder=tmp_path / "empty", run=whole)
+    names = dict(text=text, out=tmp_path / "run", empty_folder=tmp_path / "empty", parent=tmp_path, run=whole)
     assert_refused(train(*arguments.format(**names).split()), part)
     assert {path: path.stat().st_mtime_ns for folder in (tmp_path, whole) for path in folder.rglob("*")} == before
 
@@ -487,6 +545,14 @@ def test_text_that_is_too_little_leaves_nothing(tmp_path, train, content, part, 
     assert not list(tmp_path.glob("run/*"))
 
 
+@pytest.mark.parametrize("prompt", ["\udcff", "the \ud800"])
+def test_a_prompt_that_no_sample_can_begin_with_is_refused_before_training(text, tmp_path, train, prompt):
+    """A byte that is not UTF-8 comes to a command as a lone surrogate."""
+    status, out, err = train(text, "--out", tmp_path / "run", *SMALL, "--sample-prompt", prompt)
+    assert (status, out) == (2, "") and "lone surrogate" in err.splitlines()[-1]
+    assert os.listdir(tmp_path) == ["text.txt"]
+
+
 def test_the_shortest_text_that_can_be_trained_on(tmp_path, train):
     """One window, and nothing to validate on."""
     (tmp_path / "text.txt").write_text("abcdefgh")  # with the end token 9 tokens, 8 to look at and 8 to predict
@@ -495,6 +561,11 @@ def test_the_shortest_text_that_can_be_trained_on(tmp_path, train):
     assert not [entry for entry in read_log(tmp_path / "run") if "valid_loss" in entry]
     (tmp_path / "text.txt").write_text("abcdefg")
     assert train(tmp_path / "text.txt", "--out", tmp_path / "other", *options)[0] == 2
+    assert not (tmp_path / "other").exists()  # it was seen before the run began
+    (tmp_path / "valid.txt").write_text("abcdefg")
+    (tmp_path / "text.txt").write_text("abcdefgh")
+    status, _, err = train(tmp_path / "text.txt", "--valid", tmp_path / "valid.txt", "--out", tmp_path / "other", *options)
+    assert status == 2 and "the text of --valid has 8 tokens: give more than 8." in err and not (tmp_path / "other").exists()
 
 
 def test_a_run_whose_token_file_is_gone_or_cut_says_so(whole, tmp_path, train):

@@ -66,5 +66,5 @@ def learning_rate(step, steps, peak, warmup_steps, last=0.0):
     """
     if step <= warmup_steps:
         return peak * step / warmup_steps
-    progress = (step - warmup_steps) / max(1, steps - warmup_steps)  # 0 to 1
+    progress = (step - warmup_steps) / (steps - warmup_steps)  # 0 to 1
     return last + (peak - last) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -44,7 +45,6 @@ def save_step(trainer, folder, extra, keep):
         return path
     part = path.with_name(f".{path.name}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         write_checkpoint(trainer.model, part)
         moments = {"m": trainer.optimizer.m, "v": trainer.optimizer.v}
@@ -71,7 +71,6 @@ def save_step(trainer, folder, extra, keep):
 def discard(path):
     """Delete a checkpoint, first its name, so that none that is half deleted looks complete."""
     gone = path.with_name(f".{path.name}.old")
-    shutil.rmtree(gone, ignore_errors=True)
     os.rename(path, gone)
     shutil.rmtree(gone, ignore_errors=True)
 
@@ -114,11 +113,13 @@ class Log:
         part = self.path.with_name(f".{LOG}.part")
         try:
             kept = []
-            if step and self.path.exists():
+            if self.path.exists():
                 kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if step_of(line) <= step]
             part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
             os.replace(part, self.path)
         except OSError as error:
+            with suppress(OSError):
+                part.unlink()
             raise NeoError(f"the log {self.path} cannot be written: {error.strerror}.") from None
 
     def write(self, entry):
