@@ -91,4 +91,4 @@ def growth_cases(config):
         for work, kind in works
         for eighth in range(1, 9)
     ]
-    return {f"{work}, all {kind}, {n} tokens": (work, kind, n) for work, kind, n in cases}
+    return {f"{work} {kind}, {n} tokens": (work, kind, n) for work, kind, n in cases}

@@ -91,7 +91,7 @@ WORKS = {
         needs_weights=False,
     ),
     "growth": Work(
-        about="a decoded token, and a prefill, as the text grows: with the model's layers all local, all global",
+        about="a decoded token, and a prefill, as the text grows: with layers all local, all global",
         unit="ms",
         cases=job.growth_cases,
         sides={NEO: ours.growth},
