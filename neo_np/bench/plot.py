@@ -29,7 +29,7 @@ def plot(growth, cases, config, file):
     left.set(title="one decoded token", xlabel="tokens before it", ylabel="milliseconds")
     right.set(title="prefill", xlabel="tokens of the prompt", ylabel="milliseconds")
     for axes in (left, right):
-        axes.set(xlim=(0, None), ylim=(0, None))
+        axes.set(xlim=(0, None), ylim=(0, 1.15 * axes.dataLim.ymax))
         axes.grid(alpha=0.3)
         axes.legend(loc="lower right")
     figure.suptitle(f"GPT-Neo, {config.num_layers} layers, C={config.hidden_size}, window {config.window_size}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from neo_np.bench import job, limits, ours, peers, tokenizers, training
+from neo_np.bench import job, limits, onnx, ours, peers, tokenizers, training
 
 NEO, LIMIT = "neo_np", "limit"
 ALONE = {"": None}  # the cases of a work that has but one
@@ -12,11 +12,12 @@ ALONE = {"": None}  # the cases of a work that has but one
 PACKAGES = {
     "transformers": ("transformers", "torch"),
     "torch": ("torch", "transformers"),
+    "onnxruntime": ("onnxruntime", "onnx", "onnxscript", "torch", "transformers"),
     "tokenizers": ("tokenizers",),
     "tiktoken": ("tiktoken",),
     "encoder.py": (),
 }
-THREADED = "transformers", "torch"
+THREADED = "transformers", "torch", "onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,13 @@ WORKS = {
         about="reading a prompt into a cache, with the logits of its last position",
         unit="tokens/s",
         cases=job.prefill_cases,
-        sides={NEO: ours.prefill, "transformers": peers.prefill, LIMIT: limits.prefill},
+        sides={NEO: ours.prefill, "transformers": peers.prefill, "onnxruntime": onnx.prefill, LIMIT: limits.prefill},
     ),
     "decode": Work(
         about="one token after the other in each row, after a context",
         unit="tokens/s",
         cases=job.decode_cases,
-        sides={NEO: ours.decode, "transformers": peers.decode, LIMIT: limits.decode},
+        sides={NEO: ours.decode, "transformers": peers.decode, "onnxruntime": onnx.decode, LIMIT: limits.decode},
     ),
     "batch": Work(
         about="eight prompts of different lengths, continued greedily by generate",

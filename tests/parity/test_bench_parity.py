@@ -13,7 +13,7 @@ import transformers
 from make_golden import random_model
 
 import neo_np
-from neo_np.bench import command, ours, peers, plot, rounds, tokenizers, training
+from neo_np.bench import command, onnx, ours, peers, plot, rounds, tokenizers, training
 from neo_np.bench.job import Job, growth_cases
 from neo_np.bench.works import WORKS
 
@@ -105,6 +105,24 @@ def test_the_batch_is_continued_alike(tiny, monkeypatch):
         assert module.batch(Job(tiny))(None, *threads) == 8 * 64
     mine, theirs = written
     assert [row[-64:] for row in mine] == [row[-64:] for row in theirs.tolist()]
+
+
+def test_the_graph_of_onnx_computes_the_same_from_any_past(tiny):
+    job, model = Job(tiny), neo_np.load(tiny)
+    ids, step = job.ids(2, 20), onnx.sessions(job)(1)
+    logits, *past = step(ids[:, :12], onnx.nothing_yet(job.config, 2))
+    np.testing.assert_allclose(logits[:, 0], model.logits(ids)[:, 11], atol=1e-4)
+    logits, *past = step(ids[:, 12:13], past)
+    np.testing.assert_allclose(logits[:, 0], model.logits(ids)[:, 12], atol=1e-4)
+    assert {array.shape for array in past} == {(2, 3, 13, 8)}
+
+
+def test_onnxruntime_is_measured(tiny, capsys, monkeypatch):
+    monkeypatch.setattr(rounds, "best_threads", lambda side, case: 1 if side.name == "onnxruntime" else None)
+    found = run_json(capsys, "decode", "--model", tiny, "--against", "onnxruntime", "--rounds", "1", "--seconds", "0.001")
+    for sides in found["works"]["decode"]["cases"].values():
+        assert list(sides) == ["neo_np", "onnxruntime", "limit"]
+        assert sides["onnxruntime"]["median"] > 0
 
 
 @pytest.mark.parametrize("folder", ["tales-2M", "gpt-neo-125M"])
