@@ -302,7 +302,8 @@ def test_a_shape_is_a_temporary_checkpoint_that_goes_however_it_ends(monkeypatch
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
-def test_ctrl_c_ends_every_process(tiny):
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_ends_every_process(sent, status, tiny):
     arguments = [sys.executable, "-m", "neo_np.bench", "start", "--model", str(tiny), "--rounds", "1000"]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.readline()
@@ -312,9 +313,9 @@ def test_ctrl_c_ends_every_process(tiny):
 
     while len(running()) < 2:  # the bench itself, and what it measures
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert running() == []
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -159,7 +158,3 @@ def with_ratios(work, found):
         label: {name: entry | ({} if name == NEO else {"ratio": ratio(work, sides, name)}) for name, entry in sides.items()}
         for label, sides in found.items()
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main())
