@@ -19,10 +19,22 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = """
 errors merges tokenizer corpus layers attention cache params model hub checkpoint options sampling generate beam_search speculative
 pipeline terminal command evaluate harness
-training.data training.gradients training.optimizer training.loop training.runs train bench
+training.data training.gradients training.optimizer training.loop training.runs train
+bench.measure bench.job bench.ours bench.peers bench.onnx bench.training bench.tokenizers bench.limits bench.works bench.worker
+bench.rounds bench.report bench.plot bench.command bench.__main__
 """.split()
 ALWAYS = {"numpy", "regex", "safetensors"}
-WITHIN_FUNCTIONS = {"huggingface_hub", "lm_eval", "torch", "transformers"}  # downloads, the harness's adapter, bench's peers
+# Downloads, the harness's adapter, bench's picture and peers.
+WITHIN_FUNCTIONS = {
+    "huggingface_hub",
+    "lm_eval",
+    "matplotlib",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "tiktoken",
+    "onnxruntime",
+}
 
 
 def imported_modules(tree):
@@ -33,7 +45,8 @@ def imported_modules(tree):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are written in full"
-            found += [f"neo_np.{alias.name}" for alias in node.names] if node.module == "neo_np" else [node.module]
+            package = node.module in ("neo_np", "neo_np.bench", "neo_np.training")
+            found += [f"{node.module}.{alias.name}" for alias in node.names] if package else [node.module]
     return found
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import neo_np
-from neo_np import bench, command, evaluate, train
+from neo_np import command, evaluate, train
+from neo_np.bench import command as bench
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 

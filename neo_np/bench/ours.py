@@ -1,0 +1,120 @@
+"""Our side of every work: each function takes the job and returns run(case), which measures one turn of it."""
+
+import sys
+from dataclasses import replace
+
+import neo_np
+from neo_np.bench.job import PROMPT, decode_steps
+from neo_np.bench.measure import peak_mb, seconds_per_call, seconds_to_output, timed
+from neo_np.model import Model
+
+CHUNK = 256  # tokens at a time that fill a cache
+
+
+def start(job):
+    """Measure the seconds from the start of `python -m neo_np.generate` until its first token is written."""
+    options = ["--model", job.folder, "--greedy", "--max-new-tokens", "1"]
+    command = [sys.executable, "-m", "neo_np.generate", PROMPT, *options]
+    return lambda case: seconds_to_output(command, len(PROMPT))
+
+
+def load(job):
+    """Measure the seconds from a folder, and a prompt as text, to the first logits."""
+
+    def first_logits():
+        model = neo_np.load(job.folder)
+        model.logits(model.tokenizer.encode(PROMPT))
+
+    return lambda case: timed(first_logits)
+
+
+def prefill(job):
+    """Measure the tokens of a prompt read per second: into a cache, with the logits of the last position."""
+    model = neo_np.load(job.folder)
+
+    def run(length):
+        ids = job.ids(1, length)
+        return length / seconds_per_call(lambda: prefilled(model, ids), job.turn)
+
+    return run
+
+
+def prefilled(model, ids, room=0):
+    """Return a cache that has read ids (B, T), with room for more."""
+    cache = model.new_cache(batch=len(ids), capacity=ids.shape[1] + room)
+    model.logits(ids, cache=cache, logits_to_keep=1)
+    return cache
+
+
+def decode(job):
+    """Measure the tokens per second that follow a context, one at a time in each row."""
+    model, caches = neo_np.load(job.folder), {}
+
+    def run(case):
+        batch, context = case
+        steps = decode_steps(model.config, context)
+        ids = job.ids(batch, context + steps)
+        if (batch, context) not in caches:
+            caches[batch, context] = model.new_cache(batch, context + steps)
+        return batch / decode_seconds(model, caches[batch, context], ids, steps, job)
+
+    return run
+
+
+def decode_seconds(model, cache, ids, steps, job):
+    """Return the seconds of a step that takes the next id of each row, over the last `steps` of ids (B, T)."""
+    context = ids.shape[1] - steps
+    cache.crop(min(cache.length, context))
+    for begin in range(cache.length, context, CHUNK):
+        model.logits(ids[:, begin : min(begin + CHUNK, context)], cache=cache, logits_to_keep=1)
+
+    def write():
+        cache.crop(context)
+        for step in range(context, context + steps):
+            model.logits(ids[:, step : step + 1], cache=cache)
+
+    return seconds_per_call(write, job.turn) / steps
+
+
+def batch(job):
+    """Measure the new tokens per second of eight prompts of different lengths, continued greedily by `generate`."""
+    model = neo_np.load(job.folder)
+    prompts, new = job.prompts()
+    return lambda case: (
+        len(prompts) * new / seconds_per_call(lambda: model.generate(prompts, max_new_tokens=new, min_new_tokens=new), job.turn)
+    )
+
+
+def memory(job):
+    """Measure the peak memory in MB of a process that loads the model, reads a long prompt and goes on for some tokens."""
+
+    def run(length):
+        model = neo_np.load(job.folder)
+        steps = decode_steps(model.config, length)
+        ids = job.ids(1, length + steps)
+        cache = prefilled(model, ids[:, :length], steps)
+        for step in range(length, length + steps):
+            model.logits(ids[:, step : step + 1], cache=cache)
+        return peak_mb()
+
+    return run
+
+
+def growth(job):
+    """Measure the milliseconds of a decoded token, or of a prefill, with layers of one kind alone."""
+    model = neo_np.load(job.folder)
+    layers = model.config.num_layers
+    models = {
+        kind: Model(replace(model.config, attention_layers=[kind] * layers), model.params) for kind in ("local", "global")
+    }
+    caches = {kind: model.new_cache() for kind, model in models.items()}
+
+    def run(case):
+        work, kind, length = case
+        if work == "prefill":
+            ids = job.ids(1, length)
+            return 1000 * seconds_per_call(lambda: prefilled(models[kind], ids), job.turn)
+        steps = decode_steps(model.config, length)
+        return 1000 * decode_seconds(models[kind], caches[kind], job.ids(1, length + steps), steps, job)
+
+    return run

@@ -1,0 +1,135 @@
+"""The side of transformers (on PyTorch) in every work; run(case, threads), so that it can be had at its best."""
+
+import sys
+
+from neo_np.bench.job import PROMPT, decode_steps
+from neo_np.bench.measure import peak_mb, seconds_per_call, seconds_to_output, timed
+
+CHUNK = 256  # tokens at a time that fill a cache
+
+FIRST_TOKEN = """
+import sys
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder, prompt, threads = sys.argv[1:]
+torch.set_num_threads(int(threads))
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+with torch.inference_mode():
+    inputs = tokenizer(prompt, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=1, min_new_tokens=1, do_sample=False, pad_token_id=0)
+print(tokenizer.decode(ids[0]))
+"""
+
+
+def start(job):
+    """Measure the seconds from the start of a process until transformers has written its first token."""
+    command = [sys.executable, "-c", FIRST_TOKEN, job.folder, PROMPT]
+    return lambda case, threads: seconds_to_output([*command, str(threads)], len(PROMPT))
+
+
+def load_model(folder):
+    """Return the checkpoint as transformers loads it, in float32 whatever the file has."""
+    import torch
+    from transformers import GPTNeoForCausalLM
+
+    return GPTNeoForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def load(job):
+    """Measure the seconds from a folder, and a prompt as text, to the first logits."""
+    import torch
+    from transformers import AutoTokenizer, GPTNeoForCausalLM  # noqa: F401  imported before the clock starts
+
+    @torch.inference_mode()
+    def first_logits():
+        tokenizer = AutoTokenizer.from_pretrained(job.folder)
+        load_model(job.folder)(**tokenizer(PROMPT, return_tensors="pt"))
+
+    def run(case, threads):
+        torch.set_num_threads(threads)
+        return timed(first_logits)
+
+    return run
+
+
+def prefill(job):
+    """Measure the tokens of a prompt read per second: into a cache, with the logits of the last position."""
+    import torch
+
+    model = load_model(job.folder)
+
+    @torch.inference_mode()
+    def run(length, threads):
+        torch.set_num_threads(threads)
+        ids = torch.from_numpy(job.ids(1, length))
+        return length / seconds_per_call(lambda: model(ids, use_cache=True, logits_to_keep=1), job.turn)
+
+    return run
+
+
+def decode(job):
+    """Measure the tokens per second that follow a context, one at a time in each row."""
+    import torch
+
+    model, caches = load_model(job.folder), {}
+
+    @torch.inference_mode()
+    def run(case, threads):
+        torch.set_num_threads(threads)
+        batch, context = case
+        steps = decode_steps(job.config, context)
+        ids = torch.from_numpy(job.ids(batch, context + steps))
+        cache = caches.get((batch, context))
+        for begin in range(0, context, CHUNK) if cache is None else ():
+            part = ids[:, begin : min(begin + CHUNK, context)]
+            cache = model(part, past_key_values=cache, use_cache=True, logits_to_keep=1).past_key_values
+        caches[batch, context] = cache
+
+        def write():
+            if cache.get_seq_length() > context:
+                cache.crop(context - cache.get_seq_length())  # below 0: so many tokens off the end
+            for step in range(context, context + steps):
+                model(ids[:, step : step + 1], past_key_values=cache, use_cache=True)
+
+        return batch * steps / seconds_per_call(write, job.turn)
+
+    return run
+
+
+def batch(job):
+    """Measure the new tokens per second of eight prompts of different lengths, padded on the left, greedily by `generate`."""
+    import torch
+
+    model = load_model(job.folder)
+    prompts, new = job.prompts()
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    options = {"max_new_tokens": new, "min_new_tokens": new, "do_sample": False, "pad_token_id": 0}
+
+    @torch.inference_mode()
+    def run(case, threads):
+        torch.set_num_threads(threads)
+        seconds = seconds_per_call(lambda: model.generate(input_ids=ids, attention_mask=mask, **options), job.turn)
+        return len(prompts) * new / seconds
+
+    return run
+
+
+def memory(job):
+    """Measure the peak memory in MB of a process that loads the model, reads a long prompt and goes on for some tokens."""
+    import torch
+
+    @torch.inference_mode()
+    def run(length, threads):
+        torch.set_num_threads(threads)
+        model, steps = load_model(job.folder), decode_steps(job.config, length)
+        ids = torch.from_numpy(job.ids(1, length + steps))
+        cache = model(ids[:, :length], use_cache=True, logits_to_keep=1).past_key_values
+        for step in range(length, length + steps):
+            model(ids[:, step : step + 1], past_key_values=cache, use_cache=True)
+        return peak_mb()
+
+    return run

@@ -1,0 +1,31 @@
+"""The process of one side: `python -m neo_np.bench.worker WORK SIDE`, the job as JSON on the first line of standard input.
+
+Each further line is a list [case] or [case, threads], and is answered with one line {"value", "peak_mb"} of JSON.
+"""
+
+import json
+import sys
+
+from neo_np.bench.job import Job
+from neo_np.bench.measure import peak_mb
+from neo_np.bench.works import WORKS
+from neo_np.terminal import run_command
+
+
+def main(arguments=None):
+    """Answer until the input ends, and return the exit status."""
+    work, side = sys.argv[1:] if arguments is None else arguments
+    return run_command(lambda: serve(WORKS[work].sides[side]))
+
+
+def serve(side):
+    """Set a side up and measure whatever it is asked for."""
+    run = side(Job(**json.loads(sys.stdin.readline())))
+    for line in sys.stdin:
+        answer = {"value": run(*json.loads(line)), "peak_mb": peak_mb()}
+        print(json.dumps(answer), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
