@@ -17,8 +17,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # The way through the house: a module imports those above it alone. (`__init__` gathers the public names.)
 ORDER = """
-errors merges tokenizer corpus layers attention cache params model hub checkpoint options sampling generate beam_search speculative
-pipeline terminal command evaluate harness
+errors merges tokenizer corpus layers attention cache params model hub checkpoint options sampling generate beam_search
+speculative pipeline terminal command evaluate harness
 training.data training.gradients training.optimizer training.loop training.runs train
 bench.measure bench.job bench.ours bench.peers bench.onnx bench.training bench.tokenizers bench.limits bench.works bench.worker
 bench.rounds bench.report bench.plot bench.command bench.__main__

@@ -89,7 +89,7 @@ def test_guesses_that_are_never_right_are_given_up(monkeypatch):
 
 
 def test_patience_against_its_definition():
-    """Always right: every pass guesses. Always wrong: after the mean of 4, 2, 1 pauses of 4, 8, ... 64 passes, then 64 again."""
+    """Always right: every pass guesses. Always wrong: means of 2, 1, ... and from 1 on pauses of 4, 8, ... 64 passes."""
     patience = Patience(4)
     for _ in range(50):
         assert patience.lets_guess()
@@ -137,7 +137,7 @@ def test_accepting_and_resampling_gives_the_distribution_wanted(seed):
 
 @pytest.mark.parametrize("guessing", ["look up", "assistant"])
 def test_texts_are_drawn_as_often_as_without_guesses(guessing):
-    """All 36 texts of two tokens against their probabilities; the prompt has its last tokens before, so that there are guesses."""
+    """All 36 texts of two tokens against their probabilities; the prompt has its last tokens twice, so there are guesses."""
     model = random_model(std=0.3, vocab_size=6, eos_token_id=None)
     small = random_model(seed=4, std=0.3, vocab_size=6, **ONE_LAYER)
     given = {"prompt_lookup_num_tokens": 3} if guessing == "look up" else {"assistant_model": small, "num_assistant_tokens": 2}
