@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -21,6 +22,7 @@ WEIGHTS, SHARD_INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZER_FILES = "vocab.json", "merges.txt", "tokenizer_config.json", "added_tokens.json"
 SAVED_FILES = WEIGHTS, "config.json", "generation_config.json", *TOKENIZER_FILES
 CHUNK = 2**20  # numbers converted at a time
+FLOAT_SIZE = 4  # bytes of a float32, at a multiple of which it must lie in memory
 # Causal masks that old versions of transformers saved among the weights.
 OLD_BUFFERS = ".attn.attention.bias", ".attn.attention.masked_bias"
 
@@ -67,8 +69,9 @@ def load_config(file):
 def load_params(folder, config):
     """Read the weights of a folder and return (params, config).
 
-    The config comes back untied where the file has an `lm_head.weight` that differs from the token embedding. Every
-    array is allocated once, in float32, and filled from the file, so that the weights are never held twice.
+    The config comes back untied where the file has an `lm_head.weight` that differs from the token embedding. Weights
+    are never held twice: those in float32 stay in the file, which is mapped into memory, and others are read piece by
+    piece into an array that is allocated once.
     """
     files = {file: read_header(file) for file in weight_files(folder)}
     tensors = {}
@@ -184,15 +187,32 @@ def read_chunks(file, entry):
 
 def read_tensor(name, file, entry):
     """Return one tensor as float32, with a warning where numbers are NaN or infinite."""
-    array = np.empty(entry["shape"], np.float32)
-    flat = array.reshape(-1)
-    finite = True
-    for part, numbers in read_chunks(file, entry):
-        flat[part] = numbers
-        finite = finite and np.isfinite(numbers).all()
-    if not finite:
+    array = map_tensor(file, entry)
+    if array is None:
+        array = np.empty(entry["shape"], np.float32)
+        for part, numbers in read_chunks(file, entry):
+            array.reshape(-1)[part] = numbers
+    if not all_finite(array):
         warnings.warn(f"{file}: the tensor {name} has numbers that are NaN or infinite; expect nonsense.", stacklevel=4)
     return array
+
+
+def all_finite(array):
+    """Return whether no number is NaN or infinite. One sum tells it fast; where that overflows, all are looked at."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
+
+
+def map_tensor(file, entry):
+    """Return a float32 tensor where it lies in the file, mapped into memory; None where it cannot stay there.
+
+    The system reads each part when it is first looked at, and what is changed in the array stays out of the file ("c").
+    Windows would not let a mapped file be replaced, as `save` does.
+    """
+    offset = entry["data_offsets"][0]
+    if entry["dtype"] != "F32" or sys.byteorder != "little" or offset % FLOAT_SIZE or os.name != "posix":
+        return None
+    return np.asarray(np.memmap(file, np.float32, "c", offset, tuple(entry["shape"])))
 
 
 def holds(file, entry, array):

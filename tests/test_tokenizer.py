@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import re
 import time
 from functools import cache
 from itertools import pairwise
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -220,12 +222,26 @@ def test_cache_is_bounded_and_changes_nothing(gpt2_tokenizer, monkeypatch):
         ids = tokenizer.encode(text)
         assert ids == gpt2_tokenizer.encode(text)
         ids.clear()  # the caller's list is not the cache's
-    assert len(tokenizer._cache) == 5
-    assert max(map(len, tokenizer._cache)) <= 8
+    for remembered in (tokenizer._ids_of_word, tokenizer._ids_of_chunk):
+        assert len(remembered) == 5
+        assert max(map(len, remembered)) <= 8
 
 
 def test_bounds_of_the_cache_are_small():
     assert neo_np.tokenizer.CACHED_WORDS * neo_np.tokenizer.LONGEST_CACHED_WORD < 10**7  # characters
+
+
+def test_white_space_is_the_same_for_both_regular_expressions():
+    every = [chr(code) for code in range(0x110000)]
+    space, white = re.compile(neo_np.tokenizer.SPACE), regex.compile(r"\s")
+    assert [char for char in every if space.match(char)] == [char for char in every if white.match(char)]
+
+
+@given(TEXTS | st.text("ab1'!\n\t \x1c\xa0"))
+def test_no_pre_token_crosses_the_border_of_a_chunk(text):
+    chunks = neo_np.tokenizer.CHUNK.findall(text)
+    words = [word for chunk in chunks for word in neo_np.tokenizer.PRE_TOKEN.findall(chunk)]
+    assert words == neo_np.tokenizer.PRE_TOKEN.findall(text)
 
 
 # Special tokens

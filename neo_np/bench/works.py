@@ -46,7 +46,7 @@ WORKS = {
         less_is_better=True,
     ),
     "load": Work(
-        about="from a checkpoint folder to the first logits, in a new process after its imports",
+        about="from the weights on disk to the first logits, in a new process after imports and tokenizer",
         unit="s",
         cases=lambda config: ALONE,
         sides={NEO: ours.load, "transformers": peers.load},
