@@ -16,7 +16,7 @@ from random_models import random_model
 import neo_np
 from neo_np.bench import command, limits, measure, ours, report, rounds, tokenizers
 from neo_np.bench.job import Job, decode_cases, growth_cases, memory_cases, prefill_cases
-from neo_np.bench.works import LIMIT, NEO, WORKS
+from neo_np.bench.works import LIMIT, NEO, PLAIN, WORKS
 
 QUICK = ["--seconds", "0.001"]
 TRAIN = "--layers 1 --hidden-size 8 --heads 2 --vocab-size 20 --sequence-length 16 --batch-size 2 --steps 3".split()
@@ -54,7 +54,8 @@ def test_every_work_of_ours_is_measured_in_every_case_and_round(tiny, capsys):
         assert list(work["cases"]) == list(WORKS[name].cases(config)), name
         assert work["unit"] == WORKS[name].unit
         for sides in work["cases"].values():
-            assert list(sides) == [NEO, LIMIT] if name in ("prefill", "decode") else [NEO]
+            beside = {"prefill": [LIMIT], "decode": [LIMIT], "speculative": [PLAIN]}.get(name, [])
+            assert list(sides) == [NEO, *beside]
             for entry in sides.values():
                 assert len(entry["rounds"]) == 2
                 assert min(entry["rounds"]) > 0
@@ -64,6 +65,8 @@ def test_every_work_of_ours_is_measured_in_every_case_and_round(tiny, capsys):
     assert min(works["start"]["rounds"]) > max(works["load"]["rounds"])  # NumPy is imported in the first alone
     assert sum(3 * 2 * 16 / speed for speed in works["train"]["rounds"]) < elapsed
     assert 10 < works["memory"]["median"] < 1000
+    speculative = found["works"]["speculative"]["cases"]
+    assert speculative["text that repeats itself"][NEO]["accepted"] > speculative["ordinary text"][NEO]["accepted"]
     assert found["machine"]["numpy"] == np.__version__
 
 
@@ -281,7 +284,7 @@ def test_what_is_printed_fits_a_hundred_columns_and_names_the_machine(tiny, caps
     assert max(map(len, captured.out.splitlines())) <= 100
     assert f"NumPy {np.__version__}" in captured.out
     assert "model:   tiny: 2 layers, C=24, 3 heads, 2048 tokens, 32 positions" in captured.out
-    assert "load: from a checkpoint folder" in captured.out
+    assert "load: from the weights on disk" in captured.out
 
 
 def test_a_shape_is_a_temporary_checkpoint_that_goes_however_it_ends(monkeypatch, tmp_path, capsys):
@@ -386,3 +389,24 @@ def test_peers_choose_the_works_that_they_can_do():
     assert works("--against", "torch", "tiktoken") == ["tokenizer", "train"]
     assert works("decode", "start", "--against", "transformers") == ["start", "decode"]
     assert works("growth", "train", "--against", "torch") == ["growth", "train"]
+
+
+def test_speculative_decoding_writes_the_given_text(tiny, monkeypatch):
+    """Both sides write the same text, the ordinary one or its first passage over and over, and only one of them guesses."""
+    written, job = [], Job(str(tiny), 0.0, str(tiny.parent / "text.txt"))
+    finished = ours.finished_sequences
+
+    def spy(model, prompts, options):
+        sequences = finished(model, prompts, options)
+        written.append((options.prompt_lookup_num_tokens, prompts[0], sequences[0].new_ids))
+        return sequences
+
+    monkeypatch.setattr(ours, "finished_sequences", spy)
+    ids = neo_np.load(tiny).tokenizer.encode((tiny.parent / "text.txt").read_text())
+    passage, new = 8, 24  # of the 32 positions
+    for side, guesses in ((ours.speculative, 8), (ours.plain, None)):
+        run = side(job)
+        for repeats, text in ((True, ids[:passage] * 4), (False, ids)):
+            written.clear()
+            run(repeats)
+            assert all(entry == (guesses, text[:passage], text[passage : passage + new]) for entry in written)

@@ -12,7 +12,7 @@ from neo_np.bench.plot import import_pyplot, plot
 from neo_np.bench.report import heading, ratio, table
 from neo_np.bench.rounds import check_peers, measure, versions
 from neo_np.bench.training import neo_config
-from neo_np.bench.works import LIMIT, NEO, PACKAGES, WORKS
+from neo_np.bench.works import LIMIT, NEO, PACKAGES, PLAIN, WORKS
 from neo_np.checkpoint import load_config, save
 from neo_np.errors import NeoError
 from neo_np.hub import find_checkpoint
@@ -75,7 +75,7 @@ def run(args):
         if not args.json:
             print("\n".join(heading(facts)), flush=True)
         for work in works:
-            sides = [NEO, *args.against, LIMIT]
+            sides = [NEO, *args.against, LIMIT, PLAIN]
             with progress_bar(work) as progress:
                 found = measure(work, job, [name for name in sides if name in WORKS[work].sides], args.rounds, progress)
             facts["works"][work] = {"unit": WORKS[work].unit, "cases": with_ratios(work, found)}

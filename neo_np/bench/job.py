@@ -13,6 +13,7 @@ PROMPT = "Once upon a time"
 TEXT_LENGTH = 500_000  # characters
 DECODE_STEPS = 16  # tokens that one measurement of decode takes
 NEW_TOKENS = 64  # that each prompt of a batch is continued by
+PASSAGE, WRITTEN = 64, 256  # tokens of a prompt, and how many are written after it, in speculative decoding
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Job:
         longest = max(min(128, positions // 2), 1)
         lengths = [max(longest * eighth // 8, 1) for eighth in range(1, 9)]
         return [self.ids(1, length)[0].tolist() for length in lengths], min(NEW_TOKENS, positions - longest)
+
+
+def speculative_cases(config):
+    """Return {what a text is called: whether it says its first passage over and over}."""
+    return {"text that repeats itself": True, "ordinary text": False}
 
 
 def decode_steps(config, context):

@@ -63,7 +63,11 @@ def cores():
 
 
 def machine():
-    """Return what to say of the machine beside a measurement: {"system", "processor", "cores", "python", "numpy", "blas"}."""
+    """Return what to say of the machine beside a measurement.
+
+    {"system", "processor", "cores", "python", "numpy", "blas", "environment"}: all str, the last one the variables
+    that BLAS looks at, where they are set.
+    """
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     settings = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(("OPENBLAS_", "OMP_", "MKL_"))]
     return {
@@ -72,7 +76,8 @@ def machine():
         "cores": cores(),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "blas": " ".join(filter(None, [blas.get("name"), blas.get("version"), openblas_kernel(), *settings])),
+        "blas": " ".join(filter(None, [blas.get("name"), blas.get("version"), openblas_kernel()])),
+        "environment": " ".join(settings),
     }
 
 

@@ -3,13 +3,18 @@
 import sys
 from dataclasses import replace
 
+import numpy as np
+
 import neo_np
-from neo_np.bench.job import PROMPT, decode_steps
+from neo_np.bench.job import PASSAGE, PROMPT, WRITTEN, decode_steps
 from neo_np.bench.measure import peak_mb, seconds_per_call, seconds_to_output, timed
+from neo_np.generate import finished_sequences
 from neo_np.model import Model
+from neo_np.options import Options
 from neo_np.tokenizer import Tokenizer
 
 CHUNK = 256  # tokens at a time that fill a cache
+GUESSES = 8
 
 
 def start(job):
@@ -81,6 +86,47 @@ def batch(job):
     return lambda case: (
         len(prompts) * new / seconds_per_call(lambda: model.generate(prompts, max_new_tokens=new, min_new_tokens=new), job.turn)
     )
+
+
+def speculative(job):
+    """Measure the tokens per second of a text that is written with guesses looked up, and the share of them accepted."""
+    return writing(job, {"prompt_lookup_num_tokens": GUESSES})
+
+
+def plain(job):
+    """Measure the tokens per second of the same text without guesses."""
+    return writing(job, {})
+
+
+def writing(job, options):
+    """Return run(repeats), which lets the model write a given text: a rule leaves it no other choice.
+
+    So the guesses are as good as this text makes them, whatever the model has learnt. Reading the prompt is counted.
+    """
+    model = neo_np.load(job.folder)
+    text, positions = model.tokenizer.encode(job.text()), model.config.max_position_embeddings
+    passage = min(PASSAGE, positions // 4)
+    new = min(WRITTEN, positions - passage)
+
+    def run(repeats):
+        ids = text[:passage] * (1 + new // passage + 1) if repeats else text
+        rules = {"logits_processor": [lambda logits, so_far: only(logits, ids[len(so_far)])], "eos_token_id": []}
+        sequences = []
+
+        def write():
+            sequences[:] = finished_sequences(model, [ids[:passage]], Options(max_new_tokens=new, **rules, **options))
+
+        speed = new / seconds_per_call(write, job.turn)
+        return {"value": speed, "accepted": sequences[0].accepted / max(sequences[0].guessed, 1)}
+
+    return run
+
+
+def only(logits, token):
+    """Return logits that leave one token as the only choice."""
+    logits[:] = -np.inf
+    logits[token] = 0.0
+    return logits
 
 
 def memory(job):

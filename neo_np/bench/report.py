@@ -3,6 +3,13 @@
 from neo_np.bench import limits
 from neo_np.bench.works import LIMIT, NEO, WORKS
 
+LAST_COLUMN = {
+    "decode": "of limit",
+    "prefill": "of limit",
+    "speculative": "accepted",
+    "memory": "- weights",
+    "train": "peak memory",
+}
 WIDTHS = 27, 24, 9, 9, 9, 8, 12
 
 
@@ -13,6 +20,8 @@ def heading(facts):
         f"machine: {m['processor']}, {m['cores']} cores; {m['system']}",
         f"python:  {m['python']}, NumPy {m['numpy']} ({m['blas']})",
     ]
+    if m["environment"]:
+        lines.append(f"set:     {m['environment']}")
     if facts["model"]:
         lines.append(f"model:   {facts['model']}")
     lines += [f"{'peer:':<9}{name}{f' ({made_of})' if made_of else ''}" for name, made_of in facts["peers"].items()]
@@ -28,7 +37,7 @@ def ratio(work, sides, name):
 def table(work, found, job):
     """Return the lines of a work: a row for each side of each case, with medians, ranges, ratios."""
     better = "less" if WORKS[work].less_is_better else "more"
-    last = {"decode": "of limit", "prefill": "of limit", "memory": "- weights", "train": "peak memory"}.get(work, "")
+    last = LAST_COLUMN.get(work, "")
     compared = any(name not in (NEO, LIMIT) for sides in found.values() for name in sides)
     lines = [
         "",
@@ -46,13 +55,15 @@ def table(work, found, job):
 
 
 def remark(work, label, sides, name, job):
-    """Return what the last column says: the share of the limit, the memory beyond the weights, the peak of training."""
+    """Return what the last column says: the share of a limit or of guesses, the memory beyond the weights, the peak."""
     entry = sides[name]
     if name == LIMIT:
         rate, unit = limit_rate(work, WORKS[work].cases(job.config)[label], entry["median"], job.config)
         return f"{rate:.1f} {unit}"
     if LIMIT in sides:
         return f"{entry['median'] / sides[LIMIT]['median']:.0%}"
+    if work == "speculative":
+        return f"{entry['accepted']:.0%}" if name == NEO else ""
     if work == "memory":
         return f"{short(entry['median'] - limits.weight_bytes(job.config) / 2**20)} MB"
     return f"{entry['peak_mb']:,.0f} MB" if work == "train" and entry["peak_mb"] else ""

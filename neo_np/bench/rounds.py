@@ -46,7 +46,7 @@ class Side:
             self.process.stdin.flush()
 
     def ask(self, *arguments):
-        """Return {"value", "peak_mb"} of one turn; raises NeoError with the last words of a process that has died."""
+        """Return {"value", "peak_mb", ...} of one turn; raises NeoError with the last words of a process that has died."""
         time.sleep(PAUSE)
         if self.process is None:
             self.start()
@@ -81,7 +81,7 @@ class Side:
 
 
 def measure(work, job, names, rounds, progress=None):
-    """Return {case: {side: {"rounds", "median", "threads", "peak_mb"}}} of a work, the sides taking turns.
+    """Return {case: {side: {"rounds", "median", "threads", "peak_mb", ...}}} of a work, the sides taking turns.
 
     Before the rounds everyone has a turn that does not count; in it a peer finds its best number of threads.
     """
@@ -99,8 +99,8 @@ def measure(work, job, names, rounds, progress=None):
                         entry["threads"] = best_threads(side, case)
                         continue
                     answer = side.ask(case, *filter(None, [entry["threads"]]))
-                    entry["rounds"].append(answer["value"])
-                    entry["peak_mb"] = answer["peak_mb"]
+                    entry["rounds"].append(answer.pop("value"))
+                    entry.update(answer)
                 if progress:
                     progress(turn * len(cases) + number + 1, (rounds + 1) * len(cases))
     for entry in (entry for sides in found.values() for entry in sides.values()):

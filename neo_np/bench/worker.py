@@ -1,6 +1,7 @@
 """The process of one side: `python -m neo_np.bench.worker WORK SIDE`, the job as JSON on the first line of standard input.
 
-Each further line is a list [case] or [case, threads], and is answered with one line {"value", "peak_mb"} of JSON.
+Each further line is a list [case] or [case, threads], and is answered with one line {"value", "peak_mb"} of JSON; the value
+is what run(case) returns, or what it has under this name in a dict of several things.
 """
 
 import json
@@ -22,8 +23,9 @@ def serve(side):
     """Set a side up and measure whatever it is asked for."""
     run = side(Job(**json.loads(sys.stdin.readline())))
     for line in sys.stdin:
-        answer = {"value": run(*json.loads(line)), "peak_mb": peak_mb()}
-        print(json.dumps(answer), flush=True)
+        found = run(*json.loads(line))
+        answer = found if isinstance(found, dict) else {"value": found}
+        print(json.dumps(answer | {"peak_mb": peak_mb()}), flush=True)
     return 0
 
 

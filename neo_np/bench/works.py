@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from neo_np.bench import job, limits, onnx, ours, peers, tokenizers, training
 
-NEO, LIMIT = "neo_np", "limit"
+NEO, LIMIT, PLAIN = "neo_np", "limit", "plain"
 ALONE = {"": None}  # the cases of a work that has but one
 
 # What must be installed for a peer; and which of them choose their number of threads, for which the best is looked for.
@@ -70,6 +70,12 @@ WORKS = {
         unit="tokens/s",
         cases=lambda config: ALONE,
         sides={NEO: ours.batch, "transformers": peers.batch},
+    ),
+    "speculative": Work(
+        about="a given text written with guesses looked up in it, eight at a time, and without (plain)",
+        unit="tokens/s",
+        cases=job.speculative_cases,
+        sides={NEO: ours.speculative, PLAIN: ours.plain},
     ),
     "memory": Work(
         about="the most memory that a new process holds: weights loaded, a long prompt, then some tokens",
