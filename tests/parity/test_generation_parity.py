@@ -389,3 +389,28 @@ def test_features_are_close(tales, their_tales):
         found, expected = np.array(found), np.array(expected)
         assert found.shape == expected.shape
         assert np.linalg.norm(found - expected) / np.linalg.norm(expected) < 1e-5
+
+
+# speculative decoding
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("guessing", ["look up", "assistant"])
+def test_speculative_decoding_gives_their_tokens(small, seed, guessing):
+    """Both look their guesses up, or let the same small model make them, and both write what the model alone would."""
+    model, reference = small
+    assistant = random_model(seed=9, std=0.25, vocab_size=VOCABULARY, max_position_embeddings=64, eos_token_id=None)
+    prompt = np.random.default_rng(seed).integers(0, VOCABULARY, 6).tolist()
+    options = {"max_new_tokens": 40, "no_repeat_ngram_size": 5}
+    alone = generate_theirs(reference, prompt, **options)
+    if guessing == "look up":
+        ours = theirs = {"prompt_lookup_num_tokens": 4}
+    else:
+        ours, theirs = {"assistant_model": assistant}, {"assistant_model": reference_of(assistant)}
+    found = model.generate(prompt, **options, **ours)
+    assert generate_theirs(reference, prompt, **options, **theirs).sequences[0].tolist() == alone.sequences[0].tolist()
+    for step, scores in enumerate(alone.scores, start=len(prompt)):
+        best = scores[0].topk(2).values
+        if best[0] - best[1] < NEAR_TIE:
+            return  # from a tie on, either may go its own way
+        assert found[step] == scores[0].argmax()
