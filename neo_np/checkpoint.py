@@ -74,6 +74,7 @@ def load_params(folder, config):
     piece into an array that is allocated once.
     """
     files = {file: read_header(file) for file in weight_files(folder)}
+    mapped = {file: map_file(file) for file in files}
     tensors = {}
     for file, header in files.items():
         for stored_name, entry in header.items():
@@ -88,14 +89,14 @@ def load_params(folder, config):
     shapes, named = parameter_shapes(config), {}
     check_shapes(tensors, shapes, where)
     for name in shapes:
-        named[name] = read_tensor(name, *tensors[name])
+        named[name] = read_tensor(name, *tensors[name], mapped)
     if head is not None:
         check_shapes({"lm_head.weight": head}, {"lm_head.weight": named["wte.weight"].shape}, where)
         if not holds(*head, named["wte.weight"]):
             warnings.warn(
                 f"{head[0]}: lm_head.weight differs from wte.weight though config.json ties them; it is used.", stacklevel=3
             )
-            named["lm_head.weight"] = read_tensor("lm_head.weight", *head)
+            named["lm_head.weight"] = read_tensor("lm_head.weight", *head, mapped)
             config = Config.from_dict(config.to_dict() | {"tie_word_embeddings": False})
     return Params(named), config
 
@@ -185,10 +186,12 @@ def read_chunks(file, entry):
             yield slice(start, start + numbers.size), to_float32(numbers)
 
 
-def read_tensor(name, file, entry):
-    """Return one tensor as float32, with a warning where numbers are NaN or infinite."""
-    array = map_tensor(file, entry)
-    if array is None:
+def read_tensor(name, file, entry, mapped):
+    """Return one tensor as float32, with a warning where numbers are NaN or infinite; mapped: {file: its bytes or None}."""
+    begin, end = entry["data_offsets"]
+    if mapped[file] is not None and entry["dtype"] == "F32" and begin % FLOAT_SIZE == 0:
+        array = mapped[file][begin:end].view(np.float32).reshape(entry["shape"])
+    else:
         array = np.empty(entry["shape"], np.float32)
         for part, numbers in read_chunks(file, entry):
             array.reshape(-1)[part] = numbers
@@ -203,16 +206,13 @@ def all_finite(array):
         return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
 
 
-def map_tensor(file, entry):
-    """Return a float32 tensor where it lies in the file, mapped into memory; None where it cannot stay there.
+def map_file(file):
+    """Return the bytes of a file mapped into memory, or None where float32 numbers could not be used as they lie there.
 
     The system reads each part when it is first looked at, and what is changed in the array stays out of the file ("c").
     Windows would not let a mapped file be replaced, as `save` does.
     """
-    offset = entry["data_offsets"][0]
-    if entry["dtype"] != "F32" or sys.byteorder != "little" or offset % FLOAT_SIZE or os.name != "posix":
-        return None
-    return np.asarray(np.memmap(file, np.float32, "c", offset, tuple(entry["shape"])))
+    return np.asarray(np.memmap(file, mode="c")) if sys.byteorder == "little" and os.name == "posix" else None
 
 
 def holds(file, entry, array):

@@ -12,7 +12,7 @@ import numpy as np
 from neo_np.errors import NeoError
 
 SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
-FEW_ROWS = 256  # see `linear`
+FEW_ROWS, WEIGHT_ROWS = 256, 4096  # see `linear`
 ROWS_IN_CACHE = 32  # see `mlp`
 
 
@@ -57,8 +57,14 @@ def linear(x, weight, bias=None):
     All rows of a batch go into one matrix product: row by row, the weights would be read from memory once for each.
     """
     rows = x.reshape(-1, x.shape[-1])
-    # The same product, in the order that BLAS computes faster: up to 1.4 times so for a few rows.
-    y = (weight @ rows.T).T if len(rows) <= FEW_ROWS else rows @ weight.T
+    if len(rows) > FEW_ROWS:
+        y = rows @ weight.T
+    else:  # the same product, for a few rows up to 1.4 times as fast: turned round, and large weights (V, C) in parts
+        turned = np.empty((len(weight), len(rows)), np.result_type(x, weight))
+        for start in range(0, len(weight), WEIGHT_ROWS):
+            part = slice(start, start + WEIGHT_ROWS)
+            np.matmul(weight[part], rows.T, out=turned[part])
+        y = turned.T
     if bias is not None:
         y += bias
     return y.reshape(*x.shape[:-1], weight.shape[0])

@@ -27,7 +27,7 @@ from neo_np.command import main
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "Once upon a time"
 SHORT = ("--max-new-tokens", "12", "--seed", "7")
-THE, COMMA = 260, 12  # ids of tokens that end a text in some tests
+COMMA, THE, TO, WHO, KING, LIVED = 12, 260, 274, 390, 479, 944  # ids of tokens that end a text in some tests
 
 
 load_once = functools.cache(neo_np.load)
@@ -94,12 +94,19 @@ NOT_SAMPLED = {"do_sample": False, "temperature": None, "top_k": None, "top_p": 
 HOT = "--temperature 3 ", {"temperature": 3.0}
 GREEDY = "--greedy ", NOT_SAMPLED
 LONG = "--greedy --max-new-tokens 40 ", NOT_SAMPLED | {"max_new_tokens": 40}
-ENDS_EARLY = "--greedy --eos-token-id 12 ", NOT_SAMPLED | {"eos_token_id": COMMA}
+ENDS_EARLY = f"--greedy --eos-token-id {KING} ", NOT_SAMPLED | {"eos_token_id": KING}
 STOPS = "--greedy --stop boy --stop ing ", NOT_SAMPLED | {"stop_strings": ["boy", "ing"]}
-BEAMS = "--num-beams 3 --eos-token-id 260 ", NOT_SAMPLED | {"num_beams": 3, "eos_token_id": THE}
+BEAMS = (
+    f"--num-beams 3 --eos-token-id {WHO} --eos-token-id {LIVED} ",
+    NOT_SAMPLED | {"num_beams": 3, "eos_token_id": [WHO, LIVED]},
+)
+MORE_ENDS = (
+    f"--num-beams 3 --eos-token-id {COMMA} --eos-token-id {TO} --eos-token-id {KING} ",
+    NOT_SAMPLED | {"num_beams": 3, "eos_token_id": [COMMA, TO, KING]},
+)
 OPTIONS = [  # what is given before, the option, and their meanings for `generate`
     ("", {}, "--greedy", NOT_SAMPLED),
-    (*BEAMS, "--sample", {"do_sample": True, "temperature": 0.8, "top_k": 50, "top_p": 0.95}),
+    (*BEAMS, "--sample --temperature 3", {"do_sample": True, "temperature": 3.0, "top_k": 50, "top_p": 0.95}),
     ("", {}, "--seed 8", {"seed": 8}),
     ("", {}, "--temperature 1.7", {"temperature": 1.7}),
     (*HOT, "--top-k 2", {"top_k": 2}),
@@ -110,15 +117,15 @@ OPTIONS = [  # what is given before, the option, and their meanings for `generat
     ("", {}, "--repetition-penalty 3", {"repetition_penalty": 3.0}),
     (*LONG, "--no-repeat-ngram-size 2", {"no_repeat_ngram_size": 2}),
     ("", {}, "--max-new-tokens 5", {"max_new_tokens": 5}),
-    (*GREEDY, "--eos-token-id 12", {"eos_token_id": COMMA}),
-    (*ENDS_EARLY, "--eos-token-id 459", {"eos_token_id": [COMMA, 459]}),
+    (*GREEDY, f"--eos-token-id {COMMA}", {"eos_token_id": COMMA}),
+    (*ENDS_EARLY, f"--eos-token-id {THE}", {"eos_token_id": [KING, THE]}),
     (*ENDS_EARLY, "--min-new-tokens 9", {"min_new_tokens": 9}),
     (*ENDS_EARLY, "--min-length 12", {"min_length": 12}),
     (*GREEDY, "--stop boy --stop ing", {"stop_strings": ["boy", "ing"]}),
     (*STOPS, "--cut-stop", {"cut_stop_string": True}),
     ("", {}, "--num-beams 3", NOT_SAMPLED | {"num_beams": 3}),
     (*BEAMS, "--length-penalty 3", {"length_penalty": 3.0}),
-    (*BEAMS, "--early-stopping true", {"early_stopping": True}),
+    (*MORE_ENDS, "--early-stopping true", {"early_stopping": True}),
     (*BEAMS, "--early-stopping never", {"early_stopping": "never"}),
 ]
 
@@ -391,11 +398,22 @@ def test_stats_go_to_standard_error_alone(run, arguments):
     assert re.match(pattern, found.err) and found.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("guessing", ["--prompt-lookup-num-tokens 6", "--assistant-model tales-2M --num-assistant-tokens 3"])
+def test_speculative_decoding_writes_the_same_text(run, expected, guessing):
+    text = expected(**NOT_SAMPLED | {"max_new_tokens": 60})
+    status, out, err = run(PROMPT, "--greedy", "--max-new-tokens", 60, "--stats", *guessing.split())
+    assert (status, out) == (0, text + "\n")
+    accepted, guessed = map(int, re.search(r"(\d+) of (\d+) guesses accepted", err).groups())
+    assert 0 < accepted <= guessed
+    assert (accepted == guessed) == ("assistant" in guessing)  # the model foresees itself
+
+
 def test_help_shows_every_option(run):
     status, out, err = run("--help")
     assert (status, err) == (0, "")
     named = " ".join(row[0] + row[2] for row in OPTIONS)
-    others = "max-length slide bad-word num-return-sequences model tokenizer interactive show-probs json stats help".split()
+    others = "max-length slide bad-word num-return-sequences model tokenizer interactive show-probs json stats help "
+    others = (others + "prompt-lookup-num-tokens assistant-model num-assistant-tokens").split()
     assert set(re.findall(r"--[a-z-]+", out)) == set(re.findall(r"--[a-z-]+", named)) | {f"--{name}" for name in others}
 
 
