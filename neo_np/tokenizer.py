@@ -257,16 +257,17 @@ class Tokenizer:
         ids = [self._byte_ids[byte] for byte in word.encode("utf-8")]
         end = len(ids)
         after, before = list(range(1, end + 1)), list(range(-1, end - 1))
-        waiting, heap = {}, []
+        waiting, heap, rank_of = {}, [], self._ranks.get
 
         def wait(place, next_place):
-            rank = self._ranks.get((ids[place], ids[next_place]))
+            rank = rank_of((ids[place], ids[next_place]))
             if rank is None:
                 return
-            if rank not in waiting:
-                waiting[rank] = []
+            if rank in waiting:
+                waiting[rank].append(place)
+            else:
+                waiting[rank] = [place]
                 heappush(heap, rank)
-            waiting[rank].append(place)
 
         for place in range(end - 1):
             wait(place, place + 1)

@@ -131,7 +131,7 @@ def test_a_batch_is_eight_prompts_of_different_lengths(tiny, monkeypatch):
     given = []
     monkeypatch.setattr(neo_np.Model, "generate", lambda self, prompts, **options: given.append((prompts, options)))
     monkeypatch.setattr(ours, "seconds_per_call", lambda function, turn: (function(), 2.0)[1])
-    assert ours.batch(Job(str(tiny)))(None) == 8 * 16 / 2
+    assert ours.batch(Job(str(tiny)))(8) == 8 * 16 / 2
     [(prompts, options)] = given
     assert [len(prompt) for prompt in prompts] == [2, 4, 6, 8, 10, 12, 14, 16]
     assert options == {"max_new_tokens": 16, "min_new_tokens": 16}

@@ -49,12 +49,17 @@ class Job:
         except (OSError, UnicodeDecodeError) as error:
             raise NeoError(f"the text {self.text_file} cannot be read: {error}.") from None
 
-    def prompts(self):
-        """Return eight lists of ids of different lengths, and how many tokens to continue each by."""
+    def prompts(self, number):
+        """Return up to eight lists of ids of different lengths, and how many tokens to continue each by."""
         positions = self.config.max_position_embeddings
         longest = max(min(128, positions // 2), 1)
-        lengths = [max(longest * eighth // 8, 1) for eighth in range(1, 9)]
+        lengths = [max(longest * eighth // 8, 1) for eighth in range(9 - number, 9)]
         return [self.ids(1, length)[0].tolist() for length in lengths], min(NEW_TOKENS, positions - longest)
+
+
+def batch_cases(config):
+    """Return {what it is called: number of prompts}."""
+    return {"1 prompt": 1, "8 prompts": 8}
 
 
 def speculative_cases(config):

@@ -80,12 +80,15 @@ def decode_seconds(model, cache, ids, steps, job):
 
 
 def batch(job):
-    """Measure the new tokens per second of eight prompts of different lengths, continued greedily by `generate`."""
+    """Measure the new tokens per second of prompts of different lengths, continued greedily by `generate`."""
     model = neo_np.load(job.folder)
-    prompts, new = job.prompts()
-    return lambda case: (
-        len(prompts) * new / seconds_per_call(lambda: model.generate(prompts, max_new_tokens=new, min_new_tokens=new), job.turn)
-    )
+
+    def run(case):
+        prompts, new = job.prompts(case)
+        seconds = seconds_per_call(lambda: model.generate(prompts, max_new_tokens=new, min_new_tokens=new), job.turn)
+        return len(prompts) * new / seconds
+
+    return run
 
 
 def speculative(job):

@@ -100,19 +100,19 @@ def decode(job):
 
 
 def batch(job):
-    """Measure the new tokens per second of eight prompts of different lengths, padded on the left, greedily by `generate`."""
+    """Measure the new tokens per second of prompts of different lengths, padded on the left, greedily by `generate`."""
     import torch
 
     model = load_model(job.folder)
-    prompts, new = job.prompts()
-    longest = max(map(len, prompts))
-    ids = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
-    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    options = {"max_new_tokens": new, "min_new_tokens": new, "do_sample": False, "pad_token_id": 0}
 
     @torch.inference_mode()
     def run(case, threads):
         torch.set_num_threads(threads)
+        prompts, new = job.prompts(case)
+        longest = max(map(len, prompts))
+        ids = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
+        mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        options = {"max_new_tokens": new, "min_new_tokens": new, "do_sample": False, "pad_token_id": 0}
         seconds = seconds_per_call(lambda: model.generate(input_ids=ids, attention_mask=mask, **options), job.turn)
         return len(prompts) * new / seconds
 

@@ -66,9 +66,9 @@ WORKS = {
         sides={NEO: ours.decode, "transformers": peers.decode, "onnxruntime": onnx.decode, LIMIT: limits.decode},
     ),
     "batch": Work(
-        about="eight prompts of different lengths, continued greedily by generate",
+        about="prompts of different lengths, continued greedily by generate",
         unit="tokens/s",
-        cases=lambda config: ALONE,
+        cases=job.batch_cases,
         sides={NEO: ours.batch, "transformers": peers.batch},
     ),
     "speculative": Work(

@@ -102,7 +102,7 @@ def test_the_batch_is_continued_alike(tiny, monkeypatch):
             owner, "generate", lambda *a, generate=generate, **k: written.append(generate(*a, **k)) or written[-1]
         )
         monkeypatch.setattr(module, "seconds_per_call", lambda function, turn: (function(), 1.0)[1])
-        assert module.batch(Job(tiny))(None, *threads) == 8 * 64
+        assert module.batch(Job(tiny))(8, *threads) == 8 * 64
     mine, theirs = written
     assert [row[-64:] for row in mine] == [row[-64:] for row in theirs.tolist()]
 
