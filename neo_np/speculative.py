@@ -14,9 +14,9 @@ from neo_np import sampling
 from neo_np.generate import Step, unseen, update_finished
 from neo_np.layers import softmax
 
-MATCHES = 3, 2  # how many of the last tokens are looked for in the text before them: three, or else two
+MATCH = 3  # how many of the last tokens are looked for in the text before them
 WORTHWHILE = 1.5  # accepted guesses: a pass over several tokens takes about as much longer than one over a single token
-SHORTEST_PAUSE, LONGEST_PAUSE = 4, 64  # passes
+SHORTEST_PAUSE, LONGEST_PAUSE = 8, 64  # passes
 
 
 def speculative_steps(model, sequence, options):
@@ -84,18 +84,16 @@ def accept_or_resample(p, q, guess, rng):
 def look_up(sequence, number):
     """Return as guesses what followed the last tokens of the text at the newest place before where they stand as well.
 
-    Where the text ends before there are enough, the guess goes round from that place on: a b c a b -> c a b c a b c ...
+    Where the text ends before there are enough, the guess goes round from that place on: a b c d a b c -> d a b c d a ...
     Saxena 2023, "Prompt Lookup Decoding" (https://github.com/apoorvumang/prompt-lookup-decoding).
     """
     ids = np.asarray(sequence.ids)
-    for size in MATCHES:
-        if len(ids) > size:
-            windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], size)  # (places, size)
-            places = np.flatnonzero((windows == ids[-size:]).all(axis=1))
-            if len(places):
-                follows = sequence.ids[places[-1] + size :]
-                return [(token, None) for token in (follows * number)[:number]]
-    return []
+    if len(ids) <= MATCH:
+        return []
+    windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], MATCH)  # (places, MATCH)
+    places = np.flatnonzero((windows == ids[-MATCH:]).all(axis=1))
+    follows = sequence.ids[places[-1] + MATCH :] if len(places) else []
+    return [(token, None) for token in (follows * number)[:number]]
 
 
 class Assistant:
@@ -120,14 +118,14 @@ class Assistant:
 class Patience:
     """Whether to guess at all: a pass with wrong guesses takes longer than one without, so bad guessers get fewer turns.
 
-    After a pass whose guesses bring the running mean of those accepted below what is worthwhile, the next 4 passes go
-    without guesses, then 8, 16 ... up to 64; a good guess ends that. It looks at tokens and not at the clock, so that the
+    After a pass whose guesses bring the running mean of those accepted below what is worthwhile, the next 8 passes go
+    without guesses, then 16, 32 and 64; a good guess ends that. It looks at tokens and not at the clock, so that the
     same seed gives the same text.
     """
 
     def __init__(self, most):
         self.worthwhile = min(WORTHWHILE, 0.75 * most)
-        self.mean, self.pause, self.left = float(most), 0, 0
+        self.mean, self.pause, self.left = self.worthwhile, 0, 0
 
     def lets_guess(self):
         """Return whether the next pass should have guesses."""

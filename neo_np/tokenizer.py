@@ -98,7 +98,6 @@ class Tokenizer:
         self._special_ids = set(self.special_tokens.values())
         self._find_special = _any_of(self.special_tokens)
         self._find_added = _any_of(self.added_tokens)
-        self._ids_of_word = Remembered(self._merge)
         self._ids_of_chunk = Remembered(self._encode_chunk)
 
     @classmethod
@@ -245,7 +244,10 @@ class Tokenizer:
             yield from [(part, id)] if id is not None else _cut(part, self._find_added, self.added_tokens)
 
     def _encode_chunk(self, chunk):
-        return [id for word in PRE_TOKEN.findall(chunk) for id in self._ids_of_word[word]]
+        words = PRE_TOKEN.findall(chunk)
+        if len(words) == 1:
+            return self._merge(chunk)
+        return [id for word in words for id in self._ids_of_chunk[word]]
 
     def _merge(self, word, on_merge=None):
         """Return the ids of one pre-token: of all neighbours, merge the pair of lowest rank, everywhere; repeat.

@@ -222,9 +222,8 @@ def test_cache_is_bounded_and_changes_nothing(gpt2_tokenizer, monkeypatch):
         ids = tokenizer.encode(text)
         assert ids == gpt2_tokenizer.encode(text)
         ids.clear()  # the caller's list is not the cache's
-    for remembered in (tokenizer._ids_of_word, tokenizer._ids_of_chunk):
-        assert len(remembered) == 5
-        assert max(map(len, remembered)) <= 8
+    assert len(tokenizer._ids_of_chunk) == 5
+    assert max(map(len, tokenizer._ids_of_chunk)) <= 8
 
 
 def test_bounds_of_the_cache_are_small():

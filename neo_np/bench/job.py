@@ -53,7 +53,7 @@ class Job:
         """Return up to eight lists of ids of different lengths, and how many tokens to continue each by."""
         positions = self.config.max_position_embeddings
         longest = max(min(128, positions // 2), 1)
-        lengths = [max(longest * eighth // 8, 1) for eighth in range(9 - number, 9)]
+        lengths = [max(longest * eighth // 8, 1) for eighth in range(1, number + 1)]
         return [self.ids(1, length)[0].tolist() for length in lengths], min(NEW_TOKENS, positions - longest)
 
 
