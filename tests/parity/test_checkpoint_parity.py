@@ -284,4 +284,4 @@ def test_the_download_asks_huggingface_hub_for_what_it_understands(tmp_path, mon
         "model-00001-of-00002.safetensors",
     ]
     asked = list(filter_repo_objects(files, allow_patterns=arguments["allow_patterns"]))
-    assert sorted(asked) == sorted(set(files) - {"MODEL.md", "pytorch_model.bin", "onnx/model.onnx"})
+    assert sorted(asked) == sorted(set(files) - {"MODEL.md", "loss.png", "pytorch_model.bin", "onnx/model.onnx"})
