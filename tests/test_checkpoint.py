@@ -765,3 +765,15 @@ def test_weights_are_never_held_twice(tmp_path, dtype, head):
     peak, size = map(int, found.stdout.split())
     assert size == 4 * 125_198_592
     assert peak <= 1.3 * size
+
+
+def test_float32_weights_can_be_changed_and_the_file_stays(model, tmp_path):
+    neo_np.save(model, tmp_path / "saved")
+    before = (tmp_path / "saved" / WEIGHTS).read_bytes()
+    loaded = neo_np.load(tmp_path / "saved")
+    for array in loaded.params.flat().values():
+        array += 1.0
+    assert (tmp_path / "saved" / WEIGHTS).read_bytes() == before
+    neo_np.save(loaded, tmp_path / "saved")  # over the very file that is mapped
+    again = neo_np.load(tmp_path / "saved").params.flat()
+    assert all(np.array_equal(again[name], array) for name, array in loaded.params.flat().items())

@@ -213,3 +213,13 @@ def test_precision_stays_and_what_goes_in_is_left_alone(name, dtype):
     before = x.copy()
     assert CALLS[name](x).dtype == dtype
     np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 256, 257])
+@pytest.mark.parametrize("outputs", [5, 4096, 4097, 9000])
+def test_linear_in_every_order_of_computation(rows, outputs):
+    rng = np.random.default_rng(0)
+    x, weight, bias = rng.standard_normal((rows, 6)), rng.standard_normal((outputs, 6)), rng.standard_normal(outputs)
+    expected = np.einsum("ri,oi->ro", x, weight) + bias
+    np.testing.assert_allclose(layers.linear(x, weight, bias), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(layers.linear(x[None], weight), expected[None] - bias, rtol=0, atol=1e-12)

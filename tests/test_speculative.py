@@ -10,7 +10,7 @@ from neo_np import NeoError, Tokenizer, speculative
 from neo_np.generate import Sequence, start_sequences
 from neo_np.layers import softmax
 from neo_np.options import read_options
-from neo_np.speculative import Patience, accept_or_resample, look_up, speculative_steps
+from neo_np.speculative import Assistant, Patience, accept_or_resample, look_up, speculative_steps
 
 # In float64 no two logits are so close that a pass over several tokens could swap them.
 MODEL = random_model(std=0.5, dtype=np.float64, eos_token_id=None)
@@ -192,3 +192,12 @@ def test_an_assistant_with_fewer_positions_guesses_while_it_can():
     short = random_model(seed=1, std=0.5, dtype=np.float64, max_position_embeddings=8, eos_token_id=None)
     ids = [1, 2, 3]
     assert MODEL.generate(ids, max_new_tokens=25, assistant_model=short) == MODEL.generate(ids, max_new_tokens=25)
+
+
+def test_an_assistant_forgets_guesses_that_did_not_stand():
+    """After any other text has been written, it guesses what one that has never guessed would."""
+    assistant, sequence = Assistant(SMALL), Sequence([1, 2, 3], 3, 32, [])
+    wrong = assistant(sequence, 4)
+    sequence.ids += [(wrong[0][0] + 1) % 50, 7, 8, 9, 10]
+    fresh = Assistant(SMALL)(sequence, 4)
+    assert [token for token, _ in assistant(sequence, 4)] == [token for token, _ in fresh]
