@@ -28,7 +28,7 @@ from neo_np.merges import learn_merges
 PRE_TOKEN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
 # What stands between spaces, with the one before it; and white space as above. Pre-tokens never cross these borders, and
-# Python's `re` finds them faster than `regex` finds pre-tokens. (It counts U+001C to U+001F as white space too, and `regex` does not.)
+# Python's `re` finds them faster than `regex` finds pre-tokens. (To it alone U+001C to U+001F are white space as well.)
 SPACE, NO_SPACE = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 CHUNK = re.compile(rf" ?{NO_SPACE}+|{SPACE}+(?!{NO_SPACE})|{SPACE}+")
 
