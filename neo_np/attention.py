@@ -51,7 +51,7 @@ def block_name(queries, keys, T, S):
     return "" if whole else f"[{queries.start}:{queries.stop}, {keys.start}:{keys.stop}]"
 
 
-def attention(q, k, v, window_size=None, padding=None, tap=None, at=""):
+def attention(q, k, v, window_size=None, padding=None, tap=None):
     """Return for each query the average of the values it may see, weighted by softmax(q k^T).
 
     q: (B, H, T, D), the last T of the S positions that k and v have; k, v: (B, H, S, D) -> (B, H, T, D).
@@ -64,7 +64,7 @@ def attention(q, k, v, window_size=None, padding=None, tap=None, at=""):
     for queries, keys in query_blocks(T, S, window_size):
         rows, part = slice(queries.start - (S - T), queries.stop - (S - T)), block_name(queries, keys, T, S) if tap else ""
         scores = q[:, :, rows] @ k[:, :, keys].swapaxes(2, 3)  # (B, H, block, keys)
-        scores = tapped(tap, f"{at}attn.scores{part}" if tap else "", scores)
+        scores = tapped(tap, "attn.scores" + part, scores)
         if queries.stop - queries.start > 1 or padding is not None:  # a lone query may see every key that is left
             at_query, at_key = np.arange(queries.start, queries.stop), np.arange(keys.start, keys.stop)
             seen = global_mask(at_query, at_key) if window_size is None else local_mask(at_query, at_key, window_size)
@@ -72,23 +72,23 @@ def attention(q, k, v, window_size=None, padding=None, tap=None, at=""):
                 seen = seen & (at_key >= padding[:, None])[:, None, None, :]  # (B, 1, block, keys)
             # The lowest number and not -inf: a padding token sees nothing at all, and -inf would make its row NaN.
             # Added to a score it is still itself, for it swallows all that is so much smaller.
-            scores = scores + np.where(seen, 0.0, np.finfo(scores.dtype).min).astype(scores.dtype)
-        weights = tapped(tap, f"{at}attn.weights{part}" if tap else "", softmax(scores))
+            scores = scores + np.where(seen, scores.dtype.type(0), np.finfo(scores.dtype).min)
+        weights = tapped(tap, "attn.weights" + part, softmax(scores))
         heads[:, :, rows] = weights @ v[:, :, keys]
     return heads
 
 
-def self_attention(x, p, num_heads, window_size=None, padding=None, cache=None, layer=0, tap=None, at=""):
-    """Return the attention part of a block: (B, T, C) -> (B, T, C).
+def self_attention(x, p, num_heads, window_size=None, padding=None, cache=None, layer=0, tap=None, keep=0):
+    """Return the attention part of a block: (B, T, C) -> (B, T, C), or of its last `keep` positions alone (0: of all).
 
     p: the checkpoint's `attn.attention` (q_proj, k_proj, v_proj without bias, out_proj with one). cache: a `KVCache` to
     which layer `layer` adds its keys and values. Taps: attn.q, attn.k, attn.v (of the new tokens), attn.scores,
     attn.weights, attn.heads, attn.out.
     """
-    q = tapped(tap, at + "attn.q", split_heads(linear(x, p.q_proj.weight), num_heads))  # (B, T, C) -> (B, H, T, D)
-    k = tapped(tap, at + "attn.k", split_heads(linear(x, p.k_proj.weight), num_heads))
-    v = tapped(tap, at + "attn.v", split_heads(linear(x, p.v_proj.weight), num_heads))
+    q = tapped(tap, "attn.q", split_heads(linear(x[:, -keep:], p.q_proj.weight), num_heads))  # (B, T, C) -> (B, H, T, D)
+    k = tapped(tap, "attn.k", split_heads(linear(x, p.k_proj.weight), num_heads))
+    v = tapped(tap, "attn.v", split_heads(linear(x, p.v_proj.weight), num_heads))
     if cache is not None:
         k, v = cache.append(layer, k, v)  # (B, H, T, D) -> (B, H, S, D)
-    heads = tapped(tap, at + "attn.heads", attention(q, k, v, window_size, padding, tap, at))
-    return tapped(tap, at + "attn.out", linear(merge_heads(heads), p.out_proj.weight, p.out_proj.bias))
+    heads = tapped(tap, "attn.heads", attention(q, k, v, window_size, padding, tap))
+    return tapped(tap, "attn.out", linear(merge_heads(heads), p.out_proj.weight, p.out_proj.bias))

@@ -29,6 +29,11 @@ def tapped(tap, name, array):
     return changed
 
 
+def under(prefix, tap):
+    """Return the tap for a part of the model, which need not know where it stands: `prefix` goes before all its names."""
+    return None if tap is None else lambda name, array: tapped(tap, prefix + name, array)
+
+
 def embed(ids, positions, wte, wpe):
     """Return token embedding plus position embedding: (B, T), (B, T), (V, C), (P, C) -> (B, T, C).
 
@@ -59,8 +64,8 @@ def linear(x, weight, bias=None):
     rows = x.reshape(-1, x.shape[-1])
     if len(rows) > FEW_ROWS:
         y = rows @ weight.T
-    elif len(weight) <= WEIGHT_ROWS:  # the same product turned round: BLAS is faster at it for a few rows
-        y = (weight @ rows.T).T
+    elif len(rows) == 1 or len(weight) <= WEIGHT_ROWS:  # the same product turned round: BLAS is faster at it for a few rows
+        y = weight.dot(rows.T).T
     else:  # and the largest weights, (V, C), in parts
         y = np.concatenate([weight[i : i + WEIGHT_ROWS] @ rows.T for i in range(0, len(weight), WEIGHT_ROWS)]).T
     if bias is not None:
@@ -144,20 +149,20 @@ def activation(name):
     return ACTIVATIONS[name]
 
 
-def mlp(x, p, activation_function, tap=None, at=""):
+def mlp(x, p, activation_function, tap=None):
     """Return the feed-forward part of a block: (..., C) -> (..., F) -> (..., C).
 
     p: the checkpoint's `mlp` (`c_fc` widens, `c_proj` narrows). Taps: mlp.pre, mlp.hidden, mlp.out.
     """
-    hidden = tapped(tap, at + "mlp.pre", linear(x, p.c_fc.weight, p.c_fc.bias))  # (..., C) -> (..., F)
+    hidden = tapped(tap, "mlp.pre", linear(x, p.c_fc.weight, p.c_fc.bias))  # (..., C) -> (..., F)
     function = activation(activation_function)
     if tap is None:  # nobody holds the array: the result takes its place, some rows at a time that stay in the cache
         rows = hidden.reshape(-1, hidden.shape[-1])
         for start in range(0, len(rows), ROWS_IN_CACHE):
             rows[start : start + ROWS_IN_CACHE] = function(rows[start : start + ROWS_IN_CACHE])
     else:
-        hidden = tapped(tap, at + "mlp.hidden", function(hidden))
-    return tapped(tap, at + "mlp.out", linear(hidden, p.c_proj.weight, p.c_proj.bias))  # (..., F) -> (..., C)
+        hidden = tapped(tap, "mlp.hidden", function(hidden))
+    return tapped(tap, "mlp.out", linear(hidden, p.c_proj.weight, p.c_proj.bias))  # (..., F) -> (..., C)
 
 
 def softmax(x):

@@ -5,34 +5,38 @@ import numpy as np
 from neo_np.attention import self_attention
 from neo_np.cache import KVCache
 from neo_np.errors import NeoError
-from neo_np.layers import cross_entropy, embed, layer_norm, linear, mlp, tapped
+from neo_np.layers import cross_entropy, embed, layer_norm, linear, mlp, tapped, under
 from neo_np.params import count
 
 LOSS_BLOCK = 256
+MOST_KEPT = 2**25 - 2**16  # bytes; see `keep_freed_memory`
 
 
-def block(x, p, config, layer, padding=None, cache=None, tap=None):
+def block(x, p, config, layer, padding=None, cache=None, tap=None, keep=0):
     """Return x with what attention and MLP add to it, each from a normalised copy: (B, T, C) -> (B, T, C).
 
     p: the checkpoint's `h.{layer}`. The layer norms stand before the parts ("pre-norm"), as in GPT-2 (Radford et al.
     2019, section 2.3), so that the residual stream x itself is never normalised.
-    Taps: h.{layer}.ln_1, those of `self_attention`, h.{layer}.mid for x between the two parts, h.{layer}.ln_2, those of
-    `mlp`, and h.{layer} for the result.
+    keep: only the last so many positions go on (0: all); the others give attention their keys and values.
+    Taps: ln_1, those of `self_attention`, mid for x between the two parts, ln_2, and those of `mlp`.
     """
-    at, eps = f"h.{layer}.", config.layer_norm_epsilon
-    normed = tapped(tap, at + "ln_1", layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps))
-    x = x + self_attention(normed, p.attn.attention, config.num_heads, config.window(layer), padding, cache, layer, tap, at)
-    x = tapped(tap, at + "mid", x)
-    normed = tapped(tap, at + "ln_2", layer_norm(x, p.ln_2.weight, p.ln_2.bias, eps))
-    x = x + mlp(normed, p.mlp, config.activation_function, tap, at)
-    return tapped(tap, at[:-1], x)
+    eps = config.layer_norm_epsilon
+    normed = tapped(tap, "ln_1", layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps))
+    attended = self_attention(
+        normed, p.attn.attention, config.num_heads, config.window(layer), padding, cache, layer, tap, keep
+    )
+    x = x[:, -keep:] + attended  # [-0:] is all of it
+    x = tapped(tap, "mid", x)
+    normed = tapped(tap, "ln_2", layer_norm(x, p.ln_2.weight, p.ln_2.bias, eps))
+    x = x + mlp(normed, p.mlp, config.activation_function, tap)
+    return x
 
 
-def transformer(params, config, ids, mask=None, cache=None, tap=None):
-    """Return what the last layer norm makes of the last block: ids (B, T) -> (B, T, C).
+def transformer(params, config, ids, mask=None, cache=None, tap=None, keep=0):
+    """Return what the last layer norm makes of the last block, for the last `keep` positions (0: all): (B, T) -> (B, T, C).
 
     mask (B, T): 0 for left padding, 1 for tokens. cache: a `KVCache` to go on from, which takes the new keys and values.
-    Taps: embed, those of each `block`, ln_f.
+    Taps: embed, those of each `block` as h.0.ln_1 and so on, its result as h.0, ln_f.
     """
     seen = cache.length if cache else 0
     positions, padding = position_ids(ids, mask, cache)
@@ -43,7 +47,9 @@ def transformer(params, config, ids, mask=None, cache=None, tap=None):
         )
     x = tapped(tap, "embed", embed(ids, positions, params.wte.weight, params.wpe.weight))  # (B, T) -> (B, T, C)
     for layer, p in enumerate(params.h):
-        x = block(x, p, config, layer, padding, cache, tap)
+        kept = keep if layer == config.num_layers - 1 else 0  # before the last block, all positions are looked at
+        x = block(x, p, config, layer, padding, cache, under(f"h.{layer}.", tap), kept)
+        x = tapped(tap, f"h.{layer}", x)
     if cache:
         cache.length = seen + ids.shape[1]
         cache.padding = cache.padding if padding is None else padding
@@ -72,14 +78,26 @@ def forward(params, config, ids, mask=None, cache=None, tap=None, logits_to_keep
     logits_to_keep: only those of the last so many positions (0: of all). A tied model uses the token embedding as
     output embedding (Press and Wolf 2017, arXiv 1608.05859). Tap: logits.
     """
-    x = transformer(params, config, ids, mask, cache, tap)
-    x = x[:, -logits_to_keep:]  # (B, T, C); [-0:] is all of it
+    # A tap is shown all positions of the last block too.
+    x = transformer(params, config, ids, mask, cache, tap, keep=logits_to_keep if tap is None else 0)
+    x = x[:, -logits_to_keep:]  # (B, T, C)
     return tapped(tap, "logits", linear(x, output_embedding(params)))  # -> (B, T, V)
 
 
 def output_embedding(params):
     """Return `lm_head.weight` where the model has one, else the token embedding it is tied to: (V, C)."""
     return getattr(params, "lm_head", params.wte).weight
+
+
+def keep_freed_memory():
+    """Let the C library keep the memory of freed arrays for the next ones, up to 64 MiB of it.
+
+    glibc gives the memory of a large array back to the system at once, and each new page it asks for has to be cleared:
+    a tenth of the time of reading a prompt. It learns from the largest array below 32 MiB that it has seen freed, by
+    which size to stop, and never to give back less than twice as much (mallopt(3), M_MMAP_THRESHOLD). So it is shown
+    one, never written to. Where another C library does otherwise, nothing happens.
+    """
+    np.empty(MOST_KEPT, np.uint8)
 
 
 class Model:
@@ -93,6 +111,7 @@ class Model:
         self.params = params
         self.tokenizer = tokenizer
         self.generation_config = generation_config or {}
+        keep_freed_memory()
 
     def __repr__(self):
         c = self.config

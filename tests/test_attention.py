@@ -113,8 +113,8 @@ def test_masks_against_the_loop(T, past, window_size):
 def test_taps_name_each_block_and_cover_everything_once(T, S, window_size):
     q, k, v = random_qkv(T, S)
     seen = []
-    attend(q, k, v, block=4, window_size=window_size, tap=lambda *named: seen.append(named), at="h.2.")
-    names = [re.fullmatch(r"h\.2\.attn\.(scores|weights)(?:\[(\d+):(\d+), (\d+):(\d+)\])?", name).groups() for name, _ in seen]
+    attend(q, k, v, block=4, window_size=window_size, tap=lambda *named: seen.append(named))
+    names = [re.fullmatch(r"attn\.(scores|weights)(?:\[(\d+):(\d+), (\d+):(\d+)\])?", name).groups() for name, _ in seen]
     assert [kind for kind, *_ in names] == ["scores", "weights"] * math.ceil(T / 4)
     weights = np.zeros((2, 3, T, S))
     for (kind, *ranges), (_, array) in zip(names, seen, strict=True):
@@ -167,15 +167,15 @@ def test_self_attention_against_its_parts_and_its_taps(dtype):
     p = Params({name: rng.standard_normal((6, 6) if name.endswith("weight") else 6).astype(dtype) for name in names})
     x = rng.standard_normal((2, 5, 6)).astype(dtype)
     seen = {}
-    found = self_attention(x, p, num_heads=3, window_size=2, tap=seen.__setitem__, at="h.0.")
+    found = self_attention(x, p, num_heads=3, window_size=2, tap=seen.__setitem__)
     qkv = [split_heads(x @ part.weight.T, 3) for part in (p.q_proj, p.k_proj, p.v_proj)]
     heads = slow_attention(*qkv, window_size=2)
     expected = merge_heads(heads) @ p.out_proj.weight.T + p.out_proj.bias
     assert found.dtype == dtype
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    assert list(seen) == ["h.0.attn." + name for name in ("q", "k", "v", "scores", "weights", "heads", "out")]
+    assert list(seen) == ["attn." + name for name in ("q", "k", "v", "scores", "weights", "heads", "out")]
     for name, array in zip(("q", "k", "v", "heads", "out"), [*qkv, heads, expected], strict=True):
-        np.testing.assert_allclose(seen[f"h.0.attn.{name}"], array, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(seen[f"attn.{name}"], array, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

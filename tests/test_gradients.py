@@ -11,7 +11,7 @@ from random_models import random_model
 
 from neo_np import layers
 from neo_np.attention import attention, self_attention
-from neo_np.layers import cross_entropy, embed, layer_norm, linear, log_softmax, mlp, softmax
+from neo_np.layers import cross_entropy, embed, layer_norm, linear, log_softmax, mlp, softmax, under
 from neo_np.model import block, forward, transformer
 from neo_np.training import gradients as backward
 from neo_np.training.gradients import Dropout, loss_and_gradients
@@ -168,7 +168,7 @@ def test_block(kind, time, query_block, seed):
     p, seen = model.params.h[0], {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("neo_np.attention.QUERY_BLOCK", query_block)
-        block(x, p, model.config, 0, tap=seen.__setitem__)
+        block(x, p, model.config, 0, tap=under("h.0.", seen.__setitem__))
         dx, dp = backward.block_backward(dy, x, p, model.config, 0, seen)
         named = p.flat()
         assert dp.keys() == named.keys()

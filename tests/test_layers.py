@@ -147,14 +147,14 @@ def test_embed_adds_the_row_of_the_token_and_the_row_of_the_position():
 @pytest.mark.parametrize("name", FORMULAS)
 def test_mlp_against_the_formula_and_its_taps(name):
     x, p, seen = random_numbers(2, 4, 3), mlp_params(), {}
-    found = layers.mlp(x, p, name, tap=lambda *named: seen.update([named]), at="h.7.")
+    found = layers.mlp(x, p, name, tap=lambda *named: seen.update([named]))
     pre = x @ p.c_fc.weight.T + p.c_fc.bias
     hidden = np.vectorize(FORMULAS[name])(pre)
     expected = hidden @ p.c_proj.weight.T + p.c_proj.bias
-    assert list(seen) == ["h.7.mlp.pre", "h.7.mlp.hidden", "h.7.mlp.out"]
+    assert list(seen) == ["mlp.pre", "mlp.hidden", "mlp.out"]
     for array, formula in zip(seen.values(), [pre, hidden, expected], strict=True):
         np.testing.assert_allclose(array, formula, atol=1e-8)
-    np.testing.assert_array_equal(found, seen["h.7.mlp.out"])
+    np.testing.assert_array_equal(found, seen["mlp.out"])
 
 
 # Activations

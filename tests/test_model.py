@@ -70,7 +70,27 @@ def test_logits_to_keep_gives_the_last_positions_alone(keep):
     found = MODEL.logits(IDS, logits_to_keep=keep, tap=seen.__setitem__)
     np.testing.assert_allclose(found, MODEL.logits(IDS)[:, -keep:], atol=1e-5)
     assert seen["logits"].shape == (3, min(keep, 20), 50)
+    assert seen["h.2"].shape == (3, 20, 24)  # a tap is shown all positions of the blocks
+    np.testing.assert_allclose(MODEL.logits(IDS, logits_to_keep=keep), found, atol=1e-5)
     assert MODEL.logits(IDS[0], logits_to_keep=keep).shape == (min(keep, 20), 50)
+
+
+@pytest.mark.parametrize("keep", [1, 3, 100])
+def test_the_last_block_goes_on_with_the_positions_that_are_kept(keep, monkeypatch):
+    """And yet the cache holds the keys and values of all of them."""
+    mask = np.ones(IDS.shape, int)
+    mask[1, :7] = mask[2, :18] = 0
+    rows, mlp = [], layers.mlp
+    monkeypatch.setattr("neo_np.model.mlp", lambda x, *rest: rows.append(x.shape[1]) or mlp(x, *rest))
+    whole, part = MODEL.new_cache(3), MODEL.new_cache(3)
+    expected = MODEL.logits(IDS, mask=mask, cache=whole)[:, -keep:]
+    found = MODEL.logits(IDS, mask=mask, cache=part, logits_to_keep=keep)
+    assert rows == [20, 20, 20] + [20, 20, min(keep, 20)]
+    seen = mask[:, -keep:, None] == 1
+    np.testing.assert_allclose(np.where(seen, found, 0), np.where(seen, expected, 0), atol=1e-5)
+    np.testing.assert_allclose(part.k[..., :20, :], whole.k[..., :20, :], atol=1e-6)
+    np.testing.assert_allclose(part.v[..., :20, :], whole.v[..., :20, :], atol=1e-6)
+    assert part.length == 20
 
 
 def test_a_text_may_fill_all_positions_and_no_more():

@@ -41,14 +41,15 @@ def prefill_flop(config, tokens):
     """Return the floating-point operations of matrix products that a prompt needs; a multiplication and an addition are two.
 
     The matrices of the blocks for every token, the output embedding for the last one, and attention's two products for the
-    keys that the masks let each query see.
+    keys that the masks let each query see. The last block owes the tokens before the last one only keys and values.
     """
-    C = config.hidden_size
-    blocks = sum(prod(shape) for name, shape in parameter_shapes(config).items() if name[0] == "h" and len(shape) == 2)
-    keys = sum(
-        int(np.minimum(np.arange(1, tokens + 1), config.window(layer) or tokens).sum()) for layer in range(config.num_layers)
-    )
-    return 2 * blocks * tokens + 2 * config.vocab_size * C + 2 * 2 * keys * C
+    C, F = config.hidden_size, config.intermediate_size
+    products = 0
+    for layer in range(config.num_layers):
+        queries = tokens if layer < config.num_layers - 1 else 1
+        seen = np.minimum(np.arange(1, tokens + 1), config.window(layer) or tokens)[-queries:].sum()
+        products += tokens * 2 * C * C + queries * (2 * C * C + 2 * C * F) + 2 * int(seen) * C
+    return 2 * (products + config.vocab_size * C)
 
 
 def decode(job):

@@ -21,15 +21,13 @@ def timed(function):
 
 
 def seconds_per_call(function, turn):
-    """Return the seconds of a call: the mean of as many as fill a turn (seconds), after one that brings the data near again.
+    """Return the seconds of a call: the mean of as many as fill a turn (seconds), after one that does not count.
 
-    Where the first fills the turn by itself, it is the measurement.
+    The one before brings the data near again, and gives the threads of the side before time to go to sleep.
     """
-    first = timed(function)
-    if first > turn:
-        return first
+    function()
     calls, total = 0, 0.0
-    while total < turn:
+    while not calls or total < turn:
         total += timed(function)
         calls += 1
     return total / calls
