@@ -201,9 +201,13 @@ def read_tensor(name, file, entry, mapped):
 
 
 def all_finite(array):
-    """Return whether no number is NaN or infinite. One sum tells it fast; where that overflows, all are looked at."""
+    """Return whether no number is NaN or infinite.
+
+    Sums of rows tell it fast, and as a product BLAS makes them on all processors; where one overflows, all is looked at.
+    """
     with np.errstate(all="ignore"):
-        return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
+        sums = array @ np.ones(array.shape[-1], array.dtype)
+        return bool(np.isfinite(sums).all() or np.isfinite(array).all())
 
 
 def map_file(file):
