@@ -216,18 +216,32 @@ def test_an_untied_output_embedding(tales, tmp_path):
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", [0, -1])
-def test_weights_that_are_not_finite_are_warned_of(model, folder, monkeypatch, number, place):
+@pytest.mark.parametrize("name", ["h.1.mlp.c_fc.bias", "h.0.mlp.c_proj.weight", "wte.weight"])
+def test_weights_that_are_not_finite_are_warned_of(model, folder, monkeypatch, name, number, place):
     monkeypatch.setattr(checkpoint, "CHUNK", 7)
 
     def damage(tensors):
-        tensors["transformer.h.1.mlp.c_fc.bias"][place] = number
+        tensors[f"transformer.{name}"].reshape(-1)[place] = number
         return tensors
 
     edit_tensors(folder, damage)
-    with pytest.warns(UserWarning, match=r"model\.safetensors.*h\.1\.mlp\.c_fc\.bias.*NaN or infinite") as caught:
+    with pytest.warns(UserWarning, match=rf"model\.safetensors.*{name}.*NaN or infinite") as caught:
         loaded = neo_np.load(folder)
     assert [warning.filename for warning in caught] == [__file__]
-    np.testing.assert_equal(loaded.params.h[1].mlp.c_fc.bias[place], np.float32(number))
+    np.testing.assert_equal(loaded.params.flat()[name].reshape(-1)[place], np.float32(number))
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_weights_are_not_taken_for_infinite_ones(folder):
+    """3e38 is a float32, and the sum of two of them is none any more."""
+
+    def enlarge(tensors):
+        tensors["transformer.wte.weight"][:] = 3e38
+        tensors["transformer.h.0.ln_1.bias"][:] = -3e38
+        return tensors
+
+    edit_tensors(folder, enlarge)
+    assert neo_np.load(folder).params.wte.weight.min() > 2.9e38
 
 
 def test_the_tokenizer_may_come_from_elsewhere(tales, tmp_path):

@@ -1,6 +1,11 @@
 """The whole model: batches, padding, taps, loss, precision, what it refuses, and how much memory it takes."""
 
 import math
+import os
+import platform
+import subprocess
+import sys
+import textwrap
 import tracemalloc
 
 import numpy as np
@@ -379,6 +384,35 @@ def test_repr_says_what_model_it_is():
 
 
 # Memory
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have other ways with freed memory")
+def test_memory_of_freed_arrays_is_kept_for_the_next():
+    """In a process of its own, for what has been freed in this one has taught the C library already."""
+    program = """
+        import resource
+        import numpy as np
+        from neo_np import Config, Model
+        from neo_np.params import random_params
+
+        def new_pages():
+            "Return how many pages of memory ten rounds of five arrays, 15 MB together, had to ask for."
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(10):
+                arrays = [np.ones(3_000_000, np.uint8) for _ in range(5)]
+                del arrays
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        without = new_pages()
+        config = Config(50257, 8, 1, 2, 16, ["global"])
+        Model(config, random_params(config))
+        new_pages()
+        print(without, new_pages())
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    without, kept = map(int, subprocess.check_output(command, env=environment, text=True).split())
+    assert without > 15e6 * 10 / 4096 / 2 > 100 > kept
 
 
 def test_a_prompt_of_2048_tokens_takes_less_than_400_megabytes_above_the_weights():
