@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ import pytest
 from random_models import random_model
 
 import neo_np
-from neo_np.bench import command, limits, measure, ours, report, rounds, tokenizers
+from neo_np.bench import command, limits, measure, ours, parts, report, rounds, tokenizers
 from neo_np.bench.job import Job, decode_cases, growth_cases, memory_cases, prefill_cases
 from neo_np.bench.works import LIMIT, NEO, PLAIN, WORKS
 
@@ -135,6 +136,34 @@ def test_a_batch_is_eight_prompts_of_different_lengths(tiny, monkeypatch):
     [(prompts, options)] = given
     assert [len(prompt) for prompt in prompts] == [2, 4, 6, 8, 10, 12, 14, 16]
     assert options == {"max_new_tokens": 16, "min_new_tokens": 16}
+
+
+def test_parts_watch_every_call_and_add_up_to_the_whole(tiny, monkeypatch):
+    calls, clocked = Counter(), parts.clocked
+
+    def counted(function, part, spent):
+        call = clocked(function, part, spent)
+        return lambda *given: (calls.update([part]), call(*given))[1]
+
+    monkeypatch.setattr(parts, "clocked", counted)
+    before = [dict(names) for places in parts.PARTS.values() for names, _ in places]
+    run, cases = parts.parts(Job(str(tiny), turn=0.0)), parts.cases(random_model().config)
+    works = [tuple(case[:2]) for case in cases.values()]
+    assert list(dict.fromkeys(works)) == [("prefill", 32), ("decode", 8), ("decode", 24)]
+    for work, tokens in dict.fromkeys(works):
+        calls.clear()
+        found = {part: run([work, tokens, part]) for *at, part in cases.values() if at == [work, tokens]}
+        passes = 2 * (1 if work == "prefill" else 32 - tokens if tokens == 24 else 16)  # each twice, one that does not count
+        assert calls["linear"] == passes * (2 * 6 + 1)
+        assert calls["attention"] == calls["activation"] == passes * 2
+        assert calls["layer norm"] == passes * (2 * 2 + 1)
+        whole = found.pop("all")
+        assert whole["share"] == 1
+        assert set(found) == {"linear", "attention", "layer norm", "activation", "the rest"}
+        assert min(entry["value"] for entry in found.values()) > 0
+        assert sum(entry["value"] for entry in found.values()) == pytest.approx(whole["value"])
+        assert sum(entry["share"] for entry in found.values()) == pytest.approx(1)
+    assert before == [dict(names) for places in parts.PARTS.values() for names, _ in places]
 
 
 def test_a_turn_is_the_mean_of_the_calls_that_fill_it(monkeypatch):

@@ -66,6 +66,11 @@ def decode(job):
 
 def decode_seconds(model, cache, ids, steps, job):
     """Return the seconds of a step that takes the next id of each row, over the last `steps` of ids (B, T)."""
+    return seconds_per_call(decoding(model, cache, ids, steps), job.turn) / steps
+
+
+def decoding(model, cache, ids, steps):
+    """Return a function that takes the last `steps` of ids (B, T) one after the other; the cache then holds those before."""
     context = ids.shape[1] - steps
     cache.crop(min(cache.length, context))
     for begin in range(cache.length, context, CHUNK):
@@ -76,7 +81,7 @@ def decode_seconds(model, cache, ids, steps, job):
         for step in range(context, context + steps):
             model.logits(ids[:, step : step + 1], cache=cache)
 
-    return seconds_per_call(write, job.turn) / steps
+    return write
 
 
 def batch(job):

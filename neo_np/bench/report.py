@@ -9,6 +9,7 @@ LAST_COLUMN = {
     "speculative": "accepted",
     "memory": "- weights",
     "train": "peak memory",
+    "parts": "of all",
 }
 WIDTHS = 27, 24, 9, 9, 9, 8, 12
 
@@ -64,6 +65,8 @@ def remark(work, label, sides, name, job):
         return f"{entry['median'] / sides[LIMIT]['median']:.0%}"
     if work == "speculative":
         return f"{entry['accepted']:.0%}" if name == NEO else ""
+    if work == "parts":
+        return f"{entry['share']:.0%}"
     if work == "memory":
         return f"{short(entry['median'] - limits.weight_bytes(job.config) / 2**20)} MB"
     return f"{entry['peak_mb']:,.0f} MB" if work == "train" and entry["peak_mb"] else ""

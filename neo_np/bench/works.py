@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from neo_np.bench import job, limits, onnx, ours, peers, tokenizers, training
+from neo_np.bench import job, limits, onnx, ours, parts, peers, tokenizers, training
 
 NEO, LIMIT, PLAIN = "neo_np", "limit", "plain"
 ALONE = {"": None}  # the cases of a work that has but one
@@ -96,6 +96,13 @@ WORKS = {
             "encoder.py": tokenizers.side(tokenizers.encoder_py),
         },
         needs_weights=False,
+    ),
+    "parts": Work(
+        about="where the time of a prompt goes, and of a token after a context; the parts have clocks, which cost a little",
+        unit="ms",
+        cases=parts.cases,
+        sides={NEO: parts.parts},
+        less_is_better=True,
     ),
     "growth": Work(
         about="a decoded token, and a prefill, as the text grows: with layers all local, all global",
