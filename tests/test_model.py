@@ -90,7 +90,7 @@ def test_the_last_block_goes_on_with_the_positions_that_are_kept(keep, monkeypat
     whole, part = MODEL.new_cache(3), MODEL.new_cache(3)
     expected = MODEL.logits(IDS, mask=mask, cache=whole)[:, -keep:]
     found = MODEL.logits(IDS, mask=mask, cache=part, logits_to_keep=keep)
-    assert rows == [20, 20, 20] + [20, 20, min(keep, 20)]
+    assert rows == [20, 20, 20, 20, 20, min(keep, 20)]  # three blocks without `keep`, three with it
     seen = mask[:, -keep:, None] == 1
     np.testing.assert_allclose(np.where(seen, found, 0), np.where(seen, expected, 0), atol=1e-5)
     np.testing.assert_allclose(part.k[..., :20, :], whole.k[..., :20, :], atol=1e-6)

@@ -20,8 +20,8 @@ ORDER = """
 errors merges tokenizer corpus layers attention cache params model hub checkpoint options sampling generate beam_search
 speculative pipeline terminal command evaluate harness
 training.data training.gradients training.optimizer training.loop training.runs train
-bench.measure bench.job bench.ours bench.parts bench.peers bench.onnx bench.training bench.tokenizers bench.limits bench.works bench.worker
-bench.rounds bench.report bench.plot bench.command bench.__main__
+bench.measure bench.job bench.ours bench.parts bench.peers bench.onnx bench.training bench.tokenizers bench.limits bench.works
+bench.worker bench.rounds bench.report bench.plot bench.command bench.__main__
 """.split()
 ALWAYS = {"numpy", "regex", "safetensors"}
 # Downloads, the harness's adapter, bench's picture and peers.
