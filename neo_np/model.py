@@ -131,7 +131,7 @@ class Model:
             list(seen) tells the names. Attention over more than 64 tokens goes block by block, and a local layer
             leaves out keys that no query sees: such blocks say in the name which part they are, as in
             "h.1.attn.weights[64:128, 32:128]" (queries, keys); see `neo_np.attention.attention`.
-        logits_to_keep: compute those of the last so many positions alone (0: all).
+        logits_to_keep: compute those of the last so many positions alone (0: all). In the blocks, a tap is still shown all.
         Raises NeoError for ids, mask or cache that do not fit the model or each other.
         """
         batch, mask = self._check(ids, mask, cache)
