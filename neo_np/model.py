@@ -25,11 +25,9 @@ def block(x, p, config, layer, padding=None, cache=None, tap=None, keep=0):
     attended = self_attention(
         normed, p.attn.attention, config.num_heads, config.window(layer), padding, cache, layer, tap, keep
     )
-    x = x[:, -keep:] + attended  # [-0:] is all of it
-    x = tapped(tap, "mid", x)
+    x = tapped(tap, "mid", x[:, -keep:] + attended)  # [-0:] is all of it
     normed = tapped(tap, "ln_2", layer_norm(x, p.ln_2.weight, p.ln_2.bias, eps))
-    x = x + mlp(normed, p.mlp, config.activation_function, tap)
-    return x
+    return x + mlp(normed, p.mlp, config.activation_function, tap)
 
 
 def transformer(params, config, ids, mask=None, cache=None, tap=None, keep=0):
