@@ -166,6 +166,15 @@ def test_parts_watch_every_call_and_add_up_to_the_whole(tiny, monkeypatch):
     assert before == [dict(names) for places in parts.PARTS.values() for names, _ in places]
 
 
+def test_parts_are_milliseconds_of_a_step(monkeypatch):
+    monkeypatch.setattr(parts, "seconds_per_call", lambda function, turn: (function(), 2.0)[1])
+    x = np.ones((1, 24))
+    found = parts.divided(lambda: [parts.layers.linear(x, x) for _ in range(9)], steps=4, turn=0.0)
+    assert found["all"] == 500.0
+    assert 0 < found["linear"] < 500.0
+    assert found["attention"] == 0
+
+
 def test_a_turn_is_the_mean_of_the_calls_that_fill_it(monkeypatch):
     clock = SimpleNamespace(now=0.0, calls=0)
     monkeypatch.setattr(measure.time, "perf_counter", lambda: clock.now)
@@ -308,6 +317,7 @@ def test_the_table_gives_medians_ranges_ratios_and_shares(tiny):
     lines = report.table("memory", {"long": {NEO: entry(50 + weights)}}, job)
     assert lines[3].endswith(" 50.0 MB")
     assert report.table("train", {"": {NEO: entry(7.0)}}, job)[3].endswith(" 100 MB")
+    assert report.table("parts", {"after 8: linear": {NEO: entry(7.0, share=0.456)}}, job)[3].endswith(" 46%")
 
 
 def test_what_is_printed_fits_a_hundred_columns_and_names_the_machine(tiny, capsys):
