@@ -98,7 +98,7 @@ WORKS = {
         needs_weights=False,
     ),
     "parts": Work(
-        about="where the time of a prompt goes, and of a token after a context; the parts have clocks, which cost a little",
+        about="where the time of a prompt goes, and that of a token after a context",
         unit="ms",
         cases=parts.cases,
         sides={NEO: parts.parts},
