@@ -1,6 +1,7 @@
 """Fixtures and settings that all tests share."""
 
 import os
+import signal
 from pathlib import Path
 
 # Before NumPy is imported: for models as small as most here, BLAS threads only wait for each other.
@@ -10,6 +11,9 @@ import pytest
 from hypothesis import settings
 
 import neo_np
+
+# Started in the background (`pytest &` in a script), Python and what it starts would take no notice of Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("local", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
