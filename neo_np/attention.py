@@ -72,7 +72,7 @@ def attention(q, k, v, window_size=None, padding=None, tap=None):
                 seen = seen & (at_key >= padding[:, None])[:, None, None, :]  # (B, 1, block, keys)
             # The lowest number and not -inf: a padding token sees nothing at all, and -inf would make its row NaN.
             # Added to a score it is still itself, for it swallows all that is so much smaller.
-            scores = scores + np.where(seen, scores.dtype.type(0), np.finfo(scores.dtype).min)
+            scores = scores + np.where(seen, 0.0, np.finfo(scores.dtype).min)
         weights = tapped(tap, "attn.weights" + part, softmax(scores))
         heads[:, :, rows] = weights @ v[:, :, keys]
     return heads

@@ -65,7 +65,7 @@ def linear(x, weight, bias=None):
     if len(rows) > FEW_ROWS:
         y = rows @ weight.T
     elif len(rows) == 1 or len(weight) <= WEIGHT_ROWS:  # the same product turned round: BLAS is faster at it for a few rows
-        y = weight.dot(rows.T).T  # for matrices the same as @, with less ado before BLAS begins
+        y = weight.dot(rows.T).T  # for matrices `dot` is `@`, without what `@` does to take stacks of them
     else:  # and the largest weights, (V, C), in parts
         y = np.concatenate([weight[i : i + WEIGHT_ROWS] @ rows.T for i in range(0, len(weight), WEIGHT_ROWS)]).T
     if bias is not None:

@@ -412,7 +412,7 @@ def test_memory_of_freed_arrays_is_kept_for_the_next():
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     command = [sys.executable, "-c", textwrap.dedent(program)]
     without, kept = map(int, subprocess.check_output(command, env=environment, text=True).split())
-    assert without > 15e6 * 10 / 4096 / 2 > 100 > kept
+    assert kept < 10 < without / 5  # pages may be larger than 4 KiB
 
 
 def test_a_prompt_of_2048_tokens_takes_less_than_400_megabytes_above_the_weights():

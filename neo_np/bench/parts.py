@@ -34,13 +34,13 @@ def parts(job):
 
     def run(case):
         work, tokens, part = case
-        if part == ALL:
-            ids = job.ids(1, tokens + decode_steps(loaded.config, tokens))
-            if work == "prefill":
-                found.update(divided(lambda: ours.prefilled(loaded, ids[:, :tokens]), 1, job.turn))
-            else:
-                steps = ids.shape[1] - tokens
-                found.update(divided(ours.decoding(loaded, loaded.new_cache(), ids, steps), steps, job.turn))
+        if part == ALL and work == "prefill":
+            ids = job.ids(1, tokens)
+            found.update(divided(lambda: ours.prefilled(loaded, ids), 1, job.turn))
+        elif part == ALL:
+            steps = decode_steps(loaded.config, tokens)
+            write = ours.decoding(loaded, loaded.new_cache(), job.ids(1, tokens + steps), steps)
+            found.update(divided(write, steps, job.turn))
         return {"value": found[part], "share": found[part] / found[ALL]}
 
     return run
