@@ -5,13 +5,15 @@
 >>> print(model.generate("Once upon a time", max_new_tokens=40))
 """
 
-from neo_np.checkpoint import load, save
+from neo_np.checkpoint.loading import load
+from neo_np.checkpoint.saving import save
 from neo_np.errors import NeoError
+from neo_np.generate.options import Options
+from neo_np.gpt_neo.config import Config
+from neo_np.gpt_neo.params import Params
 from neo_np.model import Model
-from neo_np.options import Options
-from neo_np.params import Config, Params
-from neo_np.pipeline import pipeline
-from neo_np.tokenizer import Tokenizer
+from neo_np.pipelines import pipeline
+from neo_np.tokenizer.tokenizer import Tokenizer
 
 __version__ = "0.1.0"
 __all__ = ["Config", "Model", "NeoError", "Options", "Params", "Tokenizer", "load", "pipeline", "save"]

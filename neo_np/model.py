@@ -2,100 +2,15 @@
 
 import numpy as np
 
-from neo_np.attention import self_attention
-from neo_np.cache import KVCache
 from neo_np.errors import NeoError
-from neo_np.layers import cross_entropy, embed, layer_norm, linear, mlp, tapped, under
-from neo_np.params import count
+from neo_np.generate.api import generate, stream
+from neo_np.gpt_neo.cache import KVCache
+from neo_np.gpt_neo.fast import keep_freed_memory
+from neo_np.gpt_neo.forward import forward, linear, output_embedding, transformer
+from neo_np.gpt_neo.loss import cross_entropy
+from neo_np.gpt_neo.params import count
 
 LOSS_BLOCK = 256
-MOST_KEPT = 2**25 - 2**16  # bytes; see `keep_freed_memory`
-
-
-def block(x, p, config, layer, padding=None, cache=None, tap=None, keep=0):
-    """Return x with what attention and MLP add to it, each from a normalised copy: (B, T, C) -> (B, T, C).
-
-    p: the checkpoint's `h.{layer}`. The layer norms stand before the parts ("pre-norm"), as in GPT-2 (Radford et al.
-    2019, section 2.3), so that the residual stream x itself is never normalised.
-    keep: only the last so many positions go on (0: all); the others give attention their keys and values.
-    Taps: ln_1, those of `self_attention`, mid for x between the two parts, ln_2, and those of `mlp`.
-    """
-    eps = config.layer_norm_epsilon
-    normed = tapped(tap, "ln_1", layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps))
-    attended = self_attention(
-        normed, p.attn.attention, config.num_heads, config.window(layer), padding, cache, layer, tap, keep
-    )
-    x = tapped(tap, "mid", x[:, -keep:] + attended)  # [-0:] is all of it
-    normed = tapped(tap, "ln_2", layer_norm(x, p.ln_2.weight, p.ln_2.bias, eps))
-    return x + mlp(normed, p.mlp, config.activation_function, tap)
-
-
-def transformer(params, config, ids, mask=None, cache=None, tap=None, keep=0):
-    """Return what the last layer norm makes of the last block, for the last `keep` positions (0: all): (B, T) -> (B, T, C).
-
-    mask (B, T): 0 for left padding, 1 for tokens. cache: a `KVCache` to go on from, which takes the new keys and values.
-    Taps: embed, those of each `block` as h.0.ln_1 and so on, its result as h.0, ln_f.
-    """
-    seen = cache.length if cache else 0
-    positions, padding = position_ids(ids, mask, cache)
-    if positions.max() >= config.max_position_embeddings:
-        raise NeoError(
-            f"the text is {positions.max() + 1} tokens long and the model has {config.max_position_embeddings} positions: "
-            "shorten it (generate can go on with the last tokens alone: slide=True)."
-        )
-    x = tapped(tap, "embed", embed(ids, positions, params.wte.weight, params.wpe.weight))  # (B, T) -> (B, T, C)
-    for layer, p in enumerate(params.h):
-        kept = keep if layer == config.num_layers - 1 else 0  # before the last block, all positions are looked at
-        x = block(x, p, config, layer, padding, cache, under(f"h.{layer}.", tap), kept)
-        x = tapped(tap, f"h.{layer}", x)
-    if cache:
-        cache.length = seen + ids.shape[1]
-        cache.padding = cache.padding if padding is None else padding
-    return tapped(tap, "ln_f", layer_norm(x, params.ln_f.weight, params.ln_f.bias, config.layer_norm_epsilon))
-
-
-def position_ids(ids, mask, cache):
-    """Return each token's position in its own text, (B, T), and how many padding slots each row begins with, (B,).
-
-    The second is None where there is no padding. Padding gets position 0; nothing ever looks at it. A mask of
-    [[0, 0, 1, 1]] has the positions [[0, 0, 0, 1]] and the padding [2].
-    """
-    seen = cache.length if cache else 0
-    padding = cache.padding if cache else np.zeros(len(ids), int)
-    if mask is not None:
-        # Only a row that has been all padding so far can have more of it.
-        padding = padding + np.where(padding == seen, (mask == 0).sum(axis=1), 0)
-    slots = np.arange(seen, seen + ids.shape[1])
-    positions = np.maximum(slots - padding[:, None], 0)  # (B, T)
-    return positions, padding if padding.any() else None
-
-
-def forward(params, config, ids, mask=None, cache=None, tap=None, logits_to_keep=0):
-    """Return the logits, for each position the score of every token to come next: ids (B, T) -> (B, T, V).
-
-    logits_to_keep: only those of the last so many positions (0: of all). A tied model uses the token embedding as
-    output embedding (Press and Wolf 2017, arXiv 1608.05859). Tap: logits.
-    """
-    # A tap is shown all positions of the last block too.
-    x = transformer(params, config, ids, mask, cache, tap, keep=logits_to_keep if tap is None else 0)
-    x = x[:, -logits_to_keep:]  # (B, T, C)
-    return tapped(tap, "logits", linear(x, output_embedding(params)))  # -> (B, T, V)
-
-
-def output_embedding(params):
-    """Return `lm_head.weight` where the model has one, else the token embedding it is tied to: (V, C)."""
-    return getattr(params, "lm_head", params.wte).weight
-
-
-def keep_freed_memory():
-    """Let the C library keep the memory of freed arrays for the next ones, up to 64 MiB of it.
-
-    glibc gives the memory of a large array back to the system as soon as it is freed, and for the next array the system
-    has to clear every page anew. But having seen an array freed, of 32 MiB at most, it serves arrays up to that size from
-    memory of which it keeps twice as much (mallopt(3), M_MMAP_THRESHOLD). So it is shown one, which is never written to.
-    In other C libraries this changes nothing.
-    """
-    np.empty(MOST_KEPT, np.uint8)
 
 
 class Model:
@@ -186,14 +101,10 @@ class Model:
         prompt: a text, or token ids; or a list of either, which makes the result a list.
         options: those of `neo_np.Options`, such as max_new_tokens=40, do_sample=True, temperature=0.8, seed=0.
         """
-        from neo_np.generate import generate  # the loop stands above the model, so it is known only from inside
-
         return generate(self, prompt, **options)
 
     def stream(self, prompt, **options):
         """Yield the text of `generate` piece by piece, as it is written; one text alone, with the same options."""
-        from neo_np.generate import stream
-
         return stream(self, prompt, **options)
 
     def check_ids(self, ids):

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neo_np import Model, sampling
-from neo_np.checkpoint import load_config, load_params
-from neo_np.options import Options
+from neo_np import Model
+from neo_np.checkpoint.loading import load_config, load_params
+from neo_np.generate import logits_processors, sampling
+from neo_np.generate.options import Options
 
 GOLDEN = Path(__file__).parent / "golden"
 PROCESSED = json.loads((GOLDEN / "processed_logits.json").read_text(encoding="utf-8"))
@@ -104,7 +105,7 @@ def test_processed_logits(name):
         expected, ids = arrays[name], arrays["ids"].tolist()
         given = arrays["log_probs" if options.num_beams > 1 else "logits"]
     shortest, _ = options.limits(len(ids[0]), positions=256)
-    rules = sampling.rules(options, shortest)
+    rules = logits_processors.rules(options, shortest)
     for row, text, wanted in zip(given, ids, expected, strict=True):
         before = row.copy()
         np.testing.assert_array_equal(sampling.apply_rules(row, text, rules), wanted)

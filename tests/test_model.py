@@ -10,12 +10,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from helpers import random_model
 from hypothesis import given
 from hypothesis import strategies as st
-from random_models import random_model
 
-from neo_np import Config, Model, NeoError, Params, layers
-from neo_np.params import parameter_shapes
+from neo_np import Config, Model, NeoError, Params
+from neo_np.gpt_neo import forward as layers
+from neo_np.gpt_neo.params import parameter_shapes
 
 MODEL = random_model(num_layers=3, attention_layers=["global", "local", "local"])  # a window of 4, 32 positions
 IDS = np.random.default_rng(1).integers(50, size=(3, 20))
@@ -393,7 +394,7 @@ def test_memory_of_freed_arrays_is_kept_for_the_next():
         import resource
         import numpy as np
         from neo_np import Config, Model
-        from neo_np.params import random_params
+        from neo_np.gpt_neo.params import random_params
 
         def new_pages():
             "Return how many pages of memory ten rounds of five arrays, 15 MB together, had to ask for."

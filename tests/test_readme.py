@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 import neo_np
-from neo_np import command, evaluate, train
 from neo_np.bench import command as bench
+from neo_np.evaluate import command as evaluate
+from neo_np.generate import command
+from neo_np.train import command as train
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 

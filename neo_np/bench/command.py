@@ -13,13 +13,14 @@ from neo_np.bench.report import heading, ratio, table
 from neo_np.bench.rounds import check_peers, measure, versions
 from neo_np.bench.training import neo_config
 from neo_np.bench.works import LIMIT, NEO, PACKAGES, PLAIN, WORKS
-from neo_np.checkpoint import load_config, save
+from neo_np.checkpoint.find import find_checkpoint
+from neo_np.checkpoint.loading import load_config
+from neo_np.checkpoint.saving import save
 from neo_np.errors import NeoError
-from neo_np.hub import find_checkpoint
+from neo_np.gpt_neo.params import random_params
 from neo_np.model import Model
-from neo_np.params import random_params
 from neo_np.terminal import OneLineParser, number, positive, progress_bar, run_command
-from neo_np.tokenizer import Tokenizer
+from neo_np.tokenizer.tokenizer import Tokenizer
 
 GPT2_TABLES = "gpt-neo-125M"
 SHAPES = {"125M": (12, 768, 12), "1.3B": (24, 2048, 16), "2.7B": (32, 2560, 20)}  # layers, channels, heads

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neo_np.checkpoint import load_config
+from neo_np.checkpoint.loading import load_config
 from neo_np.errors import NeoError
 
 PROMPT = "Once upon a time"

@@ -11,7 +11,7 @@ import numpy as np
 
 from neo_np.bench.job import decode_steps
 from neo_np.bench.measure import cores, seconds_per_call
-from neo_np.params import parameter_shapes
+from neo_np.gpt_neo.params import parameter_shapes
 
 FLOAT = 4  # bytes
 OUT_OF_CACHE = 2**28  # bytes of matrices that no cache holds

@@ -8,10 +8,10 @@ import numpy as np
 import neo_np
 from neo_np.bench.job import PASSAGE, PROMPT, WRITTEN, decode_steps
 from neo_np.bench.measure import peak_mb, seconds_per_call, seconds_to_output, timed
-from neo_np.generate import finished_sequences
+from neo_np.generate.api import finished_sequences
+from neo_np.generate.options import Options
 from neo_np.model import Model
-from neo_np.options import Options
-from neo_np.tokenizer import Tokenizer
+from neo_np.tokenizer.tokenizer import Tokenizer
 
 CHUNK = 256  # tokens at a time that fill a cache
 GUESSES = 8

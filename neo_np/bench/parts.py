@@ -5,10 +5,13 @@ import time
 from unittest.mock import patch
 
 import neo_np
-from neo_np import attention, layers, model
+from neo_np import model
 from neo_np.bench import ours
 from neo_np.bench.job import decode_cases, decode_steps
 from neo_np.bench.measure import seconds_per_call
+from neo_np.gpt_neo import activations
+from neo_np.gpt_neo import forward as attention
+from neo_np.gpt_neo import forward as layers
 
 ALL, REST = "all", "the rest"
 # Where each function is looked up when it is called: in which dict, under which key. None of them calls another.
@@ -16,7 +19,7 @@ PARTS = {
     "linear": [(vars(module), "linear") for module in (layers, attention, model)],
     "attention": [(vars(attention), "attention")],
     "layer norm": [(vars(model), "layer_norm")],
-    "activation": [(layers.ACTIVATIONS, name) for name in layers.ACTIVATIONS],
+    "activation": [(activations.ACTIVATIONS, name) for name in activations.ACTIVATIONS],
 }
 
 

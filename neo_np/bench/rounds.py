@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from neo_np.bench.measure import cores
 from neo_np.bench.works import NEO, PACKAGES, THREADED, WORKS
 from neo_np.errors import NeoError
-from neo_np.train import ENVIRONMENT
+from neo_np.train.environment import ENVIRONMENT
 
 PAUSE = 0.2  # seconds between turns: the threads of the side before may still be waiting in a loop
 PEERS_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}

@@ -7,7 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from neo_np.bench.measure import seconds_per_call, timed
-from neo_np.tokenizer import BYTE_TO_CHAR, CHAR_TO_BYTE, PRE_TOKEN, Tokenizer
+from neo_np.tokenizer.byte_alphabet import BYTE_TO_CHAR, CHAR_TO_BYTE
+from neo_np.tokenizer.pretokenize import PRE_TOKEN
+from neo_np.tokenizer.tokenizer import Tokenizer
 
 CASES = "encode, cold", "encode, warm", "decode"
 

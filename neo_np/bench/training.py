@@ -3,10 +3,11 @@
 import numpy as np
 
 from neo_np.bench.measure import timed
+from neo_np.gpt_neo.config import Config
+from neo_np.gpt_neo.params import random_params
 from neo_np.model import Model
-from neo_np.params import Config, random_params
-from neo_np.train import default_threads
-from neo_np.training.loop import Trainer, TrainingOptions
+from neo_np.train.environment import default_threads
+from neo_np.train.trainer import Trainer, TrainingOptions
 
 
 def train(job):

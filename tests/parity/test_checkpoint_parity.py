@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from helpers import random_model
 from huggingface_hub.utils import filter_repo_objects
-from random_models import random_model
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -25,8 +25,9 @@ from transformers import (
 )
 
 import neo_np
-from neo_np import Config, NeoError, Tokenizer, hub
-from neo_np.params import parameter_shapes
+from neo_np import Config, NeoError, Tokenizer
+from neo_np.checkpoint import find, hub
+from neo_np.gpt_neo.params import parameter_shapes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TALES, GPT_NEO = ROOT / "weights" / "tales-2M", ROOT / "weights" / "gpt-neo-125M"
@@ -255,7 +256,7 @@ def test_the_cache_is_where_huggingface_hub_has_it(monkeypatch, environment):
 
 def test_the_snapshot_is_the_one_that_huggingface_hub_finds(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(hub, "WEIGHTS_FOLDER", tmp_path / "none")
+    monkeypatch.setattr(find, "WEIGHTS_FOLDER", tmp_path / "none")
     repository = tmp_path / huggingface_hub.file_download.repo_folder_name(repo_id="Owner/a-Name.1", repo_type="model")
     commits = [letter * 40 for letter in "abc"]
     for age, commit in enumerate(commits):
@@ -268,7 +269,7 @@ def test_the_snapshot_is_the_one_that_huggingface_hub_finds(tmp_path, monkeypatc
     for commit in commits:
         (repository / "refs" / "main").write_text(commit)
         theirs = huggingface_hub.snapshot_download("Owner/a-Name.1", cache_dir=tmp_path, local_files_only=True)
-        assert hub.find_checkpoint("Owner/a-Name.1") == Path(theirs) == repository / "snapshots" / commit
+        assert find.find_checkpoint("Owner/a-Name.1") == Path(theirs) == repository / "snapshots" / commit
 
 
 def test_the_download_asks_huggingface_hub_for_what_it_understands(tmp_path, monkeypatch):

@@ -11,8 +11,9 @@ import pytest
 import torch
 from pairs import distance, random_pair
 
-from neo_np import layers
-from neo_np.params import parameter_shapes
+from neo_np.gpt_neo import activations, loss
+from neo_np.gpt_neo import forward as layers
+from neo_np.gpt_neo.params import parameter_shapes
 
 ACTIVATIONS = {
     "gelu_new": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
@@ -170,7 +171,7 @@ PREFILL = """
 import resource, sys
 import numpy as np
 from neo_np import Config, Model, Params
-from neo_np.params import parameter_shapes
+from neo_np.gpt_neo.params import parameter_shapes
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -198,7 +199,7 @@ GRID = np.linspace(-30, 30, 60_001)
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_against_torch(name):
-    found, expected = layers.activation(name)(GRID), ACTIVATIONS[name](torch.from_numpy(GRID)).numpy()
+    found, expected = activations.activation(name)(GRID), ACTIVATIONS[name](torch.from_numpy(GRID)).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
 
 
@@ -214,9 +215,9 @@ def test_softmax_and_cross_entropy_against_torch():
     x, targets = 10 * make_random(6, 40), np.arange(6)
     given = torch.from_numpy(x)
     np.testing.assert_allclose(layers.softmax(x), given.softmax(-1).numpy(), rtol=1e-12)
-    np.testing.assert_allclose(layers.log_softmax(x), given.log_softmax(-1).numpy(), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(loss.log_softmax(x), given.log_softmax(-1).numpy(), rtol=1e-12, atol=1e-14)
     expected = torch.nn.functional.cross_entropy(given, torch.from_numpy(targets), reduction="none")
-    np.testing.assert_allclose(layers.cross_entropy(x, targets), expected.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(loss.cross_entropy(x, targets), expected.numpy(), rtol=1e-12)
 
 
 def make_random(*shape):

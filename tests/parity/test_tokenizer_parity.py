@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, GPT2TokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from neo_np import Tokenizer
-from neo_np.tokenizer import PRE_TOKEN
+from neo_np.tokenizer.pretokenize import PRE_TOKEN
 
 WEIGHTS = Path(__file__).resolve().parent.parent.parent / "weights"
 GPT2, TALES = WEIGHTS / "gpt-neo-125M", WEIGHTS / "tales-2M"

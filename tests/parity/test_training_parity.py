@@ -6,12 +6,12 @@ import torch
 import transformers
 from pairs import distance, random_pair
 
-from neo_np.layers import ACTIVATIONS
-from neo_np.params import random_params
-from neo_np.training.data import random_windows
-from neo_np.training.gradients import loss_and_gradients
-from neo_np.training.loop import Trainer, TrainingOptions
-from neo_np.training.optimizer import AdamW, clip_gradients, decays, learning_rate
+from neo_np.gpt_neo.activations import ACTIVATIONS
+from neo_np.gpt_neo.backward import loss_and_gradients
+from neo_np.gpt_neo.params import random_params
+from neo_np.train.data import random_windows
+from neo_np.train.optimizer import AdamW, clip_gradients, decays, learning_rate
+from neo_np.train.trainer import Trainer, TrainingOptions
 
 GLOBAL, LOCAL = [[["global"], 4]], [[["local"], 4]]
 MIXED = [[["global", "local"], 2]]

@@ -1,0 +1,1 @@
+"""Files to `Model` and back: finding checkpoints, reading safetensors, loading, saving."""

@@ -1,0 +1,1 @@
+"""The model: token ids to logits, and back (gradients). Start with `forward.py`."""

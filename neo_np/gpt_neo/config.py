@@ -1,0 +1,136 @@
+"""config."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from neo_np.errors import NeoError
+from neo_np.gpt_neo.activations import activation
+
+ATTENTION_KINDS = "global", "local"
+# transformers knows these two by a second name as well.
+OTHER_NAMES = {"num_hidden_layers": "num_layers", "num_attention_heads": "num_heads"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The shape of a GPT-Neo model, under the names of its config.json.
+
+    attention_layers: "global" or "local" for each layer; window_size: tokens that a local layer sees.
+    intermediate_size: F; None in the file means 4 * hidden_size. eos_token_id: an int, a list of int, or None.
+    other: entries of config.json that play no part here, kept for saving.
+    Raises NeoError where the numbers make no model.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    max_position_embeddings: int
+    attention_layers: tuple
+    window_size: int = 256
+    intermediate_size: int | None = None
+    activation_function: str = "gelu_new"
+    layer_norm_epsilon: float = 1e-5
+    tie_word_embeddings: bool = True
+    bos_token_id: int | None = 50256
+    eos_token_id: int | list | None = 50256
+    other: dict = field(default_factory=dict, repr=False)
+
+    def __post_init__(self):
+        if not isinstance(self.attention_layers, list | tuple):
+            raise NeoError(f"attention_layers is {self.attention_layers!r}, and it must be a list.")
+        object.__setattr__(self, "attention_layers", tuple(self.attention_layers))
+        if self.intermediate_size is None and isinstance(self.hidden_size, int):
+            object.__setattr__(self, "intermediate_size", 4 * self.hidden_size)
+        self._check()
+
+    def _check(self):
+        sizes = "vocab_size hidden_size num_layers num_heads max_position_embeddings window_size intermediate_size"
+        for name in sizes.split():
+            value = getattr(self, name)
+            if type(value) is not int or not 0 < value < 2**31:
+                raise NeoError(f"{name} is {value!r:.40}, and it must be a whole number above 0 (and below 2^31).")
+        if self.hidden_size % self.num_heads:
+            raise NeoError(
+                f"hidden_size {self.hidden_size} is not divisible by num_heads {self.num_heads}: "
+                "each head gets an equal share of the channels."
+            )
+        for kind in self.attention_layers:
+            if kind not in ATTENTION_KINDS:
+                raise NeoError(f"attention type {kind!r} is unknown: GPT-Neo has 'global' and 'local' layers.")
+        if len(self.attention_layers) != self.num_layers:
+            raise NeoError(
+                f"the attention types name {len(self.attention_layers)} layers, and num_layers is {self.num_layers}."
+            )
+        activation(self.activation_function)
+        eps = self.layer_norm_epsilon
+        if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps < 1:
+            raise NeoError(f"layer_norm_epsilon is {eps!r}, and it must be a small number above 0, such as 1e-05.")
+        if not isinstance(self.tie_word_embeddings, bool):
+            raise NeoError(f"tie_word_embeddings is {self.tie_word_embeddings!r}, and it must be true or false.")
+        for name, ids in (("bos_token_id", [self.bos_token_id]), ("eos_token_id", self.eos_token_ids)):
+            for id in ids:
+                if id is not None and (type(id) is not int or not 0 <= id < self.vocab_size):
+                    raise NeoError(f"{name} is {id!r}, and it must be a token id below vocab_size {self.vocab_size}.")
+
+    @property
+    def head_size(self):
+        """D, the channels of one head."""
+        return self.hidden_size // self.num_heads
+
+    @property
+    def eos_token_ids(self):
+        """The ids that end a text, as a list."""
+        if self.eos_token_id is None:
+            return []
+        return self.eos_token_id if isinstance(self.eos_token_id, list) else [self.eos_token_id]
+
+    def window(self, layer):
+        """Return what a layer's attention is limited to: None (global) or `window_size` (local)."""
+        return self.window_size if self.attention_layers[layer] == "local" else None
+
+    @classmethod
+    def from_dict(cls, entries):
+        """Read the entries of a config.json; raises NeoError naming the one that is missing or wrong."""
+        entries = {OTHER_NAMES.get(name, name): value for name, value in entries.items()}
+        model_type = entries.pop("model_type", "gpt_neo")
+        if model_type != "gpt_neo":
+            raise NeoError(f"model_type is {model_type!r}, and neo_np runs 'gpt_neo' alone.")
+        types = entries.pop("attention_types", None)
+        fields = {f.name: f for f in dataclasses.fields(cls) if f.name != "other"}
+        for name, f in fields.items():
+            if name not in entries and f.default is dataclasses.MISSING and not (name == "attention_layers" and types):
+                raise NeoError(f"the entry {name!r} is missing.")
+        if types is not None:
+            layers = expand_attention_types(types, entries["num_layers"])
+            if entries.setdefault("attention_layers", layers) != layers:
+                raise NeoError(
+                    f"attention_layers {entries['attention_layers']} and attention_types {types} contradict each other."
+                )
+        known = {name: value for name, value in entries.items() if name in fields}
+        return cls(**known, other={name: value for name, value in entries.items() if name not in fields})
+
+    def to_dict(self):
+        """Return the entries for a config.json, as transformers reads them."""
+        known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "other"}
+        layers = known["attention_layers"] = list(self.attention_layers)
+        return {
+            "model_type": "gpt_neo",
+            "architectures": ["GPTNeoForCausalLM"],
+            "attention_types": [[layers, 1]],
+            **self.other,
+            **known,
+        }
+
+
+def expand_attention_types(types, num_layers):
+    """Return one name for each layer: [[["global", "local"], 2]] -> ["global", "local", "global", "local"]."""
+    try:
+        total = sum(len(kinds) * times for kinds, times in types)
+        if total == num_layers:
+            return [kind for kinds, times in types for _ in range(times) for kind in kinds]
+    except (TypeError, ValueError):
+        raise NeoError(
+            f"attention_types is {types!r}, and it must look like [[['global', 'local'], 6]]: kinds, and how often."
+        ) from None
+    raise NeoError(f"attention_types {types!r} name {total} layers, and num_layers is {num_layers!r}.")

@@ -1,0 +1,86 @@
+"""`Config` and `Params`: what a checkpoint holds, as plain named data."""
+
+import numpy as np
+
+
+class Params:
+    """The weights as a tree under the checkpoint's own names: params.h[3].attn.attention.q_proj.weight is an array.
+
+    named: {"h.3.attn.attention.q_proj.weight": array, ...}. The tree holds the arrays themselves, no copies.
+    """
+
+    def __init__(self, named):
+        branches = {}
+        for name, array in named.items():
+            head, _, rest = name.partition(".")
+            if rest:
+                branches.setdefault(head, {})[rest] = array
+            else:
+                setattr(self, head, array)
+        for head, inner in branches.items():
+            tree = Params(inner)
+            numbered = all(name.isdigit() for name in vars(tree))
+            setattr(self, head, [getattr(tree, str(i)) for i in range(len(vars(tree)))] if numbered else tree)
+
+    def flat(self):
+        """Return {full name: array} again, in the order of the tree."""
+        named = {}
+        for name, inner in vars(self).items():
+            branches = {f"{name}.{i}": tree for i, tree in enumerate(inner)} if isinstance(inner, list) else {name: inner}
+            for prefix, branch in branches.items():
+                if isinstance(branch, Params):
+                    named |= {f"{prefix}.{rest}": array for rest, array in branch.flat().items()}
+                else:
+                    named[prefix] = branch
+        return named
+
+    def __repr__(self):
+        return f"Params({', '.join(vars(self))}; {count(self):,} numbers)"
+
+
+def count(params):
+    """Return how many numbers the arrays of a tree hold."""
+    return sum(array.size for array in params.flat().values())
+
+
+def parameter_shapes(config):
+    """Return {name: shape} of every array that a model of this config has, tied output embedding left out."""
+    V, P, C, F = config.vocab_size, config.max_position_embeddings, config.hidden_size, config.intermediate_size
+    shapes = {"wte.weight": (V, C), "wpe.weight": (P, C)}
+    for layer in range(config.num_layers):
+        of_layer = {
+            "ln_1.weight": (C,),
+            "ln_1.bias": (C,),
+            "attn.attention.q_proj.weight": (C, C),
+            "attn.attention.k_proj.weight": (C, C),
+            "attn.attention.v_proj.weight": (C, C),
+            "attn.attention.out_proj.weight": (C, C),
+            "attn.attention.out_proj.bias": (C,),
+            "ln_2.weight": (C,),
+            "ln_2.bias": (C,),
+            "mlp.c_fc.weight": (F, C),
+            "mlp.c_fc.bias": (F,),
+            "mlp.c_proj.weight": (C, F),
+            "mlp.c_proj.bias": (C,),
+        }
+        shapes |= {f"h.{layer}.{name}": shape for name, shape in of_layer.items()}
+    shapes |= {"ln_f.weight": (C,), "ln_f.bias": (C,)}
+    if not config.tie_word_embeddings:
+        shapes["lm_head.weight"] = (V, C)
+    return shapes
+
+
+def random_params(config, seed=0):
+    """Return the params of a model that has not learnt anything, float32: what training from nothing begins with.
+
+    Weights are normal with standard deviation `initializer_range` (0.02, as GPT-Neo's config has it), biases 0, gains 1.
+    """
+    rng, std = np.random.default_rng(seed), config.other.get("initializer_range", 0.02)
+    named = {}
+    for name, shape in parameter_shapes(config).items():
+        if len(shape) > 1:
+            named[name] = rng.standard_normal(shape, np.float32)
+            named[name] *= std
+        else:
+            named[name] = np.full(shape, 0.0 if name.endswith("bias") else 1.0, np.float32)
+    return Params(named)

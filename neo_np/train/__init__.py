@@ -1,0 +1,1 @@
+"""Training: data, AdamW, the trainer, runs that resume."""

@@ -1,0 +1,244 @@
+"""Where checkpoints are looked for: folders, weights/, the local Hugging Face cache, the hub; in this order."""
+
+import fnmatch
+import os
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from neo_np import NeoError
+from neo_np.checkpoint import find
+from neo_np.checkpoint.find import find_checkpoint
+
+NAME = "EleutherAI/gpt-neo-125M"
+TABLES = ["vocab.json", "merges.txt"]
+COMPLETE = ["config.json", *TABLES, "model.safetensors"]
+
+
+@pytest.fixture(autouse=True)
+def no_network(tmp_path, monkeypatch):
+    """An empty machine: no weights/, no cache, no huggingface_hub, all below tmp_path."""
+    for variable in ("HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))  # where Windows looks
+    monkeypatch.setattr(find, "WEIGHTS_FOLDER", tmp_path / "weights")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def downloads(tmp_path, monkeypatch):
+    """A huggingface_hub that notes down what it is asked for, and "downloads" it to tmp_path/downloaded."""
+    calls = []
+
+    def snapshot_download(name, allow_patterns=None, **others):
+        calls.append((name, allow_patterns))
+        return str(make(tmp_path / "downloaded"))
+
+    module = types.ModuleType("huggingface_hub")
+    module.snapshot_download = snapshot_download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    return calls
+
+
+def make(folder, files=COMPLETE):
+    """Make a folder with files of these names (find_checkpoint does not look into them) and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in files:
+        (folder / name).write_text("{}")
+    return folder
+
+
+def make_cached(name=NAME, files=COMPLETE, commit="0123abc", main="0123abc", cache="home/.cache/huggingface/hub"):
+    """Make a snapshot in a Hugging Face cache, links to blobs as it has them, and return its folder."""
+    repository = Path(cache).absolute() / f"models--{name.replace('/', '--')}"
+    make(repository / "blobs", [f"blob of {file}" for file in files])
+    snapshot = make(repository / "snapshots" / commit, [])
+    for file in files:
+        (snapshot / file).unlink(missing_ok=True)
+        (snapshot / file).symlink_to(repository / "blobs" / f"blob of {file}")
+    if main:
+        (make(repository / "refs", []) / "main").write_text(main)
+    return snapshot
+
+
+def test_without_a_name_it_is_the_one_that_ships(tmp_path):
+    assert make(tmp_path / "weights" / "tales-2M") == find_checkpoint()
+
+
+@pytest.mark.parametrize("convert", [str, Path])
+def test_a_folder(tmp_path, convert):
+    folder = make(tmp_path / "home" / "mine")
+    assert find_checkpoint(convert(folder)) == folder
+    assert find_checkpoint(convert("home/mine")).resolve() == folder
+    assert find_checkpoint(convert("~/mine")) == folder
+
+
+@pytest.mark.parametrize("name", ["mine", "MINE", "someone/Mine"])
+def test_a_name_in_weights_in_any_case(tmp_path, name):
+    assert make(tmp_path / "weights" / "Mine") == find_checkpoint(name)
+
+
+@pytest.mark.parametrize("name", [NAME, NAME.lower(), NAME.upper()])
+def test_a_hub_name_in_any_case_is_found_in_weights_and_in_the_cache(tmp_path, name):
+    cached = make_cached()
+    assert find_checkpoint(name) == cached
+    assert find_checkpoint(name) == cached  # and looking leaves no trace
+    shipped = make(tmp_path / "weights" / "gpt-neo-125M", ["config.json", *TABLES])
+    assert find_checkpoint(name) == cached  # what ships there has no weights yet
+    assert find_checkpoint(name, weights_wanted=False) == shipped
+    make(shipped)
+    assert find_checkpoint(name) == shipped
+
+
+def test_another_owner_means_another_model(tmp_path):
+    make(tmp_path / "weights" / "gpt-neo-125M")
+    assert make_cached("someone/gpt-neo-125M") == find_checkpoint("someone/gpt-neo-125M")
+
+
+def test_the_order_of_places(tmp_path, downloads):
+    make_cached(files=["config.json"])  # begun and not finished: no weights
+    assert find_checkpoint(NAME) == tmp_path / "downloaded"
+    cached = make_cached()
+    assert find_checkpoint(NAME) == cached
+    in_weights = make(tmp_path / "weights" / "gpt-neo-125M")
+    assert find_checkpoint(NAME) == in_weights
+    make(tmp_path / NAME)
+    assert find_checkpoint(NAME) == Path(NAME)
+    assert len(downloads) == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "cache"),
+    [
+        ({}, "home/.cache/huggingface/hub"),
+        ({"XDG_CACHE_HOME": "{tmp}/xdg"}, "xdg/huggingface/hub"),
+        ({"XDG_CACHE_HOME": "{tmp}/xdg", "HF_HOME": "{tmp}/hf"}, "hf/hub"),
+        ({"HF_HOME": "~/hf"}, "home/hf/hub"),
+        ({"HF_HOME": "{tmp}/hf", "HF_HUB_CACHE": "{tmp}/cache"}, "cache"),
+    ],
+)
+def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch, environment, cache):
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value.format(tmp=tmp_path))
+    assert make_cached(cache=cache) == find_checkpoint(NAME)
+
+
+def test_of_several_snapshots_main_counts_and_else_the_newest():
+    old, main, new = (make_cached(commit=commit, main="main-commit") for commit in ("old", "main-commit", "new"))
+    for age, snapshot in enumerate((new, main, old)):
+        os.utime(snapshot, (10**9 - age, 10**9 - age))
+    assert find_checkpoint(NAME) == main
+    reference = main.parent.parent / "refs" / "main"
+    reference.write_text("gone\n")
+    assert find_checkpoint(NAME) == new
+    reference.unlink()
+    assert find_checkpoint(NAME) == new
+    (new / "config.json").unlink()
+    assert find_checkpoint(NAME) == main
+
+
+ON_THE_HUB = """
+.gitattributes README.md config.json flax_model.msgpack generation_config.json merges.txt model.safetensors tf_model.h5
+pytorch_model.bin rust_model.ot special_tokens_map.json tokenizer.json tokenizer_config.json vocab.json added_tokens.json
+model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json model.fp16.safetensors
+onnx/model.onnx
+""".split()
+TO_LOAD = (
+    "config.json generation_config.json merges.txt vocab.json tokenizer.json tokenizer_config.json added_tokens.json".split()
+)
+WEIGHTS = [name for name in ON_THE_HUB if re.fullmatch(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?", name)]
+
+
+@pytest.mark.parametrize(("weights_wanted", "expected"), [(True, TO_LOAD + WEIGHTS), (False, TO_LOAD)])
+def test_only_the_files_needed_are_downloaded(tmp_path, downloads, weights_wanted, expected):
+    assert find_checkpoint("someone/else", weights_wanted) == tmp_path / "downloaded"
+    [(name, patterns)] = downloads
+    assert name == "someone/else"
+    asked = [file for file in ON_THE_HUB if any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns)]
+    assert sorted(asked) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["else", Path("someone/else"), "a/b/c", "https://huggingface.co/a/b", "C:\\a/b", "../b", "a b/c"]
+)
+def test_what_is_no_hub_name_is_not_looked_for_there(downloads, name):
+    with pytest.raises(NeoError, match=re.escape(repr(str(name)))):
+        find_checkpoint(name)
+    assert not downloads
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (OSError("We couldn't connect to 'https://huggingface.co'\nCheck your connection."), "We couldn't connect to"),
+        (ValueError("  \n404 Client Error.\n\nRepository Not Found"), "404 Client Error"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_a_failed_download_is_one_sentence(downloads, monkeypatch, failure, reason):
+    def fail(*_, **__):
+        raise failure
+
+    monkeypatch.setattr(sys.modules["huggingface_hub"], "snapshot_download", fail)
+    with pytest.raises(NeoError, match=f"^'someone/else' .*could not be downloaded.*{reason}[^\n]*$"):
+        find_checkpoint("someone/else")
+
+
+def test_ctrl_c_ends_a_download(downloads, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["huggingface_hub"], "snapshot_download", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        find_checkpoint("someone/else")
+
+
+def test_what_is_nowhere_is_said_with_all_the_places(tmp_path):
+    make(tmp_path / "weights" / "this")
+    make(tmp_path / "weights" / "that")
+    for name in ("nonsense", "someone/nonsense"):
+        with pytest.raises(NeoError, match=f"'{name}'.*weights.*that, this.*huggingface.hub") as caught:
+            find_checkpoint(name)
+        assert ("pip install huggingface_hub" in str(caught.value)) == ("/" in name)
+
+
+def test_an_unfinished_folder_is_named_so_that_loading_says_what_it_lacks(tmp_path):
+    assert make_cached(files=["config.json"]) == find_checkpoint(NAME)
+    assert make(tmp_path / "weights" / "gpt-neo-125M", ["config.json"]) == find_checkpoint(NAME)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    file = make(tmp_path / "mine") / "model.safetensors"
+    with pytest.raises(NeoError, match=f"{re.escape(str(file))} is a file.*did you mean {re.escape(str(file.parent))}\\?"):
+        find_checkpoint(file)
+
+
+@pytest.mark.parametrize("name", ["", b"bytes", 5, [], {}, ["tales-2M"], True])
+def test_what_is_no_name_at_all(name):
+    with pytest.raises(NeoError, match=f"folder.*{re.escape(repr(name))}"):
+        find_checkpoint(name)
+
+
+NONSENSE = {
+    "zero byte": "\0",
+    "surrogate": "\ud800",
+    "unknown user": "~nobody-of-this-name/x",
+    "no name": "someone/",
+    "no owner": "/nonsense",
+    "two lines": "a\nb",
+    "a text": "Once upon a time " * 40,
+    "a long owner": "a" * 300 + "/b",
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_makes_a_clear_error(name):
+    with pytest.raises(NeoError, match=r"^[^\n]*$"):
+        find_checkpoint(name)
+    with pytest.raises(NeoError, match=r"^[^\n]*$"):
+        find_checkpoint(Path(name))

@@ -1,0 +1,715 @@
+"""The command `python -m neo_np.generate`: what it prints where, for every option, every way in and every way out."""
+
+import ast
+import builtins
+import functools
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from helpers import ROOT, random_model
+
+import neo_np
+from neo_np import Model
+from neo_np.generate import api as generate
+from neo_np.generate import command
+from neo_np.generate.command import main
+
+PROMPT = "Once upon a time"
+SHORT = ("--max-new-tokens", "12", "--seed", "7")
+COMMA, THE, TO, WHO, KING, LIVED = 12, 260, 274, 390, 479, 944  # ids of tokens that end a text in some tests
+
+
+load_once = functools.cache(neo_np.load)
+
+
+class Result(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """The command, run in this process: arguments and standard input in, `Result` out."""
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as where it is not installed
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+
+    monkeypatch.setattr(neo_np, "load", load_once)
+
+    def run(*arguments, stdin=b""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as leaving:  # argparse's way out
+            status = leaving.code
+        return Result(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def expected(tales):
+    """Return what `Model.generate` gives for options, with the command's defaults; None takes one of these out."""
+    defaults = {"do_sample": True, "temperature": 0.8, "top_k": 50, "top_p": 0.95, "max_new_tokens": 12, "seed": 7}
+
+    def expected(prompt=PROMPT, **options):
+        return tales.generate(prompt, **defaults | options)
+
+    return expected
+
+
+def start(*arguments, python=(), environment=(), **options):
+    """Start the command as a process of its own, its streams as bytes in pipes, as on a machine where nothing is set."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [sys.executable, *python, "-m", "neo_np.generate", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, env=plain | dict(environment), **pipes | options)
+
+
+def read(process, length):
+    """Read the standard output of a process until there is so much of it."""
+    seen = b""
+    while len(seen) < length:
+        piece = os.read(process.stdout.fileno(), 1000)
+        assert piece, "it ended before"
+        seen += piece
+    return seen
+
+
+# What it writes
+
+
+NOT_SAMPLED = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}
+HOT = "--temperature 3 ", {"temperature": 3.0}
+GREEDY = "--greedy ", NOT_SAMPLED
+LONG = "--greedy --max-new-tokens 40 ", NOT_SAMPLED | {"max_new_tokens": 40}
+ENDS_EARLY = f"--greedy --eos-token-id {KING} ", NOT_SAMPLED | {"eos_token_id": KING}
+STOPS = "--greedy --stop boy --stop ing ", NOT_SAMPLED | {"stop_strings": ["boy", "ing"]}
+BEAMS = (
+    f"--num-beams 3 --eos-token-id {WHO} --eos-token-id {LIVED} ",
+    NOT_SAMPLED | {"num_beams": 3, "eos_token_id": [WHO, LIVED]},
+)
+MORE_ENDS = (
+    f"--num-beams 3 --eos-token-id {COMMA} --eos-token-id {TO} --eos-token-id {KING} ",
+    NOT_SAMPLED | {"num_beams": 3, "eos_token_id": [COMMA, TO, KING]},
+)
+OPTIONS = [  # what is given before, the option, and their meanings for `generate`
+    ("", {}, "--greedy", NOT_SAMPLED),
+    (*BEAMS, "--sample --temperature 3", {"do_sample": True, "temperature": 3.0, "top_k": 50, "top_p": 0.95}),
+    ("", {}, "--seed 8", {"seed": 8}),
+    ("", {}, "--temperature 1.7", {"temperature": 1.7}),
+    (*HOT, "--top-k 2", {"top_k": 2}),
+    (*HOT, "--top-k 0", {"top_k": 0}),
+    ("", {}, "--top-p 0.3", {"top_p": 0.3}),
+    ("", {}, "--min-p 0.5", {"min_p": 0.5}),
+    ("", {}, "--typical-p 0.2", {"typical_p": 0.2}),
+    ("", {}, "--repetition-penalty 3", {"repetition_penalty": 3.0}),
+    (*LONG, "--no-repeat-ngram-size 2", {"no_repeat_ngram_size": 2}),
+    ("", {}, "--max-new-tokens 5", {"max_new_tokens": 5}),
+    (*GREEDY, f"--eos-token-id {COMMA}", {"eos_token_id": COMMA}),
+    (*ENDS_EARLY, f"--eos-token-id {THE}", {"eos_token_id": [KING, THE]}),
+    (*ENDS_EARLY, "--min-new-tokens 9", {"min_new_tokens": 9}),
+    (*ENDS_EARLY, "--min-length 12", {"min_length": 12}),
+    (*GREEDY, "--stop boy --stop ing", {"stop_strings": ["boy", "ing"]}),
+    (*STOPS, "--cut-stop", {"cut_stop_string": True}),
+    ("", {}, "--num-beams 3", NOT_SAMPLED | {"num_beams": 3}),
+    (*BEAMS, "--length-penalty 3", {"length_penalty": 3.0}),
+    (*MORE_ENDS, "--early-stopping true", {"early_stopping": True}),
+    (*BEAMS, "--early-stopping never", {"early_stopping": "never"}),
+]
+
+
+@pytest.mark.parametrize(("before", "known", "option", "meaning"), OPTIONS, ids=[row[0] + row[2] for row in OPTIONS])
+def test_each_option_does_what_it_does_in_generate(run, expected, before, known, option, meaning):
+    text = expected(**known | meaning)
+    assert text != expected(**known)  # so that an option without effect would show
+    assert run(PROMPT, *SHORT, *before.split(), *option.split()) == (0, text + "\n", "")
+
+
+def test_generation_config_of_the_checkpoint_goes_before_the_defaults_and_behind_the_options(run, tales, tmp_path):
+    entries = {"max_new_tokens": 5, "temperature": 3.0, "top_k": 2, "top_p": 0.5}
+    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+    model.generation_config = entries
+    neo_np.save(model, tmp_path)
+    sampled = {"do_sample": True, "seed": 7}
+    assert run(PROMPT, "--seed", 7, "--model", tmp_path).out == model.generate(PROMPT, **entries, **sampled) + "\n"
+    given = {"max_new_tokens": 12, "temperature": 0.5, "top_k": 9, "top_p": 0.9}
+    arguments = "--max-new-tokens 12 --seed 7 --temperature 0.5 --top-k 9 --top-p 0.9".split()
+    assert run(PROMPT, *arguments, "--model", tmp_path).out == model.generate(PROMPT, **given, **sampled) + "\n"
+
+
+def test_max_length_counts_the_prompt(run, expected):
+    assert run(PROMPT, "--seed", 7, "--max-length", 9).out == expected(max_new_tokens=9 - 4) + "\n"
+
+
+def test_slide_goes_on_past_the_last_position(run, expected):
+    prompt = " the" * 250
+    assert run(prompt, *SHORT).status == 2
+    assert run(prompt, *SHORT, "--slide").out == expected(prompt, slide=True) + "\n"
+
+
+def test_bad_words_are_kept_out_at_the_beginning_and_after_a_space(run, tales):
+    plain = run(PROMPT, "--greedy", "--max-new-tokens", 40).out
+    words = sorted(set(re.findall(r"\b(?:the|was|and|who|he|she)\b", plain.removeprefix(PROMPT))))
+    assert len(words) > 2
+    found = run(PROMPT, "--greedy", "--max-new-tokens", 40, *(f"--bad-word={word}" for word in words[:2]))
+    assert found.status == 0
+    new = [token.strip() for token in tales.tokenizer.token_strings(tales.tokenizer.encode(found.out.removeprefix(PROMPT)))]
+    assert not set(words[:2]) & set(new)
+
+
+def test_without_a_seed_each_run_is_another(run):
+    first, second = (run(PROMPT, "--max-new-tokens", 30).out for _ in range(2))
+    assert first != second
+
+
+def test_by_default_it_writes_200_tokens_or_what_there_is_room_for(run):
+    found = json.loads(run(" the" * 250, "--json", "--min-new-tokens", 6).out)
+    assert (len(found["prompt_ids"]), len(found["sequences"][0]["ids"])) == (250, 256 - 250)
+    found = json.loads(run(PROMPT, "--json", "--min-new-tokens", 200).out)
+    assert len(found["sequences"][0]["ids"]) == 200
+
+
+def test_several_texts_stand_under_numbered_lines(run, expected):
+    texts = expected(num_return_sequences=3)
+    assert len(set(texts)) == 3
+    shown = "".join(f"--- {number} of 3 ---\n{text}\n" for number, text in enumerate(texts, start=1))
+    assert run(PROMPT, *SHORT, "--num-return-sequences", 3) == (0, shown, "")
+    beams = expected(**NOT_SAMPLED, num_beams=3, num_return_sequences=2)
+    assert run(PROMPT, *SHORT, "--num-beams", 3, "--num-return-sequences", 2).out.count(beams[1]) == 1
+
+
+def test_model_and_tokenizer_by_name_and_by_folder(run, tales, tmp_path):
+    other = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+    neo_np.save(other, tmp_path / "other")
+    text = other.generate(PROMPT, max_new_tokens=12)
+    assert run(PROMPT, *SHORT, "--greedy", "--model", tmp_path / "other").out == text + "\n"
+    for name in ("vocab.json", "merges.txt"):
+        shutil.move(tmp_path / "other" / name, tmp_path / name)
+    for source in ("TALES-2m", tmp_path):
+        assert run(PROMPT, *SHORT, "--greedy", "--model", tmp_path / "other", "--tokenizer", source).out == text + "\n"
+
+
+def test_text_streams_token_by_token(monkeypatch, expected):
+    """Before the model is asked for the next token, all text so far has left the process."""
+    raw, seen, logits = io.BytesIO(), [], Model.logits
+
+    def watch(*arguments, **options):
+        seen.append(raw.getvalue().decode("utf-8"))
+        return logits(*arguments, **options)
+
+    monkeypatch.setattr(Model, "logits", watch)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="utf-8"))
+    main([PROMPT, *SHORT])
+    monkeypatch.undo()
+    assert seen == [expected(max_new_tokens=n) if n else PROMPT for n in range(12)]
+
+
+def test_the_first_text_arrives_long_before_the_last():
+    with start(PROMPT, "--slide", "--max-new-tokens", "100000", "--min-new-tokens", "100000") as process:
+        seen = read(process, 100)
+        assert process.poll() is None
+        assert seen.startswith(PROMPT.encode())
+        process.kill()
+
+
+def test_the_first_word_is_there_within_half_a_second():
+    def seconds():
+        began = time.perf_counter()
+        with start(PROMPT) as process:
+            read(process, len(PROMPT) + 1)
+            found = time.perf_counter() - began
+            process.kill()
+        return found
+
+    assert statistics.median(seconds() for _ in range(5)) < 0.5
+
+
+# Where the prompt comes from
+
+
+@pytest.mark.parametrize("arguments", [[], ["-"]])
+@pytest.mark.parametrize(
+    ("stdin", "prompt"),
+    [
+        (b"Once upon a time\n", "Once upon a time"),
+        (b"Once upon a time", "Once upon a time"),
+        (b"Once upon a time\r\n", "Once upon a time"),
+        (b"Once\nupon\n\n", "Once\nupon\n"),
+        ("Größe 🙂".encode(), "Größe 🙂"),
+    ],
+)
+def test_a_prompt_through_a_pipe_loses_its_last_line_end(run, expected, arguments, stdin, prompt):
+    assert run(*SHORT, *arguments, stdin=stdin) == (0, expected(prompt) + "\n", "")
+
+
+def test_an_argument_wins_over_a_pipe(run, expected):
+    assert run(PROMPT, *SHORT, stdin=b"The king").out == expected() + "\n"
+
+
+@pytest.mark.parametrize("arguments", [[""], []])
+def test_an_empty_prompt_begins_a_text(run, expected, arguments):
+    assert run(*SHORT, *arguments) == (0, expected("") + "\n", "")
+
+
+def test_a_prompt_through_a_real_pipe(expected):
+    with start(*SHORT, stdin=subprocess.PIPE) as process:
+        out, err = process.communicate(b"Once upon a time\n")
+    assert (process.returncode, out.decode(), err) == (0, expected() + os.linesep, b"")
+
+
+def test_interactive_continues_line_after_line_and_goes_on_after_errors(run, expected):
+    lines = [PROMPT, "", "long " * 300, "The king"]
+    found = run(*SHORT, "--interactive", stdin="\n".join(lines).encode())
+    assert found.status == 0
+    assert found.out.split("> ") == ["", expected() + "\n", "", "", expected("The king") + "\n", "\n"]
+    assert re.fullmatch(r"error: .*256 positions.*\n", found.err)
+
+
+def test_interactive_goes_on_after_a_line_that_is_no_text(run, expected):
+    found = run(*SHORT, "--interactive", stdin=b"\xff\xfe\nThe king\n")
+    assert (found.status, found.out.split("> ")) == (0, ["", "", expected("The king") + "\n", "\n"])
+    assert re.fullmatch(r"error: .*\n", found.err)
+
+
+# What else it can show
+
+
+def log_softmax(logits):
+    """In float64, straight from the definition."""
+    logits = logits.astype(float)
+    return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ([], {}),
+        (["--num-return-sequences", "2"], {"num_return_sequences": 2}),
+        (["--num-beams", "3", "--num-return-sequences", "2"], NOT_SAMPLED | {"num_beams": 3, "num_return_sequences": 2}),
+        (["--greedy", "--repetition-penalty", "2"], NOT_SAMPLED | {"repetition_penalty": 2.0}),
+        (["--greedy", "--eos-token-id", "12"], NOT_SAMPLED | {"eos_token_id": COMMA}),
+        (["--stop", "r", "--cut-stop"], {"stop_strings": ["r"], "cut_stop_string": True}),
+    ],
+)
+def test_json_tells_all_of_the_texts(run, tales, expected, arguments, options):
+    status, out, err = run(PROMPT, *SHORT, *arguments, "--json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    texts = expected(**options)
+    assert [sequence["text"] for sequence in found["sequences"]] == (texts if isinstance(texts, list) else [texts])
+    assert found["prompt"] == PROMPT
+    assert found["prompt_ids"] == tales.tokenizer.encode(PROMPT)
+    assert found["seed"] == (7 if options.get("do_sample", True) else None)
+    assert found["interrupted"] is False
+    assert set(found["seconds"]) == {"load", "prefill", "decode"}
+    assert all(0 <= seconds < 60 for seconds in found["seconds"].values())
+    for sequence in found["sequences"]:
+        whole = found["prompt_ids"] + sequence["ids"]
+        text = tales.tokenizer.decode(whole, skip_special_tokens=True)
+        assert text.startswith(sequence["text"]) if "--cut-stop" in arguments else text == sequence["text"]
+        assert "".join(sequence["tokens"]) == tales.tokenizer.decode(sequence["ids"])
+        logits = tales.logits(whole)[len(found["prompt_ids"]) - 1 : -1]  # each token is predicted from those before it
+        log_probabilities = [log_softmax(row)[id] for row, id in zip(logits, sequence["ids"])]
+        np.testing.assert_allclose(sequence["log_probabilities"], log_probabilities, atol=2e-5)
+
+
+def test_json_without_a_seed_names_the_one_it_took(run):
+    found = json.loads(run(PROMPT, "--json", "--max-new-tokens", 8).out)
+    again = json.loads(run(PROMPT, "--json", "--max-new-tokens", 8, "--seed", found["seed"]).out)
+    assert again["sequences"] == found["sequences"]
+
+
+def test_json_of_a_text_that_slid_past_the_last_position(run):
+    found = json.loads(run(" the" * 250, *SHORT, "--json", "--slide", "--min-new-tokens", 12).out)
+    [sequence] = found["sequences"]
+    assert len(sequence["ids"]) == len(sequence["log_probabilities"]) == 12
+    found = json.loads(run(" the" * 250, *SHORT, "--json", "--slide", "--min-new-tokens", 12, "--num-beams", 2).out)
+    assert found["sequences"][0]["log_probabilities"] is None  # beams are scored at the end, in one pass, and that is too long
+
+
+def read_blocks(out):
+    """Return what --show-probs printed: a list of (mark, token, percent, bar) for each token; and the text at the end."""
+    *blocks, text = out.split("\n\n", 12)
+    line = re.compile(r"^(.) ('.*'|\".*\") +([\d.]+)% ([█#]+)$", re.MULTILINE)
+    rows = [
+        [(mark, ast.literal_eval(token), float(percent), bar) for mark, token, percent, bar in line.findall(b)] for b in blocks
+    ]
+    assert [len(block.splitlines()) for block in blocks] == list(map(len, rows))
+    return rows, text
+
+
+def test_show_probs_shows_the_five_likeliest_and_marks_the_chosen(run, tales, expected):
+    status, out, err = run(PROMPT, *SHORT, "--greedy", "--show-probs")
+    assert (status, err) == (0, "")
+    ids = tales.tokenizer.encode(PROMPT)
+    blocks, text = read_blocks(out)
+    assert (len(blocks), text) == (12, expected(**NOT_SAMPLED) + "\n")
+    for block in blocks:
+        probabilities = np.exp(log_softmax(tales.logits(ids)[-1]))
+        likeliest = np.argsort(-probabilities)[:5]
+        assert [token for _, token, _, _ in block] == tales.tokenizer.token_strings(likeliest)
+        np.testing.assert_allclose([percent for _, _, percent, _ in block], 100 * probabilities[likeliest], atol=0.051)
+        lengths = [len(bar) for _, _, _, bar in block]
+        assert lengths == sorted(lengths, reverse=True) and max(lengths) <= 30
+        assert [mark for mark, _, _, _ in block] == ["▶", " ", " ", " ", " "]  # the likeliest, since it is greedy
+        ids.append(int(likeliest[0]))
+
+
+def test_show_probs_shows_the_distribution_that_is_drawn_from(run, tales):
+    arguments = "--temperature", "2", "--top-k", "20", "--top-p", "1"
+    ids = json.loads(run(PROMPT, *SHORT, *arguments, "--json").out)["sequences"][0]["ids"]
+    blocks, _ = read_blocks(run(PROMPT, *SHORT, *arguments, "--show-probs").out)
+    assert len(blocks) == len(ids) == 12
+    for block, id in zip(blocks, ids):
+        assert [token for mark, token, _, _ in block if mark == "▶"] == tales.tokenizer.token_strings([id])
+        percents = [percent for _, _, percent, _ in block]
+        assert percents[:5] == sorted(percents[:5], reverse=True) and sum(percents) <= 100.3
+    assert {len(block) for block in blocks} == {5, 6}  # a chosen token that is not among the five stands below them
+    blocks, _ = read_blocks(run(PROMPT, *SHORT, "--top-k", "2", "--show-probs").out)
+    for block in blocks:
+        assert len(block) <= 2  # what the rules forbid is not shown
+        assert sum(percent for _, _, percent, _ in block) == pytest.approx(100, abs=0.11)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--num-beams", "2"], ["--num-return-sequences", "2"], ["--json"], ["--show-probs"]])
+def test_stats_go_to_standard_error_alone(run, arguments):
+    plain, found = run(PROMPT, *SHORT, *arguments), run(PROMPT, *SHORT, *arguments, "--stats")
+    assert found.status == 0
+    if "--json" in arguments:
+        assert json.loads(found.out)["sequences"] == json.loads(plain.out)["sequences"]
+    else:
+        assert found.out == plain.out
+    written = 24 if "--num-return-sequences" in arguments else 12
+    pattern = (
+        rf"{written} tokens in .* s" if "--num-beams" in arguments else rf"prefill .* tokens/s; decode {written} .* tokens/s"
+    )
+    assert re.match(pattern, found.err) and found.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("guessing", ["--prompt-lookup-num-tokens 6", "--assistant-model tales-2M --num-assistant-tokens 3"])
+def test_speculative_decoding_writes_the_same_text(run, expected, guessing):
+    text = expected(**NOT_SAMPLED | {"max_new_tokens": 60})
+    status, out, err = run(PROMPT, "--greedy", "--max-new-tokens", 60, "--stats", *guessing.split())
+    assert (status, out) == (0, text + "\n")
+    accepted, guessed = map(int, re.search(r"(\d+) of (\d+) guesses accepted", err).groups())
+    assert 0 < accepted <= guessed
+    assert (accepted == guessed) == ("assistant" in guessing)  # the model foresees itself
+
+
+def test_help_shows_every_option(run):
+    status, out, err = run("--help")
+    assert (status, err) == (0, "")
+    named = " ".join(row[0] + row[2] for row in OPTIONS)
+    others = "max-length slide bad-word num-return-sequences model tokenizer interactive show-probs json stats help "
+    others = (others + "prompt-lookup-num-tokens assistant-model num-assistant-tokens").split()
+    assert set(re.findall(r"--[a-z-]+", out)) == set(re.findall(r"--[a-z-]+", named)) | {f"--{name}" for name in others}
+
+
+# Ways out: Ctrl-C
+
+
+def interrupt(monkeypatch, owner, name, call):
+    """Make Ctrl-C fall into a call of a function, counted from 0."""
+    calls, function = iter(range(10**6)), getattr(owner, name)
+
+    def interrupted(*arguments, **options):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, interrupted)
+
+
+@pytest.mark.parametrize("written", [0, 1, 5])
+def test_ctrl_c_ends_with_what_was_written(run, expected, monkeypatch, written):
+    text = PROMPT if written == 0 else expected(max_new_tokens=written)
+    interrupt(monkeypatch, Model, "logits", written)
+    assert run(PROMPT, *SHORT) == (130, text + "\n", "")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "arguments"),
+    [
+        (Model, "logits", []),
+        (Model, "logits", ["--num-return-sequences", "2"]),
+        (Model, "logits", ["--num-beams", "2"]),
+        (generate, "update_finished", []),
+        (generate, "update_finished", ["--num-return-sequences", "2"]),
+    ],
+)
+@pytest.mark.parametrize("written", [0, 1, 5])
+@pytest.mark.parametrize("prompt", [PROMPT, ""])
+def test_ctrl_c_leaves_json_whole(run, tales, monkeypatch, owner, name, arguments, written, prompt):
+    interrupt(monkeypatch, owner, name, written)
+    status, out, err = run(prompt, *SHORT, *arguments, "--json")
+    found = json.loads(out)
+    assert (status, err, found["interrupted"]) == (130, "", True)
+    for sequence in found["sequences"]:
+        assert len(sequence["ids"]) == len(sequence["tokens"]) == len(sequence["log_probabilities"]) <= written + 1
+        assert sequence["text"] == prompt + tales.tokenizer.decode(sequence["ids"])
+
+
+@pytest.mark.parametrize("arguments", [["--num-beams", "2"], ["--num-return-sequences", "2"], ["--show-probs"], ["--stats"]])
+def test_ctrl_c_leaves_no_traceback(run, monkeypatch, arguments):
+    interrupt(monkeypatch, Model, "logits", 5)
+    found = run(PROMPT, *SHORT, *arguments)
+    assert found.status == 130
+    assert found.err.count("\n") == ("--stats" in arguments)
+
+
+def test_ctrl_c_while_loading(run, monkeypatch):
+    interrupt(monkeypatch, neo_np, "load", 0)
+    assert run(PROMPT) == (130, "", "")
+
+
+def test_ctrl_c_stops_one_text_of_interactive_and_not_the_next(run, expected, monkeypatch):
+    first = expected(max_new_tokens=3)
+    interrupt(monkeypatch, Model, "logits", 3)
+    found = run(*SHORT, "--interactive", stdin=b"Once upon a time\nThe king\n")
+    monkeypatch.undo()
+    assert found.status == 0
+    assert found.out.split("> ") == ["", first + "\n", expected("The king") + "\n", "\n"]
+
+
+def test_ctrl_c_at_the_empty_prompt_ends_the_line_and_the_command(run, monkeypatch):
+    interrupt(monkeypatch, builtins, "input", 0)
+    assert run("--interactive") == (0, "\n", "")
+
+
+def test_a_real_ctrl_c_ends_a_real_process():
+    let_it_through = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a process in the background ignores it
+    endless = "--slide", "--max-new-tokens", "100000", "--min-new-tokens", "100000"
+    with start(PROMPT, *endless, preexec_fn=let_it_through) as process:
+        seen = read(process, 100)
+        process.send_signal(signal.SIGINT)
+        rest, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, b"")
+    assert (seen + rest).startswith(PROMPT.encode()) and rest.endswith(b"\n")
+
+
+# Ways out: errors and warnings
+
+
+NONSENSE = [
+    "--temperature 0",
+    "--temperature -1",
+    "--temperature nan",
+    "--temperature inf",
+    "--temperature hot",
+    "--top-k -1",
+    "--top-k 1.5",
+    "--top-p 1.5",
+    "--top-p nan",
+    "--min-p -0.1",
+    "--typical-p 0",
+    "--repetition-penalty 0",
+    "--no-repeat-ngram-size -2",
+    "--max-new-tokens 0",
+    "--max-new-tokens -5",
+    "--max-new-tokens 1e3",
+    "--max-new-tokens 99999999999999999999",
+    "--max-length 3",
+    "--max-length 1000",
+    "--min-new-tokens -1",
+    "--min-length -1",
+    "--seed -1",
+    "--seed x",
+    "--eos-token-id -1",
+    "--eos-token-id 2048",
+    "--num-beams 0",
+    "--num-return-sequences 0",
+    "--num-return-sequences 2 --greedy",
+    "--num-return-sequences 3 --num-beams 2",
+    "--length-penalty nan --num-beams 2",
+    "--early-stopping maybe --num-beams 2",
+    "--greedy --sample",
+    "--stop=",
+    "--stop=\udcff",
+    "--bad-word=",
+    "--bad-word=\udcff",
+    "--model nonsense",
+    "--model someone/nonsense",
+    "--model=",
+    "--model \udcff",
+    "--model README.md",
+    "--model tests",
+    "--model gpt-neo-125M --tokenizer nonsense",
+    "--tokenizer nonsense",
+    "--tokenizer gpt-neo-125M",
+    "--interactive",
+    "--show-probs --json",
+    "--show-probs --num-beams 2",
+    "--show-probs --num-return-sequences 2",
+    "--nonsense",
+    "--max-new-tokens",
+    "another-prompt",
+    "another\nprompt",
+    "--nonsense=a\nb",
+]
+
+
+@pytest.mark.parametrize("arguments", NONSENSE, ids=ascii)
+def test_nonsense_is_one_line_on_standard_error_and_status_2(run, monkeypatch, arguments):
+    monkeypatch.chdir(ROOT)
+    status, out, err = run(PROMPT, *arguments.split(" "))
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"error: .+\n", err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "match"),
+    [
+        (["a\udcffb"], b"", r"surrogate.*position 1"),
+        (["-"], b"ab\xff", r"standard input.*UTF-8.*byte 2"),
+        ([], b"ab\xff", r"standard input.*UTF-8.*byte 2"),
+        (["long " * 300], b"", r"\d+ tokens.*256 positions"),
+        (["--interactive", "--json"], b"", r"--interactive.*--json"),
+    ],
+)
+def test_a_prompt_that_cannot_be_used(run, arguments, stdin, match):
+    status, out, err = run(*arguments, stdin=stdin)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(rf"error: .*{match}.*\n", err)
+
+
+class Terminal(io.TextIOWrapper):
+    """Standard input where nobody has typed anything."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stdin", [Terminal(io.BytesIO()), None], ids=["terminal", "closed"])
+def test_no_prompt_and_no_pipe(monkeypatch, capsys, stdin):
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main([]) == 2
+    assert re.fullmatch(r"error: no prompt.*--interactive.*\n", capsys.readouterr().err)
+
+
+def test_nobody_to_ask(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["--interactive"]) == 2
+    assert re.fullmatch(r"error: .*\n", capsys.readouterr().err)
+
+
+def test_a_terminal_is_told_how_to_end(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", Terminal(io.BytesIO(b"The king\n")))
+    assert main(["--interactive", *SHORT]) == 0
+    assert re.fullmatch(r"[^\n]*Ctrl-C[^\n]*Ctrl-D[^\n]*\n", capsys.readouterr().err)
+
+
+def test_a_pickle_alone_is_one_line_too(run, tmp_path):
+    shutil.copytree(ROOT / "weights" / "tales-2M", tmp_path / "old")
+    (tmp_path / "old" / "model.safetensors").rename(tmp_path / "old" / "pytorch_model.bin")
+    status, out, err = run(PROMPT, "--model", tmp_path / "old")
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"error: .*import GPTNeoForCausalLM; .*from_pretrained.*; .*save_pretrained.*\n", err)
+
+
+def test_warnings_are_one_line_on_standard_error(run, expected):
+    status, out, err = run(PROMPT, *SHORT, "--greedy", "--temperature", "0.5")
+    assert (status, out) == (0, expected(**NOT_SAMPLED) + "\n")
+    assert re.fullmatch(r"warning: temperature .*\n", err)
+
+
+def test_warnings_about_the_weights_are_one_line_each(run, tales, tmp_path):
+    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+    model.params.h[0].mlp.c_fc.bias[0] = np.inf  # nonsense, but not so much that there would be no text
+    model.params.h[0].mlp.c_proj.weight[:, 0] = 0
+    neo_np.save(model, tmp_path)
+    found = run(PROMPT, *SHORT, "--model", tmp_path)
+    assert re.match(r"warning: .*model\.safetensors.*h\.0\.mlp\.c_fc\.bias.*infinite.*\n", found.err)
+    assert all(re.match("warning: |error: ", line) for line in found.err.splitlines())
+
+
+@pytest.mark.parametrize("options", [[], ["-W", "error"]])
+def test_python_has_nothing_to_warn_of(options):
+    with start(PROMPT, "--max-new-tokens", "1", python=options) as process:
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert out.startswith(PROMPT.encode())
+
+
+# Ways out: terminals that are not UTF-8, pipes that are closed
+
+
+STRANGE = "Größe \u2019Ø🙂"  # in none of these encodings as a whole
+
+
+@pytest.fixture(params=["ascii", "cp1252", "cp437", "koi8-r"])
+def terminal(request, monkeypatch):
+    """Run the command with standard output in an encoding; returns a function that gives back the text."""
+
+    def on_terminal(*arguments):
+        raw = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=request.param))
+        assert main([*arguments]) == 0
+        sys.stdout.flush()
+        return raw.getvalue().decode(request.param)
+
+    on_terminal.encoding = request.param
+    return on_terminal
+
+
+def test_text_survives_a_terminal_that_is_not_utf_8(terminal, expected):
+    text = expected(STRANGE).encode(terminal.encoding, "backslashreplace").decode(terminal.encoding)
+    assert terminal(STRANGE, *SHORT).splitlines() == text.splitlines()
+
+
+def test_json_survives_a_terminal_that_is_not_utf_8(terminal, expected):
+    found = json.loads(terminal(STRANGE, *SHORT, "--json"))
+    assert found["prompt"] == STRANGE
+    assert found["sequences"][0]["text"] == expected(STRANGE)
+
+
+def test_marks_and_bars_survive_a_terminal_that_is_not_utf_8(terminal):
+    blocks, _ = read_blocks(terminal(STRANGE, *SHORT, "--show-probs"))
+    assert len(blocks) == 12
+    assert all(sum(mark in ">▶" for mark, *_ in block) == 1 for block in blocks)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_the_encoding_that_the_environment_asks_for(expected, encoding):
+    with start(*SHORT, "--json", stdin=subprocess.PIPE, environment={"PYTHONIOENCODING": encoding}) as process:
+        out, err = process.communicate(STRANGE.encode())
+    assert (process.returncode, err) == (0, b"")
+    assert json.loads(out.decode(encoding))["sequences"][0]["text"] == expected(STRANGE)
+
+
+ENDLESS = ("--slide", "--max-new-tokens", "1000000", "--min-new-tokens", "1000000")
+
+
+@pytest.mark.parametrize(
+    "arguments", [ENDLESS, ("--json", *SHORT), ("--num-beams", "2", *SHORT), ("--show-probs", *SHORT), ("--help",)]
+)
+def test_output_into_a_closed_pipe_ends_quietly(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with start(PROMPT, *arguments, stdout=writing) as process:
+        os.close(writing)
+        assert process.communicate(timeout=20)[1] == b""
+
+
+def test_a_full_disk_is_one_line_too():
+    with open("/dev/full", "wb") as full, start(PROMPT, *SHORT, stdout=full) as process:
+        err = process.communicate()[1].decode()
+    assert process.returncode == 2
+    assert re.fullmatch(r"error: .*\n", err)
+
+
+def test_the_command_reads_its_arguments_from_the_command_line(monkeypatch, run, expected, capsys):
+    monkeypatch.setattr(sys, "argv", ["neo_np.generate", PROMPT, *SHORT])
+    assert command.main() == 0
+    assert capsys.readouterr().out == expected() + "\n"

@@ -1,0 +1,203 @@
+"""What generate can be asked for: what is refused, what defaults hold, and how long a text may get."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from helpers import random_model
+
+from neo_np import NeoError
+from neo_np.generate.options import Options, read_options
+
+CONFIG = random_model(eos_token_id=[0, 7]).config  # 50 tokens, 32 positions
+
+ABOVE_0 = "a whole number above 0"
+FROM_0 = "a whole number, 0 or more"
+SHARE = "a number from 0 to 1"
+SWITCH = "True or False"
+IDS = "a token id or a list of them"
+WORDS = "a list of lists of token ids"
+TEXTS = "a text or a list of texts, none empty"
+
+NO_SENSE = [
+    *[(name, value, ABOVE_0)
+      for name in ("max_length", "max_new_tokens", "default_new_tokens", "num_beams", "num_return_sequences")
+      for value in (0, -1, 2.0, True, "5")],
+    *[(name, value, FROM_0) for name in ("min_length", "min_new_tokens", "top_k", "no_repeat_ngram_size", "seed")
+      for value in (-1, 1.5, False, "5")],
+    *[(name, value, SHARE) for name in ("top_p", "min_p") for value in (1.5, -1, math.nan, True, "0.5", [0.5])],
+    *[("typical_p", value, "a number above 0 and up to 1") for value in (0, -0.5, 1.1, math.nan, True)],
+    *[("temperature", value, "a number above 0") for value in (0, 0.0, -1, math.nan, math.inf, True, "hot")],
+    *[("repetition_penalty", value, "a number above 0") for value in (0, -1.2, math.nan, math.inf, True)],
+    *[("length_penalty", value, "a number from -50 to 50") for value in (math.inf, math.nan, True, "long")],
+    *[("early_stopping", value, "True, False or 'never'") for value in ("always", 1, 0, 2)],
+    *[(name, value, SWITCH) for name in ("do_sample", "cut_stop_string", "slide") for value in (1, "yes")],
+    *[("eos_token_id", value, IDS) for value in (-1, 5.0, True, "<|endoftext|>", [0, -1], [[0]])],
+    *[("bad_words_ids", value, WORDS) for value in (5, [5], [[]], [[1], []], [[1.5]], [[-1]], [["a"]], [[True]], "bad")],
+    *[("stop_strings", value, TEXTS) for value in ("", [""], ["a", ""], [5], 5, True, b"stop")],
+    *[("logits_processor", value, "a list of functions") for value in (5, [5], ["f"], lambda logits, ids: logits)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, value, wanted", NO_SENSE)
+def test_a_value_that_makes_no_sense_is_refused_by_name(name, value, wanted):
+    given = {"do_sample": True, "num_beams": 2} | {name: value}
+    with pytest.raises(NeoError) as error:
+        read_options(given, {}, CONFIG)
+    assert str(error.value).startswith(f"{name} ")
+    assert wanted in str(error.value)
+    assert "\n" not in str(error.value)
+    if name != "logits_processor":
+        assert repr(value) in str(error.value)
+
+
+@pytest.mark.parametrize("name, value", [("eos_token_id", 50), ("eos_token_id", [0, 50]), ("bad_words_ids", [[1], [2, 50]])])
+def test_a_token_id_beyond_the_vocabulary_is_refused_by_name(name, value):
+    with pytest.raises(NeoError, match=rf"{name}.* 50 .*49"):
+        read_options({name: value}, {}, CONFIG)
+
+
+def test_a_stop_string_that_utf8_cannot_hold_is_refused():
+    with pytest.raises(NeoError, match=r"stop_strings.*surrogate"):
+        read_options({"stop_strings": ["end", "\ud800"]}, {}, CONFIG)
+
+
+@pytest.mark.parametrize("name, meant", [("temprature", "temperature"), ("max_tokens", "max_new_tokens"), ("qqq", None)])
+def test_an_unknown_option_is_refused_with_what_may_have_been_meant(name, meant):
+    with pytest.raises(NeoError) as error:
+        read_options({name: 1}, {}, CONFIG)
+    assert repr(name) in str(error.value)
+    assert (f"did you mean {meant!r}" if meant else name) in str(error.value)
+    assert ("did you mean" in str(error.value)) == (meant is not None)
+
+
+def test_several_sequences_need_sampling_or_as_many_beams():
+    with pytest.raises(NeoError, match="num_return_sequences 3 without sampling"):
+        read_options({"num_return_sequences": 3}, {}, CONFIG)
+    with pytest.raises(NeoError, match="num_beams 2 cannot give num_return_sequences 3"):
+        read_options({"num_return_sequences": 3, "num_beams": 2}, {}, CONFIG)
+    assert read_options({"num_return_sequences": 3, "num_beams": 3}, {}, CONFIG).num_beams == 3
+    assert read_options({"num_return_sequences": 3, "do_sample": True}, {}, CONFIG).num_return_sequences == 3
+
+
+def test_the_defaults_are_those_of_transformers():
+    options = read_options({}, {}, CONFIG)
+    assert (options.do_sample, options.num_beams, options.num_return_sequences) == (False, 1, 1)
+    assert (options.temperature, options.top_k, options.top_p, options.min_p, options.typical_p) == (1, 50, 1, None, 1)
+    assert (options.repetition_penalty, options.no_repeat_ngram_size, options.bad_words_ids) == (1, 0, None)
+    assert (options.length_penalty, options.early_stopping) == (1, False)
+    assert options.eos_ids == [0, 7]
+    assert options.stops == []
+
+
+def test_none_is_the_same_as_not_given():
+    names = [field.name for field in dataclasses.fields(Options)]
+    assert read_options(dict.fromkeys(names), {"top_k": 3, "top_p": None}, CONFIG) == read_options({}, {"top_k": 3}, CONFIG)
+
+
+def test_numbers_of_numpy_are_numbers():
+    given = {"top_k": np.int64(3), "top_p": np.float64(0.5), "temperature": np.float32(0.5), "eos_token_id": np.int32(4)}
+    options = read_options({"do_sample": True, **given}, {}, CONFIG)
+    assert (options.top_k, options.top_p, options.temperature, options.eos_ids) == (3, 0.5, 0.5, [4])
+
+
+@pytest.mark.parametrize("stops, found", [("end", ["end"]), (["end", "fin"], ["end", "fin"]), (("end",), ["end"]), ([], [])])
+def test_stop_strings_are_one_or_several(stops, found):
+    assert read_options({"stop_strings": stops}, {}, CONFIG).stops == found
+
+
+@pytest.mark.parametrize("eos, found", [(3, [3]), ([3, 4], [3, 4]), ((3,), [3]), ([], [])])
+def test_the_call_says_which_tokens_end_a_text(eos, found):
+    assert read_options({"eos_token_id": eos}, {"eos_token_id": 9}, CONFIG).eos_ids == found
+
+
+def test_defaults_come_from_the_generation_config_and_the_call_wins():
+    from_file = {"do_sample": True, "temperature": 0.5, "top_k": 7, "eos_token_id": 9, "transformers_version": "5.0.0"}
+    options = read_options({"top_k": 3}, from_file, CONFIG)
+    assert (options.do_sample, options.temperature, options.top_k, options.eos_ids) == (True, 0.5, 3, [9])
+
+
+@pytest.mark.parametrize("name, value", [("top_p", 1.5), ("max_length", 0), ("eos_token_id", 50), ("stop_strings", 5)])
+def test_a_bad_value_in_the_generation_config_is_said_to_come_from_there(name, value):
+    with pytest.raises(NeoError, match=f"generation_config.json.*{name}"):
+        read_options({}, {name: value}, CONFIG)
+    with pytest.raises(NeoError) as error:
+        read_options({name: value}, {"top_k": 5, name: 1}, CONFIG)
+    assert "generation_config" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_k", "top_p", "min_p", "typical_p", "length_penalty", "early_stopping"])
+def test_an_option_that_changes_nothing_warns(name):
+    why = "num_beams above 1" if name in ("length_penalty", "early_stopping") else "do_sample=True"
+    value = True if name == "early_stopping" else 1
+    with pytest.warns(UserWarning, match=f"{name} changes nothing here: it takes {why}"):
+        read_options({name: value}, {}, CONFIG)
+    read_options({name: value, "do_sample": True, "num_beams": 2}, {}, CONFIG)  # a warning here would be an error
+    read_options({}, {name: value}, CONFIG)  # nor is the user told about what the file says
+
+
+def test_all_that_change_nothing_are_named():
+    with pytest.warns(UserWarning) as warned:
+        read_options({"temperature": 0.5, "top_p": 0.5, "length_penalty": 2.0}, {}, CONFIG)
+    whole = " ".join(str(warning.message) for warning in warned)
+    assert all(name in whole for name in ("temperature", "top_p", "length_penalty", "do_sample=True", "num_beams above 1"))
+
+
+# limits(prompt_length, positions) -> (shortest, longest), both counting the prompt
+
+
+@pytest.mark.parametrize(
+    "given, limits",
+    [
+        ({}, (0, 30)),  # 20 new tokens
+        ({"max_length": 25}, (0, 25)),
+        ({"max_new_tokens": 4}, (0, 14)),
+        ({"max_new_tokens": 4, "max_length": 25}, (0, 14)),  # new tokens win, as in transformers
+        ({"min_length": 12}, (12, 30)),
+        ({"min_new_tokens": 5}, (15, 30)),
+        ({"min_new_tokens": 5, "min_length": 25}, (15, 30)),
+        ({"min_new_tokens": 0, "min_length": 25}, (10, 30)),
+        ({"max_new_tokens": 22}, (0, 32)),  # as many as the model has positions
+        ({"max_new_tokens": 100, "slide": True}, (0, 110)),
+        ({"max_length": 100, "slide": True}, (0, 100)),
+    ],
+)
+def test_lengths_count_the_prompt_unless_they_are_of_new_tokens(given, limits):
+    assert Options(**given).limits(prompt_length=10, positions=32) == limits
+
+
+@pytest.mark.parametrize("prompt_length, longest, slid", [(12, 32, 32), (20, 32, 40), (31, 32, 51)])
+def test_the_default_of_20_new_tokens_shrinks_to_what_fits(prompt_length, longest, slid):
+    assert Options().limits(prompt_length, positions=32) == (0, longest)
+    assert Options(slide=True).limits(prompt_length, positions=32) == (0, slid)
+
+
+def test_another_default_gives_way_to_limits_that_were_asked_for():
+    assert Options(default_new_tokens=5).limits(prompt_length=10, positions=32) == (0, 15)
+    assert Options(default_new_tokens=256).limits(prompt_length=10, positions=32) == (0, 32)
+    assert Options(default_new_tokens=5, max_new_tokens=7).limits(prompt_length=10, positions=32) == (0, 17)
+    assert Options(default_new_tokens=5, max_length=30).limits(prompt_length=10, positions=32) == (0, 30)
+
+
+@pytest.mark.parametrize("given", [{}, {"max_new_tokens": 1}, {"max_length": 33}])
+def test_a_prompt_that_fills_the_model_leaves_no_room(given):
+    with pytest.raises(NeoError, match=r"prompt has 32 tokens.* 32 positions.*no room.*slide=True"):
+        Options(**given).limits(prompt_length=32, positions=32)
+
+
+def test_asking_for_more_than_fits_is_an_error():
+    with pytest.raises(NeoError, match="prompt's 10 tokens and 30 new ones make 40, and the model has 32 positions"):
+        Options(max_new_tokens=30).limits(prompt_length=10, positions=32)
+
+
+@pytest.mark.parametrize("max_length", [9, 10])
+def test_a_max_length_that_the_prompt_uses_up_is_an_error(max_length):
+    with pytest.raises(NeoError, match=f"prompt has 10 tokens and max_length is {max_length}.*max_new_tokens"):
+        Options(max_length=max_length).limits(prompt_length=10, positions=32)
+
+
+@pytest.mark.parametrize("given", [{"min_length": 16}, {"min_new_tokens": 6}])
+def test_a_minimum_above_the_maximum_warns(given):
+    with pytest.warns(UserWarning, match="at least 16 tokens were asked for and at most 15"):
+        assert Options(max_new_tokens=5, **given).limits(prompt_length=10, positions=32) == (16, 15)

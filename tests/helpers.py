@@ -1,0 +1,54 @@
+"""What tests share: small random models, distances, padding, the smallest tokenizer."""
+
+from pathlib import Path
+
+import numpy as np
+
+from neo_np import Config, Model, Params, Tokenizer
+from neo_np.gpt_neo.params import parameter_shapes
+from neo_np.tokenizer.byte_alphabet import BYTE_TO_CHAR
+from neo_np.tokenizer.special_tokens import END_OF_TEXT
+
+ROOT = Path(__file__).resolve().parent.parent
+
+SMALL = {
+    "vocab_size": 50,
+    "hidden_size": 24,
+    "num_layers": 2,
+    "num_heads": 3,
+    "max_position_embeddings": 32,
+    "attention_layers": ["global", "local"],
+    "window_size": 4,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+
+
+def random_model(seed=0, std=0.1, dtype=np.float32, tokenizer=None, **changes):
+    """Return a model with normal random weights around 0 (layer norm gains: around 1)."""
+    config = Config(**SMALL | changes)
+    rng = np.random.default_rng(seed)
+    named = {}
+    for name, shape in parameter_shapes(config).items():
+        mean = 1.0 if ".ln_" in f".{name}" and name.endswith("weight") else 0.0
+        named[name] = (mean + std * rng.standard_normal(shape)).astype(dtype)
+    return Model(config, Params(named), tokenizer)
+
+
+def distance(found, expected):
+    """Return the largest distance of two rows, as a share of the expected row's norm."""
+    return (np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(expected, axis=-1)).max()
+
+
+def pad_left(rows, filler=0):
+    """Return rows of different length as ids and mask, (B, T) both."""
+    longest = max(map(len, rows))
+    ids = [[filler] * (longest - len(row)) + list(row) for row in rows]
+    mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
+    return np.array(ids), np.array(mask)
+
+
+def byte_tokenizer(*longer_tokens):
+    """Return a tokenizer that encodes every byte as one token; the longer tokens are for models to write."""
+    tokens = [*(BYTE_TO_CHAR[byte] for byte in range(256)), END_OF_TEXT, *longer_tokens]
+    return Tokenizer({token: id for id, token in enumerate(tokens)}, merges=[])

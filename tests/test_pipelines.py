@@ -1,0 +1,176 @@
+"""The pipeline: the shapes of its results, and the defaults that transformers' pipeline has and generate has not."""
+
+import numpy as np
+import pytest
+from helpers import random_model
+
+import neo_np
+from neo_np import Model, NeoError
+
+PROMPT = "Once upon a time"
+
+
+@pytest.fixture(scope="module")
+def generator(tales):
+    return neo_np.pipeline("text-generation", model=tales)
+
+
+def tales_with(tales, **generation_config):
+    """Return the same model with other defaults of its own."""
+    return Model(tales.config, tales.params, tales.tokenizer, tales.generation_config | generation_config)
+
+
+def length_of(tales, text):
+    return len(tales.tokenizer.encode(text))
+
+
+# text-generation
+
+
+def test_one_prompt_gives_a_list_of_its_texts(generator, tales):
+    options = {"max_new_tokens": 5, "seed": 0}
+    [result] = generator(PROMPT, **options)
+    assert result == {"generated_text": tales.generate(PROMPT, do_sample=True, temperature=0.7, **options)}
+    several = generator(PROMPT, num_return_sequences=3, **options)
+    assert [list(one) for one in several] == [["generated_text"]] * 3
+    texts = [one["generated_text"] for one in several]
+    assert texts[0] == result["generated_text"]
+    assert len(set(texts)) == 3 and all(text.startswith(PROMPT) for text in texts)
+
+
+@pytest.mark.parametrize("form", [list, tuple])
+def test_a_list_of_prompts_gives_a_list_of_lists(generator, form):
+    prompts, options = [PROMPT, "The king", ""], {"max_new_tokens": 5, "do_sample": False}
+    assert generator(form(prompts), **options) == [generator(prompt, **options) for prompt in prompts]
+    assert generator(form(prompts[:1]), **options) == [generator(PROMPT, **options)]
+    beams = {"num_beams": 3, "num_return_sequences": 2, **options}
+    assert generator(form(prompts), **beams) == [generator(prompt, **beams) for prompt in prompts]
+
+
+def test_return_full_text_false_leaves_the_prompt_out(generator):
+    options = {"max_new_tokens": 5, "do_sample": False}
+    whole = generator([PROMPT, " The  king"], **options)
+    new = generator([PROMPT, " The  king"], return_full_text=False, **options)
+    for prompt, [long], [short] in zip([PROMPT, " The  king"], whole, new):
+        assert long["generated_text"] == prompt + short["generated_text"]
+
+
+def test_the_defaults_are_the_pipelines(generator, tales):
+    """Sampling at temperature 0.7 for 256 new tokens, or the 256 positions of this model that the prompt leaves."""
+    room = 256 - length_of(tales, PROMPT)
+    expected = tales.generate(PROMPT, do_sample=True, temperature=0.7, max_new_tokens=room, seed=3)
+    assert generator(PROMPT, seed=3) == [{"generated_text": expected}]
+    assert length_of(tales, expected) > 20 + length_of(tales, PROMPT)
+
+
+def test_a_long_neighbour_takes_no_room_from_a_short_prompt(generator):
+    prompts = ["The king", PROMPT * 50]
+    assert generator(prompts, do_sample=False)[0] == generator(prompts[0], do_sample=False)
+
+
+def test_256_new_tokens_are_written_where_they_fit(tales):
+    model = random_model(vocab_size=len(tales.tokenizer), tokenizer=tales.tokenizer, max_position_embeddings=300)
+    chosen = []
+
+    def count(logits, ids):
+        chosen.append(len(ids))
+        return logits
+
+    options = {"eos_token_id": [], "logits_processor": [count], "do_sample": False}
+    neo_np.pipeline("text-generation", model)(PROMPT, **options)
+    assert len(chosen) == 256
+    chosen.clear()
+    sliding = neo_np.pipeline("text-generation", random_model(vocab_size=2048, tokenizer=tales.tokenizer))
+    sliding(PROMPT, slide=True, **options)
+    assert len(chosen) == 256
+
+
+def test_a_prompt_that_fills_the_model_gets_the_error_of_generate(generator):
+    with pytest.raises(NeoError, match="256 positions"):
+        generator(" a" * 300)
+
+
+def test_max_length_takes_the_place_of_the_default_number_of_new_tokens(generator, tales):
+    [result] = generator(PROMPT, max_length=12, do_sample=False)
+    assert result["generated_text"] == tales.generate(PROMPT, max_length=12)
+
+
+def test_the_call_wins_over_the_generation_config_and_that_over_the_pipelines_defaults(tales):
+    greedy = neo_np.pipeline("text-generation", tales_with(tales, do_sample=False, max_new_tokens=7))
+    assert greedy(PROMPT) == [{"generated_text": tales.generate(PROMPT, max_new_tokens=7)}]
+    assert greedy(PROMPT, max_new_tokens=3) == [{"generated_text": tales.generate(PROMPT, max_new_tokens=3)}]
+    short = neo_np.pipeline("text-generation", tales_with(tales, max_length=12, temperature=0.1))
+    expected = tales.generate(PROMPT, do_sample=True, temperature=0.1, max_length=12, seed=0)
+    assert short(PROMPT, seed=0) == [{"generated_text": expected}]
+
+
+def test_none_is_the_same_as_nothing_in_the_call_and_in_the_generation_config(tales, generator):
+    nulls = dict.fromkeys(["do_sample", "temperature", "max_length", "max_new_tokens"])
+    expected = generator(PROMPT, seed=0)
+    assert generator(PROMPT, seed=0, **nulls) == expected
+    assert neo_np.pipeline("text-generation", tales_with(tales, **nulls))(PROMPT, seed=0) == expected
+
+
+def test_options_of_generate_are_checked(generator):
+    with pytest.raises(NeoError, match="top_p is 2"):
+        generator(PROMPT, top_p=2)
+    with pytest.raises(NeoError, match="did you mean 'max_new_tokens'"):
+        generator(PROMPT, max_new_token=2)
+
+
+# feature-extraction
+
+
+def test_features_are_the_last_hidden_states(tales):
+    extract = neo_np.pipeline("feature-extraction", model=tales)
+    texts = [PROMPT, "The king"]
+    for text in texts:
+        expected = tales.hidden_states(tales.tokenizer.encode(text))[-1]
+        features = extract(text)
+        assert isinstance(features, list) and isinstance(features[0][0][0], float)
+        np.testing.assert_array_equal(np.array(features, np.float32), expected[None])  # (1, T, C)
+        np.testing.assert_array_equal(extract(text, return_tensors=True), expected[None])
+    assert extract(texts) == [extract(text) for text in texts]
+    arrays = extract(texts, return_tensors=True)
+    assert [array.shape for array in arrays] == [(1, length_of(tales, text), 192) for text in texts]
+
+
+def test_an_empty_text_has_no_features(tales):
+    with pytest.raises(NeoError, match="text is empty"):
+        neo_np.pipeline("feature-extraction", model=tales)("")
+
+
+# both
+
+
+@pytest.mark.parametrize("task", ["text-generation", "feature-extraction"])
+@pytest.mark.parametrize("texts", [[], (), 5, None, [5], ["a", None], [["a"]], b"a", {"text": "a"}])
+def test_what_is_neither_a_text_nor_a_list_of_texts_is_refused(tales, task, texts):
+    with pytest.raises(NeoError, match="a pipeline wants one text or a list of texts"):
+        neo_np.pipeline(task, model=tales)(texts)
+
+
+@pytest.mark.parametrize("task", ["translation", None, ["text-generation"]])
+def test_an_unknown_task_is_refused(tales, task):
+    with pytest.raises(NeoError, match=r"unknown task .*text-generation and feature-extraction"):
+        neo_np.pipeline(task, model=tales)
+
+
+def test_the_model_may_be_a_model_a_name_a_folder_or_left_out(tales, tmp_path):
+    neo_np.save(tales, tmp_path)
+    expected = neo_np.pipeline("text-generation", tales)(PROMPT, seed=0, max_new_tokens=5)
+    for model in (None, "tales-2M", tmp_path, str(tmp_path)):
+        assert neo_np.pipeline("text-generation", model=model)(PROMPT, seed=0, max_new_tokens=5) == expected
+
+
+def test_the_tokenizer_may_come_from_elsewhere(tales, tmp_path):
+    neo_np.save(Model(tales.config, tales.params), tmp_path)
+    found = neo_np.pipeline("text-generation", model=tmp_path, tokenizer="tales-2M")(PROMPT, seed=0, max_new_tokens=5)
+    assert found == neo_np.pipeline("text-generation", tales)(PROMPT, seed=0, max_new_tokens=5)
+
+
+def test_a_model_without_tokenizer_or_with_two_is_refused(tales):
+    with pytest.raises(NeoError, match="no tokenizer"):
+        neo_np.pipeline("text-generation", model=random_model())
+    with pytest.raises(NeoError, match="leave tokenizer out"):
+        neo_np.pipeline("text-generation", model=tales, tokenizer="tales-2M")

@@ -1,0 +1,214 @@
+"""Training data: the token file, by one process and by several, what can go wrong while writing it, random windows."""
+
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from helpers import ROOT
+
+import neo_np.train.data
+from neo_np import NeoError, Tokenizer
+from neo_np.tokenizer.byte_alphabet import BYTE_TO_CHAR
+from neo_np.train.data import load_tokens, random_windows, tokenize_files
+
+END = "<|endoftext|>"
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two files, of three documents and of one, the last one long."""
+    texts = [f"Once.\n{END}\nUpon a time\n{END}\n\nthere 日本 was\n", "a king and a queen, \n" * 300]
+    for name, text in zip("ab", texts):
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8", newline="")
+    return [tmp_path / "a.txt", tmp_path / "b.txt"]
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Make little text much: pieces of 100 bytes, jobs of two or three pieces, and processes for any text at all."""
+    monkeypatch.setattr("neo_np.corpus.CHUNK", 100)
+    monkeypatch.setattr("neo_np.train.data.JOB", 250)
+    monkeypatch.setattr("neo_np.train.data.WORTH_PROCESSES", 0)
+
+
+def expected_tokens(tokenizer):
+    documents = ["Once.", "Upon a time", "there 日本 was\n", "a king and a queen, \n" * 300]
+    return [id for document in documents for id in tokenizer.encode(END + document)]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_documents_stand_one_after_the_other_behind_their_end_token(files, tales, tmp_path, small_pieces, processes):
+    tokens = tokenize_files(files, tales.tokenizer, tmp_path / "tokens.npy", processes)
+    assert tokens.tolist() == expected_tokens(tales.tokenizer)
+    assert isinstance(tokens, np.memmap) and tokens.dtype == np.uint16
+    np.testing.assert_array_equal(np.load(tmp_path / "tokens.npy"), tokens)  # NumPy's own reader
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt", "tokens.npy"]
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_processes_may_start_in_any_way(files, tales, tmp_path, small_pieces, monkeypatch, method):
+    context = multiprocessing.get_context(method)
+    monkeypatch.setattr(multiprocessing, "Process", context.Process)
+    tokens = tokenize_files(files, tales.tokenizer, tmp_path / "tokens.npy", 2)
+    assert tokens.tolist() == expected_tokens(tales.tokenizer)
+
+
+def test_a_small_text_starts_no_process(files, tales, tmp_path, monkeypatch):
+    monkeypatch.setattr(multiprocessing, "Process", None)
+    assert len(tokenize_files(files, tales.tokenizer, tmp_path / "tokens.npy", 4))
+
+
+def test_little_of_the_text_is_in_memory(files, tales, tmp_path, small_pieces, monkeypatch):
+    """With two processes, no more than two jobs and the next one have been read and not yet been written."""
+    jobs, read, written, ahead = neo_np.train.data._jobs, [], [], []
+    monkeypatch.setattr("neo_np.train.data._jobs", lambda files: (read.append(job) or job for job in jobs(files)))
+
+    def on_progress(*call):
+        ahead.append(len(read) - len(written))
+        written.append(call)
+
+    tokenize_files(files, tales.tokenizer, tmp_path / "tokens.npy", 2, on_progress)
+    assert len(read) > 10 and max(ahead) <= 3
+
+
+@pytest.mark.parametrize(("end_id", "dtype"), [(65_535, np.uint16), (65_536, np.uint32), (100_000, np.uint32)])
+def test_ids_beyond_two_bytes_get_four(files, tmp_path, end_id, dtype):
+    vocab = {char: byte for byte, char in BYTE_TO_CHAR.items()} | {END: end_id}
+    tokens = tokenize_files(files, Tokenizer(vocab, []), tmp_path / "tokens.npy")
+    assert tokens.dtype == dtype
+    assert tokens[:4].tolist() == [end_id, *b"Onc"]
+
+
+def test_progress_rises_to_the_whole(files, tales, tmp_path, small_pieces):
+    calls = []
+    tokenize_files(files, tales.tokenizer, tmp_path / "tokens.npy", 2, lambda *call: calls.append(call))
+    total = sum(file.stat().st_size for file in files)
+    done = [call[0] for call in calls]
+    assert len(calls) > 10 and done == sorted(done) and 0 < done[0] < total / 10
+    assert calls[-1] == (total, total) == (calls[0][1],) * 2
+    assert total - done[-2] == 2 * len(END) + 5  # the two separators, with their line breaks
+
+
+# What can go wrong
+
+
+def assert_refused(message, tmp_path, *arguments):
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(NeoError, match=message):
+        tokenize_files(*arguments)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_cannot_be_tokenized_is_said(files, tales, tmp_path, small_pieces, processes):
+    out = tmp_path / "tokens.npy"
+    (tmp_path / "blank.txt").write_text(f" \n{END}\n")
+    (tmp_path / "latin.txt").write_bytes(b"Once upon a \xe9")
+    (tmp_path / "old.npy").write_bytes(b"old")
+    tokenizer = tales.tokenizer
+    assert_refused("no text in .*blank.txt", tmp_path, [tmp_path / "blank.txt"], tokenizer, out, processes)
+    assert_refused(
+        "latin.txt is not UTF-8", tmp_path, [*files, tmp_path / "latin.txt"], tokenizer, tmp_path / "old.npy", processes
+    )
+    assert (tmp_path / "old.npy").read_bytes() == b"old"
+    assert_refused("gone.txt cannot be read", tmp_path, [tmp_path / "gone.txt"], tokenizer, out, processes)
+    assert_refused(
+        "tokens.npy cannot be written: No such", tmp_path, files, tokenizer, tmp_path / "no" / "tokens.npy", processes
+    )
+    assert_refused("tokens.npy cannot be written: Not a", tmp_path, files, tokenizer, files[0] / "tokens.npy", processes)
+    without_end = Tokenizer(tokenizer.vocab, tokenizer.merges, special_tokens={})
+    assert_refused("no special token", tmp_path, files, without_end, out, processes)
+    assert_refused("processes must be at least 1", tmp_path, files, tokenizer, out, 0)
+
+
+def test_a_full_disk_is_said(files, tales, tmp_path):
+    """The system lets a file grow to 1,000 bytes: the failure of a write that has begun."""
+    limits, action = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        assert_refused(
+            "tokens.npy cannot be written: File too large", tmp_path, files, tales.tokenizer, tmp_path / "tokens.npy"
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, action)
+
+
+def test_the_sudden_end_of_a_process_is_said(files, tales, tmp_path, small_pieces):
+    def kill(*_):
+        max(multiprocessing.active_children(), key=lambda process: process.pid).kill()
+
+    assert_refused("came to a sudden end", tmp_path, files, tales.tokenizer, tmp_path / "tokens.npy", 2, kill)
+    assert not multiprocessing.active_children()
+
+
+ENDLESS = """
+import itertools, sys, neo_np
+from neo_np.train import data
+if __name__ == "__main__":
+    data.WORTH_PROCESSES = 0
+    data._jobs = lambda files: itertools.repeat([("Once upon a time", True)])
+    data.tokenize_files([sys.argv[1]], neo_np.load().tokenizer, sys.argv[2], 2, lambda *_: print(flush=True))
+"""
+
+
+@pytest.mark.parametrize("kind", ["SIGINT", "SIGKILL"])
+def test_nothing_is_left_running(files, tmp_path, kind):
+    """Ctrl-C goes to all processes of a terminal, and one alone answers; a killed one takes the others with it."""
+    command = [sys.executable, "-c", ENDLESS, str(files[0]), str(tmp_path / "tokens.npy")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        process.stdout.readline()
+        begin = time.perf_counter()
+        if kind == "SIGINT":
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.kill()
+        errors = process.communicate(timeout=20)[1]  # ends when nobody holds the pipe any more
+    assert time.perf_counter() - begin < 10
+    assert errors.count("Traceback") == (kind == "SIGINT")
+    assert os.path.exists(tmp_path / "tokens.npy.part") == (kind == "SIGKILL")
+
+
+# Reading
+
+
+def test_what_is_no_token_file_is_refused(tmp_path):
+    file = tmp_path / "tokens.npy"
+    with pytest.raises(NeoError, match="cannot be read: No such file"):
+        load_tokens(file)
+    for content in (b"", b"Once upon a time", b"PK\x03\x04"):
+        file.write_bytes(content)
+        with pytest.raises(NeoError, match="is no whole token file"):
+            load_tokens(file)
+    np.save(file, np.arange(1000, dtype=np.uint16))
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(NeoError, match="is no whole token file"):
+        load_tokens(file)
+    for array in (np.zeros(3), np.zeros((2, 2), np.uint16), np.zeros(3, np.int64), np.array([None])):
+        np.save(file, array, allow_pickle=True)
+        with pytest.raises(NeoError, match="is no"):
+            load_tokens(file)
+
+
+def test_windows_are_parts_of_the_tokens_at_every_place_alike():
+    tokens = np.arange(100, 110, dtype=np.uint16)
+    windows = random_windows(tokens, 7000, 4, np.random.default_rng(0))
+    assert windows.shape == (7000, 4) and windows.dtype == np.int64
+    np.testing.assert_array_equal(windows, windows[:, :1] + np.arange(4))
+    starts, counts = np.unique(windows[:, 0], return_counts=True)
+    assert starts.tolist() == [100, 101, 102, 103, 104, 105, 106]
+    assert abs(counts - 1000).max() < 5 * 30  # five standard deviations
+    np.testing.assert_array_equal(windows, random_windows(tokens, 7000, 4, np.random.default_rng(0)))
+    assert random_windows(tokens, 2, 10, np.random.default_rng()).tolist() == [list(range(100, 110))] * 2
+
+
+def test_too_few_tokens_for_a_window():
+    with pytest.raises(NeoError, match="10 tokens, and one window takes 11"):
+        random_windows(np.arange(10), 1, 11, np.random.default_rng())
