@@ -10,10 +10,11 @@ from neo_np.checkpoint.saving import save
 from neo_np.errors import NeoError
 from neo_np.generate.options import Options
 from neo_np.gpt_neo.config import Config
+from neo_np.gpt_neo.hooks import hook_names
 from neo_np.gpt_neo.params import Params
 from neo_np.model import Model
 from neo_np.pipelines import pipeline
 from neo_np.tokenizer.tokenizer import Tokenizer
 
-__version__ = "0.1.0"
-__all__ = ["Config", "Model", "NeoError", "Options", "Params", "Tokenizer", "load", "pipeline", "save"]
+__version__ = "0.2.0"
+__all__ = ["Config", "Model", "NeoError", "Options", "Params", "Tokenizer", "hook_names", "load", "pipeline", "save"]

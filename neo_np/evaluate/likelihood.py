@@ -3,10 +3,9 @@
 import numpy as np
 
 from neo_np.errors import NeoError
-from neo_np.gpt_neo.forward import linear, output_embedding, transformer
-from neo_np.gpt_neo.loss import cross_entropy
+from neo_np.gpt_neo.fast import inference
+from neo_np.gpt_neo.loss import token_log_probs
 
-LOGITS_BLOCK = 256  # positions whose logits are held at a time: for all of a batch they would take gigabytes
 BATCH_SIZE = 8
 
 
@@ -51,18 +50,13 @@ def batch_log_likelihoods(model, rows):
         last = len(ids) - 1
         inputs[i, :last], targets[i, :last] = ids[:-1], ids[1:]
         scored[i, last - count : last] = True
-    x = transformer(model.params, model.config, model.check_ids(inputs))[scored]  # (B, T, C) -> (N, C)
-    targets = model.check_ids(targets)[scored]  # (N,)
-    nats, greedy = np.empty(len(x)), np.empty(len(x), bool)
-    for start in range(0, len(x), LOGITS_BLOCK):
-        part = slice(start, start + LOGITS_BLOCK)
-        logits = linear(x[part], output_embedding(model.params))  # (block, V)
-        nats[part] = cross_entropy(logits, targets[part])
-        greedy[part] = logits.argmax(axis=-1) == targets[part]
-    if np.isnan(nats).any():
-        raise NeoError("the model's scores are not numbers (NaN): its weights are damaged, or its training went astray.")
+    hidden = inference.transformer(model.params, model.config, model.check_ids(inputs))[scored]  # (B, T, C) -> (N, C)
+    log_probs, is_likeliest = token_log_probs(hidden, model.check_ids(targets)[scored], model.params)
+    if np.isnan(log_probs).any():
+        raise NeoError("the model's scores are not numbers (NaN): its weights are damaged, or its training has diverged.")
     borders = np.cumsum([count for _, count in rows])[:-1]
-    return [(-float(n.sum()), bool(g.all())) for n, g in zip(np.split(nats, borders), np.split(greedy, borders))]
+    rows = zip(np.split(log_probs, borders), np.split(is_likeliest, borders))
+    return [(float(of_row.sum()), bool(likeliest.all())) for of_row, likeliest in rows]
 
 
 def begin_token(model):

@@ -1,33 +1,57 @@
-"""activations."""
+"""The activation functions besides `gelu_new` that a GPT-Neo config may name, with their derivatives.
+
+Every released GPT-Neo uses `gelu_new`, which is in `forward.py`. Each `..._backward(dy, x)` returns dy * f'(x).
+"""
 
 import math
 
 import numpy as np
 
-from neo_np.errors import NeoError
-
-SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
-
-
-def gelu_new(x):
-    """Return x times the share of a normal distribution below x, in the tanh form that every released GPT-Neo uses.
-
-    Hendrycks and Gimpel 2016 (arXiv 1606.08415), section 2: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
-    """
-    y = x * x  # `x**2` and `x**3` may call pow, which is far slower; each line is one pass over the same array
-    y *= 0.044715 * SQRT_2_OVER_PI
-    y += SQRT_2_OVER_PI
-    y *= x  # sqrt(2/pi) (x + 0.044715 x^3)
-    np.tanh(y, out=y)
-    y += 1.0
-    y *= x
-    y *= 0.5
-    return y
-
 
 def gelu(x):
-    """Return x times the share of a normal distribution below x, exactly: 0.5 x (1 + erf(x / sqrt(2)))."""
-    return 0.5 * x * (1.0 + erf(x * math.sqrt(0.5)))
+    """Return x * Phi(x), Phi the standard normal CDF (Hendrycks and Gimpel 2016, arXiv 1606.08415)."""
+    return x * normal_cdf(x)
+
+
+def gelu_backward(dy, x):
+    """d/dx x Phi(x) = Phi(x) + x phi(x), phi the standard normal density."""
+    density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return dy * (normal_cdf(x) + x * density)
+
+
+def normal_cdf(x):
+    """Return Phi(x) = (1 + erf(x / sqrt(2))) / 2."""
+    return 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
+
+
+def relu(x):
+    """Return max(x, 0)."""
+    return np.maximum(x, 0.0)
+
+
+def relu_backward(dy, x):
+    """d/dx max(x, 0) = 1 for x > 0, else 0."""
+    return dy * (x > 0)
+
+
+def silu(x):
+    """Return x * sigmoid(x) (the same paper, section 4)."""
+    return x * sigmoid(x)
+
+
+def silu_backward(dy, x):
+    """d/dx x s = s + x s (1 - s), s = sigmoid(x)."""
+    s = sigmoid(x)
+    return dy * (s + x * s * (1.0 - s))
+
+
+def sigmoid(x):
+    """Return 1 / (1 + exp(-x)), as (1 + tanh(x / 2)) / 2, which cannot overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+OTHER_ACTIVATIONS = {"gelu": gelu, "relu": relu, "silu": silu}
+OTHER_ACTIVATIONS_BACKWARD = {"gelu": gelu_backward, "relu": relu_backward, "silu": silu_backward}
 
 
 # Coefficients of P and Q, highest power first. W. J. Cody 1969, "Rational Chebyshev Approximations for the Error
@@ -45,12 +69,12 @@ ERF_FAR_Q = (
 
 
 def erf(x):
-    """Return the error function, which NumPy lacks, by Cody's two rational approximations.
+    """Return the error function, which NumPy does not have, by Cody's two rational approximations.
 
-    |x| < 0.46875: erf(x) = x P(x^2) / Q(x^2);  beyond: erf(|x|) = 1 - exp(-x^2) P(|x|) / Q(|x|), which Cody uses up to 4
-    and which tends to 1 after it as it should. In float64 the error is below 1e-15, in float32 it is that of rounding.
+    |x| < 0.46875: erf(x) = x P(x^2) / Q(x^2); beyond: erf(|x|) = 1 - exp(-x^2) P(|x|) / Q(|x|).
+    The error is below 1e-15 in float64, and that of rounding in float32.
     """
-    size = np.minimum(np.abs(x), 10.0)  # erf(10) is 1 to the last digit; larger powers would overflow float32
+    size = np.minimum(np.abs(x), 10.0)  # erf(10) is 1 in float64; larger powers would overflow float32
     near = np.minimum(size, 0.46875) ** 2
     near = x * polynomial(near, ERF_NEAR_P) / polynomial(near, ERF_NEAR_Q)
     far = 1.0 - np.exp(-size * size) * polynomial(size, ERF_FAR_P) / polynomial(size, ERF_FAR_Q)
@@ -63,23 +87,3 @@ def polynomial(x, coefficients):
     for coefficient in coefficients[1:]:
         total = total * x + coefficient
     return total
-
-
-def relu(x):
-    """Return x where it is positive, else 0."""
-    return np.maximum(x, 0.0)
-
-
-def silu(x):
-    """Return x sigmoid(x); sigmoid is written as (1 + tanh(x/2)) / 2, which cannot overflow as exp(-x) can."""
-    return 0.5 * x * (1.0 + np.tanh(0.5 * x))
-
-
-ACTIVATIONS = {"gelu_new": gelu_new, "gelu": gelu, "relu": relu, "silu": silu}
-
-
-def activation(name):
-    """Return the activation function that a config names; raises NeoError for an unknown one."""
-    if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise NeoError(f"activation_function is {name!r}, and neo_np knows {', '.join(ACTIVATIONS)}.")
-    return ACTIVATIONS[name]

@@ -1,11 +1,11 @@
-"""config."""
+"""`Config`: the sizes and settings of a GPT-Neo model, as config.json has them."""
 
 import dataclasses
 from dataclasses import dataclass, field
 
 from neo_np.errors import NeoError
-from neo_np.gpt_neo.activations import activation
 
+ACTIVATION_NAMES = "gelu_new", "gelu", "relu", "silu"
 ATTENTION_KINDS = "global", "local"
 # transformers knows these two by a second name as well.
 OTHER_NAMES = {"num_hidden_layers": "num_layers", "num_attention_heads": "num_heads"}
@@ -62,7 +62,9 @@ class Config:
             raise NeoError(
                 f"the attention types name {len(self.attention_layers)} layers, and num_layers is {self.num_layers}."
             )
-        activation(self.activation_function)
+        name = self.activation_function
+        if not isinstance(name, str) or name not in ACTIVATION_NAMES:
+            raise NeoError(f"activation_function is {name!r}, and neo_np knows {', '.join(ACTIVATION_NAMES)}.")
         eps = self.layer_norm_epsilon
         if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps < 1:
             raise NeoError(f"layer_norm_epsilon is {eps!r}, and it must be a small number above 0, such as 1e-05.")

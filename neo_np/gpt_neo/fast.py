@@ -1,16 +1,101 @@
-"""fast."""
+"""Fast twins: each computes the same as the function of `forward.py` that has its name.
+
+`forward.py` is the specification. A test holds each twin against it on random shapes. The percentages are measured with
+`python -m neo_np.bench --shape 125M`.
+"""
+
+import importlib.util
 
 import numpy as np
 
-MOST_KEPT = 2**25 - 2**16  # bytes; see `keep_freed_memory`
+from neo_np.gpt_neo import forward as formulas
+from neo_np.gpt_neo.hooks import no_hook
+
+FEW_ROWS, WEIGHT_ROWS, QUERY_BLOCK, CACHED_ROWS = 256, 4096, 64, 32
+JUST_BELOW_32_MIB = 2**25 - 2**16
+
+
+def linear(x, weight, bias=None):
+    """Multiply few rows as (weight @ x.T).T, which BLAS computes faster (-27 % in a batch of 8)."""
+    rows = x.reshape(-1, x.shape[-1])
+    if len(rows) > FEW_ROWS:
+        y = rows @ weight.T
+    elif len(rows) == 1 or len(weight) <= WEIGHT_ROWS:
+        y = weight.dot(rows.T).T
+    else:
+        y = np.concatenate([weight[i : i + WEIGHT_ROWS] @ rows.T for i in range(0, len(weight), WEIGHT_ROWS)]).T
+    if bias is not None:
+        y += bias
+    return y.reshape(*x.shape[:-1], len(weight))
+
+
+def activate(x, name):
+    """Apply the activation to 32 rows at a time, so that temporary arrays stay in the processor's cache."""
+    y = np.empty_like(x)
+    return activate_rows(x, name, y)
+
+
+def activate_in_place(x, name):
+    """Like `activate`, but overwrite x: only for a pass that does not keep "mlp.pre"."""
+    return activate_rows(x, name, x)
+
+
+def activate_rows(x, name, y):
+    """Write the activation of x into y, 32 rows at a time, and return y."""
+    function, rows, result = formulas.ACTIVATIONS[name], x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1])
+    for i in range(0, len(rows), CACHED_ROWS):
+        result[i : i + CACHED_ROWS] = function(rows[i : i + CACHED_ROWS])
+    return y
+
+
+def softmax(x):
+    """Overwrite x with its softmax, which saves two arrays of the size of the scores."""
+    x -= x.max(axis=-1, keepdims=True)
+    np.exp(x, out=x)
+    x /= x.sum(axis=-1, keepdims=True)
+    return x
+
+
+def query_blocks(T, S, window=None):
+    """Yield (queries, keys), slices of slots, for blocks of the last T of S slots. Keys that no query sees are left out."""
+    for start in range(S - T, S, QUERY_BLOCK):
+        stop = min(start + QUERY_BLOCK, S)
+        yield slice(start, stop), slice(0 if window is None else max(0, start - window + 1), stop)
+
+
+def attention(q, k, v, window=None, padding=0, hook=no_hook):
+    """Attend in blocks of 64 queries: fewer masked scores, less memory. The hook sees "attn.weights" once for each block."""
+    T, S = q.shape[2], k.shape[2]
+    z = np.empty_like(q)
+    for queries, keys in query_blocks(T, S, window):
+        rows = slice(queries.start - (S - T), queries.stop - (S - T))
+        scores = q[:, :, rows] @ k[:, :, keys].swapaxes(-1, -2)  # (B, H, block, keys)
+        if T > 1 or np.ndim(padding):  # a single query sees all the keys of its slice
+            at_query, at_key = np.arange(queries.start, queries.stop), np.arange(keys.start, keys.stop)
+            scores += formulas.causal_mask(at_query, at_key, window, padding)
+        weights = hook("attn.weights", softmax(scores))
+        z[:, :, rows] = weights @ v[:, :, keys]
+    return z
+
+
+def with_twins(**twins):
+    """Return a second copy of the module `forward.py` in which these twins replace the functions of the same name."""
+    spec = importlib.util.find_spec(formulas.__name__)
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    vars(copy).update(twins)
+    return copy
+
+
+inference = with_twins(linear=linear, attention=attention, activate=activate_in_place)  # the default
+training = with_twins(linear=linear, attention=attention, activate=activate)  # the backward pass needs "mlp.pre"
+hooked = with_twins(linear=linear)  # a user's hook sees every array whole
 
 
 def keep_freed_memory():
-    """Let the C library keep the memory of freed arrays for the next ones, up to 64 MiB of it.
+    """Let the C library reuse the memory of freed arrays instead of returning it to the system.
 
-    glibc gives the memory of a large array back to the system as soon as it is freed, and for the next array the system
-    has to clear every page anew. But having seen an array freed, of 32 MiB at most, it serves arrays up to that size from
-    memory of which it keeps twice as much (mallopt(3), M_MMAP_THRESHOLD). So it is shown one, which is never written to.
-    In other C libraries this changes nothing.
+    Freeing one block just under 32 MiB raises glibc's mmap threshold, so later arrays reuse heap memory, whose pages the
+    system need not clear again (mallopt(3), M_MMAP_THRESHOLD). Other C libraries are not affected.
     """
-    np.empty(MOST_KEPT, np.uint8)
+    np.empty(JUST_BELOW_32_MIB, np.uint8)

@@ -1,23 +1,54 @@
-"""hooks."""
+"""Hooks: a function hook(name, array) that sees, and may replace, every named array of the forward pass.
+
+A researcher reads and changes activations with it. The names are those of `hook_names`, however long the text is.
+"""
+
+from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 
 from neo_np.errors import NeoError
+from neo_np.gpt_neo.config import Config
+
+Hook = Callable[[str, np.ndarray], np.ndarray | None]
+
+ATTENTION = "attn.q attn.k attn.v attn.scores attn.mask attn.weights attn.z attn.out"
+BLOCK = f"ln_1 {ATTENTION} resid_mid ln_2 mlp.pre mlp.post mlp.out".split()
 
 
-def tapped(tap, name, array):
-    """Show a named array to the tap, if there is one, and return what goes on in its place (see `Model.logits`)."""
-    if tap is None:
-        return array
-    changed = tap(name, array)
-    if changed is None:
-        return array
-    if not isinstance(changed, np.ndarray) or changed.shape != array.shape:
-        found = changed.shape if isinstance(changed, np.ndarray) else type(changed).__name__
-        raise NeoError(f"tap must return None or an array of shape {array.shape} for {name!r}; got {found}.")
-    return changed
+def hook_names(config: Config) -> list[str]:
+    """Return every name that a hook is called with, in the order of the calls."""
+    blocks = [[*(f"h.{layer}.{name}" for name in BLOCK), f"h.{layer}"] for layer in range(config.num_layers)]
+    return ["embed", *chain.from_iterable(blocks), "ln_f", "logits"]
 
 
-def under(prefix, tap):
-    """Return the tap for a part of the model, which need not know where it stands: `prefix` goes before all its names."""
-    return None if tap is None else lambda name, array: tapped(tap, prefix + name, array)
+def no_hook(name, array):
+    """Return the array as it is."""
+    return array
+
+
+def under(prefix, hook):
+    """Return the hook for a part of the model: it puts `prefix` before every name."""
+    return hook if hook is no_hook else lambda name, array: hook(prefix + name, array)
+
+
+def checked(hook):
+    """Return a user's hook as a function that always returns an array of the same shape.
+
+    If the user's hook returns an array, it replaces the activation; with None, in-place changes are kept. Raises NeoError
+    if the hook is not callable, and for a returned value that is not an array of the same shape.
+    """
+    if not callable(hook):
+        raise NeoError(f"hook must be a function f(name, array), and it is {hook!r:.40}.")
+
+    def call(name, array):
+        changed = hook(name, array)
+        if changed is None:
+            return array
+        if not isinstance(changed, np.ndarray) or changed.shape != array.shape:
+            found = changed.shape if isinstance(changed, np.ndarray) else type(changed).__name__
+            raise NeoError(f"hook must return None or an array of shape {array.shape} for {name!r}; it returned {found}.")
+        return changed
+
+    return call

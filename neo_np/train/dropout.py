@@ -1,14 +1,13 @@
-"""dropout."""
+"""Dropout: in training, set a random share of the activations to 0."""
 
 import numpy as np
 
 
 class Dropout:
-    """Dropout, where GPT-Neo has it: after the embeddings, on the attention weights, on what attention and MLP add.
+    """Dropout at GPT-Neo's four places: after the embeddings, on the attention weights, on what attention and the MLP add.
 
-    config: its entries embed_dropout, attention_dropout and resid_dropout are the shares that are set to 0 (0 in every
-    released GPT-Neo). Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting"; what
-    is left is divided by the share that stays, so that the mean is the same.
+    config: its entries embed_dropout, attention_dropout and resid_dropout are the shares that are set to 0 (all 0 in the
+    released GPT-Neo models). Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting".
     """
 
     def __init__(self, config, seed):
@@ -16,12 +15,13 @@ class Dropout:
         self.rates = {point: config.other.get(entry, 0.0) for point, entry in names.items()}
         self.rng = np.random.default_rng(seed)
 
-    def drop(self, name, array, seen):
-        """Return the array with a random share set to 0; seen gets it whole, and what each number was multiplied by."""
-        rate = self.rates.get(name.partition("[")[0].rpartition(".")[2], 0.0)
+    def draw(self, name, array):
+        """Return what to multiply a named array by, an array of its shape, or None if it has no dropout.
+
+        The numbers are 0 for the dropped share and 1 / (1 - rate) for the others, which keeps the mean the same.
+        """
+        rate = self.rates.get(name.rpartition(".")[2], 0.0)
         if not rate:
-            return array
-        keep = (self.rng.random(array.shape, np.float32) >= rate).astype(array.dtype)
-        keep /= 1.0 - rate
-        seen[name + ".whole"], seen[name + ".dropout"] = array, keep
-        return array * keep
+            return None
+        kept = (self.rng.random(array.shape, np.float32) >= rate).astype(array.dtype)
+        return kept / (1.0 - rate)

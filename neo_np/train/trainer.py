@@ -120,19 +120,19 @@ class Trainer:
         size = o.micro_batch_size or max(1, MICRO_BATCH_TOKENS // o.sequence_length)
         micro_batches = [windows[start : start + size] for start in range(0, len(windows), size)]
         seeds = self.rng.integers(2**63, size=len(micro_batches))
-        of = len(windows) * o.sequence_length
+        count = len(windows) * o.sequence_length
         shares = [range(thread, len(micro_batches), o.threads) for thread in range(o.threads)]
 
         def gradients_of_share(share):
-            return sum_up(self._micro_batch_gradients(micro_batches[i], seeds[i], of) for i in share)
+            return sum_up(self._micro_batch_gradients(micro_batches[i], seeds[i], count) for i in share)
 
         return sum_up(self.pool.map(gradients_of_share, [share for share in shares if share]))
 
-    def _micro_batch_gradients(self, windows, seed, of):
+    def _micro_batch_gradients(self, windows, seed, count):
         if self.stop.is_set():
             raise Interrupted
         params, config = self.model.params, self.model.config
-        return loss_and_gradients(params, config, windows[:, :-1], windows[:, 1:], Dropout(config, seed), of)
+        return loss_and_gradients(params, config, windows[:, :-1], windows[:, 1:], Dropout(config, seed), count)
 
 
 def check_finite(step, **numbers):
