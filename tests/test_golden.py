@@ -62,7 +62,7 @@ def test_each_hidden_state(model, arrays):
 
 def test_attention_map_of_each_layer(model, arrays):
     seen = {}
-    model.logits(arrays["ids"], tap=seen.__setitem__)
+    model.logits(arrays["ids"], hook=seen.__setitem__)
     for layer, expected in enumerate(arrays["attention_weights"]):
         np.testing.assert_allclose(seen[f"h.{layer}.attn.weights"], expected, rtol=1e-4, atol=1e-6)
 

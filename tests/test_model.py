@@ -10,25 +10,19 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import random_model
+from helpers import pad_left, random_model
 from hypothesis import given
 from hypothesis import strategies as st
 
+import neo_np
 from neo_np import Config, Model, NeoError, Params
 from neo_np.gpt_neo import forward as layers
+from neo_np.gpt_neo.loss import token_log_probs
 from neo_np.gpt_neo.params import parameter_shapes
 
 MODEL = random_model(num_layers=3, attention_layers=["global", "local", "local"])  # a window of 4, 32 positions
 IDS = np.random.default_rng(1).integers(50, size=(3, 20))
 ROWS = st.lists(st.lists(st.integers(0, 49), min_size=1, max_size=12), min_size=1, max_size=4)
-
-
-def pad_left(rows, filler=0):
-    """Return rows of different length as ids and mask, (B, T) both."""
-    longest = max(map(len, rows))
-    ids = [[filler] * (longest - len(row)) + list(row) for row in rows]
-    mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
-    return np.array(ids), np.array(mask)
 
 
 # Logits
@@ -70,28 +64,27 @@ def test_how_far_back_local_layers_see():
         assert np.flatnonzero(touched).tolist() == list(range(5, last + 1))
 
 
+@pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("keep", [1, 3, 20, 100])
-def test_logits_to_keep_gives_the_last_positions_alone(keep):
+def test_logits_to_keep_gives_the_logits_of_the_last_positions(keep, fast):
     seen = {}
-    found = MODEL.logits(IDS, logits_to_keep=keep, tap=seen.__setitem__)
+    found = MODEL.logits(IDS, logits_to_keep=keep, fast=fast, hook=seen.__setitem__)
     np.testing.assert_allclose(found, MODEL.logits(IDS)[:, -keep:], atol=1e-5)
-    assert seen["logits"].shape == (3, min(keep, 20), 50)
-    assert seen["h.2"].shape == (3, 20, 24)  # a tap is shown all positions of the blocks
-    np.testing.assert_allclose(MODEL.logits(IDS, logits_to_keep=keep), found, atol=1e-5)
-    assert MODEL.logits(IDS[0], logits_to_keep=keep).shape == (min(keep, 20), 50)
+    kept = min(keep, 20)
+    shapes = {"h.1": (3, 20, 24), "h.2.attn.k": (3, 3, 20, 8), "h.2.attn.q": (3, 3, kept, 8), "h.2": (3, kept, 24)}
+    shapes |= {"h.2.attn.weights": (3, 3, kept, 20), "logits": (3, kept, 50)}  # the last block computes only what is kept
+    assert {name: seen[name].shape for name in shapes} == shapes
+    np.testing.assert_allclose(MODEL.logits(IDS, logits_to_keep=keep, fast=fast), found, atol=1e-5)
+    assert MODEL.logits(IDS[0], logits_to_keep=keep, fast=fast).shape == (kept, 50)
 
 
 @pytest.mark.parametrize("keep", [1, 3, 100])
-def test_the_last_block_goes_on_with_the_positions_that_are_kept(keep, monkeypatch):
-    """And yet the cache holds the keys and values of all of them."""
+def test_logits_to_keep_leaves_the_cache_complete(keep):
     mask = np.ones(IDS.shape, int)
     mask[1, :7] = mask[2, :18] = 0
-    rows, mlp = [], layers.mlp
-    monkeypatch.setattr("neo_np.model.mlp", lambda x, *rest: rows.append(x.shape[1]) or mlp(x, *rest))
     whole, part = MODEL.new_cache(3), MODEL.new_cache(3)
     expected = MODEL.logits(IDS, mask=mask, cache=whole)[:, -keep:]
     found = MODEL.logits(IDS, mask=mask, cache=part, logits_to_keep=keep)
-    assert rows == [20, 20, 20, 20, 20, min(keep, 20)]  # three blocks without `keep`, three with it
     seen = mask[:, -keep:, None] == 1
     np.testing.assert_allclose(np.where(seen, found, 0), np.where(seen, expected, 0), atol=1e-5)
     np.testing.assert_allclose(part.k[..., :20, :], whole.k[..., :20, :], atol=1e-6)
@@ -125,7 +118,7 @@ def test_a_model_in_float64_stays_in_float64():
     for arrays in ([model.logits(ids, mask=mask)], model.hidden_states(ids, mask=mask)):
         assert {array.dtype for array in arrays} == {np.dtype(np.float64)}
     seen = {}
-    random_model().logits(ids, mask=mask, tap=seen.__setitem__, cache=random_model().new_cache(2))
+    random_model().logits(ids, mask=mask, hook=seen.__setitem__, cache=random_model().new_cache(2))
     assert {array.dtype for array in seen.values()} == {np.dtype(np.float32)}
     np.testing.assert_allclose(random_model().logits(IDS), model.logits(IDS), atol=1e-5)
 
@@ -140,55 +133,56 @@ def test_float32_is_within_1e_5_of_float64_in_every_hidden_state(std):
 # Hidden states and taps
 
 
-BLOCK_TAPS = (
-    "ln_1 attn.q attn.k attn.v attn.scores attn.weights attn.heads attn.out mid ln_2 mlp.pre mlp.hidden mlp.out".split()
-)
+BLOCK_HOOKS = "ln_1 attn.q attn.k attn.v attn.scores attn.mask attn.weights attn.z attn.out resid_mid ln_2 mlp.pre mlp.post mlp.out".split()
 
 
-def test_taps_see_every_named_array_in_order_and_change_nothing():
+def test_hooks_see_every_named_array_in_order_and_change_nothing():
     seen = {}
-    logits = MODEL.logits(IDS, tap=seen.__setitem__)
-    blocks = [name for layer in range(3) for name in [*(f"h.{layer}.{tap}" for tap in BLOCK_TAPS), f"h.{layer}"]]
+    logits = MODEL.logits(IDS, hook=seen.__setitem__)
+    blocks = [name for layer in range(3) for name in [*(f"h.{layer}.{point}" for point in BLOCK_HOOKS), f"h.{layer}"]]
     assert list(seen) == ["embed", *blocks, "ln_f", "logits"]
     np.testing.assert_array_equal(logits, MODEL.logits(IDS))
     np.testing.assert_array_equal(seen["logits"], logits)
-    shapes = {"embed": 24, "h.1.ln_1": 24, "h.1.mlp.pre": 96, "h.1.mlp.hidden": 96, "h.1": 24, "ln_f": 24, "logits": 50}
+    shapes = {"embed": 24, "h.1.ln_1": 24, "h.1.mlp.pre": 96, "h.1.mlp.post": 96, "h.1": 24, "ln_f": 24, "logits": 50}
     assert {name: seen[name].shape for name in shapes} == {name: (3, 20, size) for name, size in shapes.items()}
-    assert seen["h.1.attn.q"].shape == seen["h.1.attn.heads"].shape == (3, 3, 20, 8)
+    assert seen["h.1.attn.q"].shape == seen["h.1.attn.z"].shape == (3, 3, 20, 8)
     assert seen["h.1.attn.weights"].shape == (3, 3, 20, 20)
 
 
-def test_taps_of_a_text_have_a_batch_of_one():
+def test_hooks_of_a_text_have_a_batch_of_one():
     seen = {}
-    MODEL.logits(IDS[0], tap=seen.__setitem__)
+    MODEL.logits(IDS[0], hook=seen.__setitem__)
     assert seen["h.0"].shape == (1, 20, 24)
 
 
-@pytest.mark.parametrize("name", ["embed", *(f"h.1.{tap}" for tap in BLOCK_TAPS), "h.1", "ln_f", "logits"])
-def test_what_a_tap_returns_goes_on_in_the_arrays_place(name):
-    changed = MODEL.logits(IDS, tap=lambda at, array: 2 * array if at == name else None)
+@pytest.mark.parametrize("name", ["embed", *(f"h.1.{point}" for point in BLOCK_HOOKS), "h.1", "ln_f", "logits"])
+def test_an_array_that_a_hook_returns_replaces_the_activation(name):
+    factor = 0 if name == "h.1.attn.mask" else 2
+    changed = MODEL.logits(IDS, hook=lambda at, array: factor * array if at == name else None)
     assert np.abs(changed - MODEL.logits(IDS)).max() > 1e-4
 
 
-def test_what_a_tap_changes_in_an_array_counts_too():
+def test_what_a_hook_changes_in_an_array_counts_too():
     def double_embeddings(name, array):
         if name == "embed":
             array *= 2
 
-    expected = MODEL.logits(IDS, tap=lambda name, array: 2 * array if name == "embed" else None)
-    np.testing.assert_array_equal(MODEL.logits(IDS, tap=double_embeddings), expected)
+    expected = MODEL.logits(IDS, hook=lambda name, array: 2 * array if name == "embed" else None)
+    np.testing.assert_array_equal(MODEL.logits(IDS, hook=double_embeddings), expected)
     assert np.abs(expected - MODEL.logits(IDS)).max() > 1e-4  # and the weights are what they were
 
 
 @pytest.mark.parametrize(("returned", "found"), [(np.zeros((3, 20, 25)), r"\(3, 20, 25\)"), (0, "int")])
-def test_a_tap_that_returns_no_such_array_is_refused(returned, found):
-    with pytest.raises(NeoError, match=rf"tap must return None or an array of shape \(3, 20, 24\) for 'h.1.mid'; got {found}"):
-        MODEL.logits(IDS, tap=lambda name, array: returned if name == "h.1.mid" else None)
+def test_a_hook_that_returns_no_such_array_is_refused(returned, found):
+    with pytest.raises(
+        NeoError, match=rf"hook must return None or an array of shape \(3, 20, 24\) for 'h.1.resid_mid'; it returned {found}"
+    ):
+        MODEL.logits(IDS, hook=lambda name, array: returned if name == "h.1.resid_mid" else None)
 
 
-def test_a_tap_that_is_no_function_is_refused():
-    with pytest.raises(NeoError, match=r"tap must be a function f\(name, array\), and got {}"):
-        MODEL.logits(IDS, tap={})
+def test_a_hook_that_is_no_function_is_refused():
+    with pytest.raises(NeoError, match=r"hook must be a function f\(name, array\), and it is {}"):
+        MODEL.logits(IDS, hook={})
 
 
 def test_an_ablated_part_adds_nothing_to_the_residual_stream():
@@ -198,20 +192,20 @@ def test_an_ablated_part_adds_nothing_to_the_residual_stream():
         seen[name] = array
         return np.zeros_like(array) if name in ("h.1.attn.out", "h.1.mlp.out") else None
 
-    MODEL.logits(IDS, tap=silence)
+    MODEL.logits(IDS, hook=silence)
     np.testing.assert_array_equal(seen["h.1"], seen["h.0"])
 
 
 def test_patching_an_array_of_another_run_reproduces_that_run():
     other = {}
-    expected = MODEL.logits(IDS[::-1], tap=other.__setitem__)
-    patched = MODEL.logits(IDS, tap=lambda name, array: other[name] if name == "embed" else None)
+    expected = MODEL.logits(IDS[::-1], hook=other.__setitem__)
+    patched = MODEL.logits(IDS, hook=lambda name, array: other[name] if name == "embed" else None)
     np.testing.assert_array_equal(patched, expected)
 
 
 def test_hidden_states_are_embeddings_blocks_and_last_layer_norm():
     seen = {}
-    MODEL.logits(IDS, tap=seen.__setitem__)
+    MODEL.logits(IDS, hook=seen.__setitem__)
     states = MODEL.hidden_states(IDS)
     for state, name in zip(states, ["embed", "h.0", "h.1", "h.2", "ln_f"], strict=True):
         np.testing.assert_array_equal(state, seen[name])
@@ -223,9 +217,39 @@ def test_hidden_states_are_embeddings_blocks_and_last_layer_norm():
         np.testing.assert_allclose(state[0], alone, atol=1e-5)
 
 
+def test_tap_is_the_old_name_of_hook():
+    seen, old = {}, {}
+    MODEL.logits(IDS, hook=seen.__setitem__)
+    MODEL.logits(IDS, tap=old.__setitem__)
+    assert seen.keys() == old.keys()
+
+
+def test_hook_names_do_not_depend_on_the_length_of_the_text():
+    model = random_model(max_position_embeddings=200, window_size=20)
+    for length in (1, 64, 65, 200):
+        seen = {}
+        model.logits(np.zeros(length, int), hook=seen.__setitem__)
+        assert list(seen) == neo_np.hook_names(model.config)
+        assert seen["h.1.attn.weights"].shape == (1, 3, length, length)
+
+
+def test_hooking_a_long_text_changes_logits_by_rounding_only():
+    model = random_model(max_position_embeddings=200, window_size=20)
+    ids = np.random.default_rng(0).integers(50, size=200)
+    np.testing.assert_allclose(model.logits(ids, hook=lambda name, array: None), model.logits(ids), atol=1e-5)
+
+
+@given(ROWS)
+def test_attentions_of_left_padded_rows_are_those_of_each_row(rows):
+    ids, mask = pad_left(rows)
+    for layer, weights in enumerate(MODEL.attentions(ids, mask=mask)):
+        for b, row in enumerate(rows):
+            np.testing.assert_allclose(weights[b, :, -len(row) :, -len(row) :], MODEL.attentions(row)[layer], atol=1e-5)
+
+
 def test_an_interrupted_pass_leaves_the_cache_as_it_was():
     def interrupt(name, array):
-        if name == "h.1.attn.heads":
+        if name == "h.1.attn.z":
             raise KeyboardInterrupt
 
     cache = MODEL.new_cache(batch=3)
@@ -233,7 +257,7 @@ def test_an_interrupted_pass_leaves_the_cache_as_it_was():
     mask[1, :10] = 0
     MODEL.logits(IDS[:, :10], mask=mask, cache=cache)
     with pytest.raises(KeyboardInterrupt):
-        MODEL.logits(IDS[::-1, 10:], mask=mask, cache=cache, tap=interrupt)
+        MODEL.logits(IDS[::-1, 10:], mask=mask, cache=cache, hook=interrupt)
     assert (cache.length, cache.padding.tolist()) == (10, [0, 10, 0])
     found = MODEL.logits(IDS[:, 10:], cache=cache)
     np.testing.assert_allclose(found[[0, 2]], MODEL.logits(IDS)[[0, 2], 10:], atol=1e-5)
@@ -255,12 +279,50 @@ def test_loss_is_the_mean_surprise_of_each_token_after_the_first(rows):
     assert loss == pytest.approx(sum(surprises) / len(surprises), abs=1e-5)
 
 
-def test_loss_of_a_text_longer_than_the_blocks_it_is_computed_in(monkeypatch):
-    whole = MODEL.loss(IDS)
-    for block in (1, 7, 19, 20):
-        monkeypatch.setattr("neo_np.model.LOSS_BLOCK", block)
-        assert MODEL.loss(IDS) == pytest.approx(whole, rel=1e-6)
-    assert MODEL.loss(IDS[0]) == pytest.approx(MODEL.loss(IDS[:1]), rel=1e-6)
+def test_token_log_probs_do_not_depend_on_the_block_size(monkeypatch):
+    hidden, targets = MODEL.hidden_states(IDS)[-1].reshape(-1, 24), IDS.reshape(-1)
+    logits = hidden.astype(float) @ MODEL.params.wte.weight.T.astype(float)
+    for block in (1, 7, 60, 256):
+        monkeypatch.setattr("neo_np.gpt_neo.loss.POSITIONS", block)
+        log_probs, is_likeliest = token_log_probs(hidden, targets, MODEL.params)
+        expected = [row[target] - math.log(sum(math.exp(x) for x in row)) for row, target in zip(logits, targets, strict=True)]
+        np.testing.assert_allclose(log_probs, expected, atol=1e-5)
+        assert is_likeliest.tolist() == [row.argmax() == target for row, target in zip(logits, targets, strict=True)]
+
+
+@given(ROWS.filter(lambda rows: max(map(len, rows)) > 1), st.integers(0, 49))
+def test_loss_of_rows_padded_on_the_right_is_that_of_rows_padded_on_the_left(rows, filler):
+    longest = max(map(len, rows))
+    ids = [row + [filler] * (longest - len(row)) for row in rows]
+    mask = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+    left_ids, left_mask = pad_left(rows)
+    assert MODEL.loss(ids, mask=mask) == pytest.approx(MODEL.loss(left_ids, mask=left_mask), abs=1e-6)
+
+
+def test_loss_with_labels_scores_only_the_places_that_have_one():
+    labels = np.full(IDS.shape, -100)
+    labels[:, 12:] = IDS[:, 12:]
+    labels[0, 15] = 7  # another token than the text has
+    surprises = [
+        math.log(sum(math.exp(x) for x in row)) - row[label]
+        for logits, given_labels in zip(MODEL.logits(IDS).astype(float), labels, strict=True)
+        for row, label in zip(logits[:-1], given_labels[1:], strict=True)
+        if label != -100
+    ]
+    assert len(surprises) == 3 * 8
+    assert MODEL.loss(IDS, labels=labels) == pytest.approx(sum(surprises) / len(surprises), abs=1e-5)
+    assert MODEL.loss(IDS, labels=IDS) == MODEL.loss(IDS)
+
+
+@pytest.mark.parametrize("labels", [IDS[:, :-1], IDS.astype(float), IDS[0]])
+def test_loss_with_labels_of_another_shape_or_type_is_refused(labels):
+    with pytest.raises(NeoError, match=r"labels must be whole numbers, one for each id: shape \(3, 20\)"):
+        MODEL.loss(IDS, labels=labels)
+
+
+def test_loss_with_a_label_outside_the_vocabulary_is_refused():
+    with pytest.raises(NeoError, match="id 50 is not a token of this model"):
+        MODEL.loss([1, 2, 3], labels=[1, 50, 3])
 
 
 def test_loss_of_a_model_that_knows_nothing_is_the_logarithm_of_the_vocabulary():
@@ -273,25 +335,25 @@ def test_loss_of_a_model_that_knows_nothing_is_the_logarithm_of_the_vocabulary()
     ("ids", "mask"), [([7], None), ([[7], [8]], None), ([[1, 2, 7]], [[0, 0, 1]])], ids=["one", "one each", "padded"]
 )
 def test_loss_needs_two_tokens(ids, mask):
-    with pytest.raises(NeoError, match="the loss needs two tokens at least: one to look at and one to predict"):
+    with pytest.raises(NeoError, match="the loss needs at least two tokens: one to look at and one to predict"):
         MODEL.loss(ids, mask=mask)
 
 
 # What is refused
 
 BAD_IDS = [
-    ("Once upon a time", r"wants token ids, and got a text: use model.tokenizer.encode\(text\)"),
-    ([[1, 2], [3]], "rows of ids differ in length: pad them on the left"),
+    ("Once upon a time", r"takes token ids, not text: use model.tokenizer.encode\(text\)"),
+    ([[1, 2], [3]], "rows of ids differ in length: pad the short ones on the left"),
     ([], "at least one; got float64"),
-    (np.zeros((2, 0), int), r"at least one; got int64 \(2, 0\)"),
-    (3, r"ids must be whole numbers, \(T,\) or \(B, T\) and at least one; got int64 \(\)"),
+    (np.zeros((2, 0), int), r"at least one; got int64 of shape \(2, 0\)"),
+    (3, r"ids must be whole numbers, \(T,\) or \(B, T\), at least one; got int64 of shape \(\)"),
     ([1.0, 2.0], "ids must be whole numbers.*got float64"),
     ([True, False], "ids must be whole numbers.*got bool"),
     (["a", "b"], "ids must be whole numbers"),
     ([None], "ids must be whole numbers"),
-    (np.zeros((1, 1, 2), int), r"got int64 \(1, 1, 2\)"),
-    ([1, 50], "id 50 is no token of this model: its ids go from 0 to 49"),
-    ([[0, 1], [-1, 0]], "id -1 is no token of this model"),
+    (np.zeros((1, 1, 2), int), r"got int64 of shape \(1, 1, 2\)"),
+    ([1, 50], "id 50 is not a token of this model: its ids are 0 to 49"),
+    ([[0, 1], [-1, 0]], "id -1 is not a token of this model"),
     ([10**30], "ids must be whole numbers"),
 ]
 
@@ -304,12 +366,12 @@ def test_bad_ids_are_refused(call, ids, sentence):
 
 
 BAD_MASKS = [
-    ([[1, 1]], r"mask must be 0 or 1 for each id: shape \(2, 3\); got int64 \(1, 2\)"),
-    ([1, 1, 1], r"mask must be 0 or 1 for each id: shape \(2, 3\); got int64 \(3,\)"),
+    ([[1, 1]], r"mask must be 0 or 1 for each id: shape \(2, 3\); got int64 of shape \(1, 2\)"),
+    ([1, 1, 1], r"mask must be 0 or 1 for each id: shape \(2, 3\); got int64 of shape \(3,\)"),
     ([[0, 1, 2], [1, 1, 1]], "mask must be 0 or 1 for each id; it has 2"),
     ([[0.5, 1, 1], [1, 1, 1]], "mask must be 0 or 1 for each id; it has 0.5"),
     ([[0, 1], [1]], "mask must be 0 or 1 for each id; its rows differ in length"),
-    ([[1, 1, 0], [1, 1, 1]], "mask has a 0 after a 1: padding belongs on the left"),
+    ([[1, 1, 0], [1, 1, 1]], "mask has a 0 after a 1: pad on the left"),
     ([[0, 0, 0], [1, 1, 1]], "mask leaves a row without a single token"),
 ]
 
@@ -317,6 +379,8 @@ BAD_MASKS = [
 @pytest.mark.parametrize("call", ["logits", "hidden_states", "loss"])
 @pytest.mark.parametrize(("mask", "sentence"), BAD_MASKS)
 def test_bad_masks_are_refused(call, mask, sentence):
+    if call == "loss" and "after a 1" in sentence:
+        return  # loss takes padding on the right
     with pytest.raises(NeoError, match=sentence):
         getattr(MODEL, call)([[1, 2, 3], [4, 5, 6]], mask=mask)
 
@@ -329,7 +393,7 @@ def test_masks_of_other_types(mask):
 
 @pytest.mark.parametrize("keep", [-1, 1.0, True, None])
 def test_bad_logits_to_keep_is_refused(keep):
-    with pytest.raises(NeoError, match=f"logits_to_keep is {keep}, and it must be a whole number, 0 for all positions"):
+    with pytest.raises(NeoError, match=f"logits_to_keep is {keep}, and it must be a whole number; 0 keeps all positions"):
         MODEL.logits([1, 2], logits_to_keep=keep)
 
 
@@ -351,7 +415,7 @@ def test_a_cache_of_another_shape_is_refused():
 def test_a_full_cache_says_how_to_get_a_larger_one():
     cache = MODEL.new_cache(capacity=5)
     MODEL.logits([1, 2, 3], cache=cache)
-    with pytest.raises(NeoError, match=r"room for 5 tokens: 3 are in it and 3 more do not fit.*new_cache\(capacity=...\)"):
+    with pytest.raises(NeoError, match=r"room for 5 tokens: it holds 3, and 3 more do not fit.*new_cache\(capacity=...\)"):
         MODEL.logits([1, 2, 3], cache=cache)
     assert cache.length == 3
 
@@ -376,7 +440,7 @@ def test_padding_after_the_text_has_begun_is_refused():
     "wanted", [{"batch": 0}, {"batch": -1}, {"batch": 1.5}, {"capacity": 0}, {"capacity": -5}, {"capacity": "9"}]
 )
 def test_a_cache_needs_room_for_something(wanted):
-    with pytest.raises(NeoError, match=r"a cache needs room for something, and batch is .*, capacity .*"):
+    with pytest.raises(NeoError, match=r"batch and capacity of a cache must be whole numbers above 0"):
         MODEL.new_cache(**wanted)
 
 

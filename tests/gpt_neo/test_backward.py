@@ -9,9 +9,11 @@ from helpers import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neo_np.gpt_neo import activations, backward
-from neo_np.gpt_neo.backward import loss_and_gradients
+from neo_np.gpt_neo import backward
+from neo_np.gpt_neo.backward import loss_and_gradients, recorder
+from neo_np.gpt_neo.fast import training
 from neo_np.gpt_neo.forward import (
+    ACTIVATIONS,
     attention,
     block,
     embed,
@@ -81,21 +83,20 @@ def test_layer_norm(batch, time, channels, seed):
 @given(SIZES, SIZES, SIZES, SIZES, SEEDS)
 def test_linear(batch, time, width_in, width_out, seed):
     x, weight, bias, dy = draw(seed, (batch, time, width_in), (width_out, width_in), (width_out,), (batch, time, width_out))
-    dx, dweight, dbias = backward.linear_backward(dy, x, weight, bias)
+    dx, dweight, dbias = backward.linear_backward(dy, x, weight)
     assert_gradients(lambda: np.vdot(linear(x, weight, bias), dy), [(x, dx), (weight, dweight), (bias, dbias)])
-    assert backward.linear_backward(dy, x, weight)[2] is None
 
 
-@pytest.mark.parametrize("name", activations.ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 @given(SIZES, SEEDS)
 def test_activations(name, size, seed):
     x, dy = draw(seed, (2, size), (2, size))
     x = 3 * x + np.sign(x) * 10 * H  # beside the corner of relu
     dx = backward.ACTIVATIONS_BACKWARD[name](dy, x)
-    assert_gradients(lambda: np.vdot(activations.ACTIVATIONS[name](x), dy), [(x, dx)])
+    assert_gradients(lambda: np.vdot(ACTIVATIONS[name](x), dy), [(x, dx)])
 
 
-@pytest.mark.parametrize("name", activations.ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_far_from_zero_are_flat_or_straight(name):
     x = np.array([-3e4, -50.0, 0.0, 50.0, 3e4], np.float32)
     dx = backward.ACTIVATIONS_BACKWARD[name](np.ones_like(x), x)
@@ -103,14 +104,14 @@ def test_activations_far_from_zero_are_flat_or_straight(name):
     np.testing.assert_allclose(dx, [0, 0, 0 if name == "relu" else 0.5, 1, 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", activations.ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 @given(SIZES, SIZES, SEEDS)
 def test_mlp(name, channels, width, seed):
     x, dy = draw(seed, (2, 3, channels), (2, 3, channels))
     w1, b1, w2, b2 = draw(seed + 1, (width, channels), (width,), (channels, width), (channels,))
     p = SimpleNamespace(c_fc=SimpleNamespace(weight=w1, bias=b1), c_proj=SimpleNamespace(weight=w2, bias=b2))
     seen = {}
-    mlp(x, p, name, tap=seen.__setitem__)
+    mlp(x, p, name, hook=recorder(seen))
     dx, dp = backward.mlp_backward(dy, x, p, name, seen)
     named = {"c_fc.weight": w1, "c_fc.bias": b1, "c_proj.weight": w2, "c_proj.bias": b2}
     assert dp.keys() == named.keys()
@@ -134,15 +135,20 @@ def test_cross_entropy(batch, time, vocabulary, seed):
     np.testing.assert_allclose(dlogits.sum(axis=-1), 0, atol=1e-12)  # what is added to every logit changes nothing
 
 
-@given(st.integers(1, 3), st.integers(1, 7), st.none() | st.integers(1, 8), st.sampled_from([1, 2, 3, 64]), SEEDS)
-def test_attention_with_both_masks(heads, time, window_size, query_block, seed):
-    q, k, v, dy = draw(seed, *[(2, heads, time, 2)] * 4)
+@given(st.integers(1, 3), st.integers(1, 7), st.none() | st.integers(1, 8), st.sampled_from([None, 1, 2, 3, 64]), SEEDS)
+def test_attention_with_both_masks(heads, time, window, query_block, seed):
+    """The weights come whole from the formula (query_block None) or in blocks from the fast twin."""
+    q, k, v, dz = draw(seed, *[(2, heads, time, 2)] * 4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("neo_np.gpt_neo.forward.QUERY_BLOCK", query_block)
+        patch.setattr("neo_np.gpt_neo.fast.QUERY_BLOCK", query_block)
         seen = {}
-        attention(q, k, v, window_size, tap=seen.__setitem__)
-        dq, dk, dv = backward.attention_backward(dy, q, k, v, window_size, seen)
-        assert_gradients(lambda: np.vdot(attention(q, k, v, window_size), dy), [(q, dq), (k, dk), (v, dv)])
+        (attention if query_block is None else training.attention)(q, k, v, window, hook=recorder(seen))
+    dq, dk, dv = backward.attention_blocks_backward(dz, q, k, v, seen["attn.weights"])
+    assert_gradients(lambda: np.vdot(attention(q, k, v, window), dz), [(q, dq), (k, dk), (v, dv)])
+    if query_block is None:
+        [(weights, kept)] = seen["attn.weights"]
+        for found, expected in zip(backward.attention_backward(dz, q, k, v, weights, kept), (dq, dk, dv), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
 
 
 @given(st.integers(1, 3), st.integers(1, 5), st.none() | st.integers(1, 6), SEEDS)
@@ -153,8 +159,8 @@ def test_self_attention(heads, time, window_size, seed):
     p = SimpleNamespace(**{name: SimpleNamespace(weight=weight) for name, weight in named.items()})
     p.out_proj.bias = bias
     seen = {}
-    self_attention(x, p, heads, window_size, tap=seen.__setitem__)
-    dx, dp = backward.self_attention_backward(dy, x, p, heads, window_size, seen)
+    self_attention(x, p, heads, window_size, hook=recorder(seen))
+    dx, dp = backward.self_attention_backward(dy, x, p, heads, seen)
     pairs = [(x, dx), (bias, dp.pop("out_proj.bias")), *((named[name], dp.pop(f"{name}.weight")) for name in named)]
     assert not dp
     assert_gradients(lambda: np.vdot(self_attention(x, p, heads, window_size), dy), pairs)
@@ -178,9 +184,9 @@ def test_block(kind, time, query_block, seed):
     x, dy = draw(seed, (2, time, 4), (2, time, 4))
     p, seen = model.params.h[0], {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("neo_np.gpt_neo.forward.QUERY_BLOCK", query_block)
-        block(x, p, model.config, 0, tap=under("h.0.", seen.__setitem__))
-        dx, dp = backward.block_backward(dy, x, p, model.config, 0, seen)
+        patch.setattr("neo_np.gpt_neo.fast.QUERY_BLOCK", query_block)
+        training.block(x, p, model.config, 0, hook=under("h.0.", recorder(seen)))
+        dx, dp = backward.block_backward(dy, x, p, model.config, seen, "h.0.")
         named = p.flat()
         assert dp.keys() == named.keys()
         pairs = [(x, dx), *((named[name], dp[name]) for name in named)]
@@ -193,7 +199,7 @@ def test_transformer(time, seed):
     model = small_model(seed)
     ids = np.random.default_rng(seed).integers(0, 7, (2, time))
     [dy], seen = draw(seed, (2, time, 4)), {}
-    transformer(model.params, model.config, ids, tap=seen.__setitem__)
+    transformer(model.params, model.config, ids, hook=recorder(seen))
     gradients = backward.transformer_backward(dy, model.params, model.config, ids, seen)
     named = model.params.flat()
     assert gradients.keys() == named.keys()
@@ -235,18 +241,16 @@ def test_with_dropout_the_gradients_are_those_of_what_was_left():
 
 def test_dropout_drops_its_share_and_keeps_the_mean_at_the_four_places_of_gpt_neo():
     model = random_model(0, other={"embed_dropout": 0.25, "attention_dropout": 0.5, "resid_dropout": 0.1})
-    dropout, seen, dropped = Dropout(model.config, seed=0), {}, {}
-    ones = np.ones((100, 1000), np.float32)
-    for name in ["embed", "h.0.attn.weights", "h.1.attn.weights[64:128, 0:128]", "h.0.attn.out", "h.0.mlp.out"]:
-        dropped[name] = dropout.drop(name, ones, seen)
-    for array, rate in zip(dropped.values(), [0.25, 0.5, 0.5, 0.1, 0.1]):
-        assert array.dtype == np.float32
-        assert np.mean(array == 0) == pytest.approx(rate, abs=0.01)
-        np.testing.assert_allclose(array[array != 0], 1 / (1 - rate), rtol=1e-6)
+    dropout, ones = Dropout(model.config, seed=0), np.ones((100, 1000), np.float32)
+    for name, rate in {"embed": 0.25, "h.0.attn.weights": 0.5, "h.0.attn.out": 0.1, "h.0.mlp.out": 0.1}.items():
+        kept = dropout.draw(name, ones)
+        assert kept.dtype == np.float32
+        assert np.mean(kept == 0) == pytest.approx(rate, abs=0.01)
+        np.testing.assert_allclose(kept[kept != 0], 1 / (1 - rate), rtol=1e-6)
     everywhere = {}
-    model.logits(np.arange(8), tap=everywhere.__setitem__)
+    model.logits(np.arange(8), hook=everywhere.__setitem__)
     kinds = {"embed": 1, "attn.weights": 2, "attn.out": 2, "mlp.out": 2}
-    places = [name for name in everywhere if dropout.drop(name, everywhere[name], {}) is not everywhere[name]]
+    places = [name for name in everywhere if dropout.draw(name, everywhere[name]) is not None]
     assert len(places) == sum(kinds.values())
     assert all(name.endswith(tuple(kinds)) for name in places)
 
@@ -262,7 +266,7 @@ def test_gradients_have_the_precision_of_the_parameters(dtype):
 def test_the_loss_of_many_tokens_is_added_up_in_float64():
     model = random_model(0)
     ids, targets = np.random.default_rng(0).integers(0, 50, (2, 40, 32))
-    losses = cross_entropy(forward(model.params, model.config, ids), targets)
+    losses = cross_entropy(training.forward(model.params, model.config, ids), targets)
     assert losses.dtype == np.float32
     assert loss_and_gradients(model.params, model.config, ids, targets)[0] == pytest.approx(
         math.fsum(losses.flat) / 1280, rel=1e-12
@@ -284,7 +288,7 @@ def test_losses_and_gradients_of_parts_add_up(first, seed):
     ids, targets = np.random.default_rng(seed).integers(0, 7, (2, 6, 4))
     whole = loss_and_gradients(model.params, model.config, ids, targets)
     parts = [
-        loss_and_gradients(model.params, model.config, ids[part], targets[part], of=ids.size)
+        loss_and_gradients(model.params, model.config, ids[part], targets[part], count=ids.size)
         for part in (slice(first), slice(first, None))
     ]
     assert parts[0][0] + parts[1][0] == pytest.approx(whole[0], rel=1e-12)

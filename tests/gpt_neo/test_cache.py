@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import random_model
+from helpers import distance, random_model
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,11 +13,6 @@ LENGTH = 24
 IDS = np.random.default_rng(1).integers(50, size=(3, LENGTH))
 PADDING = np.array([5, 0, 11])
 MASK = (np.arange(LENGTH) >= PADDING[:, None]).astype(int)
-
-
-def distance(found, expected):
-    """Return the largest distance of two rows of logits, as a part of their norm."""
-    return (np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(expected, axis=-1)).max()
 
 
 def feed(cache, ids, mask=None, cuts=()):

@@ -1,6 +1,5 @@
 """The model against transformers and torch, on fresh random models of many shapes, up to GPT-Neo 125M's with 2048 tokens."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +10,8 @@ import pytest
 import torch
 from pairs import distance, random_pair
 
-from neo_np.gpt_neo import activations, loss
 from neo_np.gpt_neo import forward as layers
+from neo_np.gpt_neo import loss
 from neo_np.gpt_neo.params import parameter_shapes
 
 ACTIVATIONS = {
@@ -68,26 +67,11 @@ def check_forward_pass(reference, model, ids):
     return expected
 
 
-def attention_maps(model, ids):
-    """Return the attention weights (B, H, T, T) of every layer, put together from the blocks that the taps show."""
-    B, T = ids.shape
-    maps = np.zeros((model.config.num_layers, B, model.config.num_heads, T, T), np.float32)
-
-    def put_in_place(name, array):
-        if found := re.fullmatch(r"h\.(\d+)\.attn\.weights(?:\[(\d+):(\d+), (\d+):(\d+)\])?", name):
-            layer, *ranges = found.groups()
-            first_query, last_query, first_key, last_key = map(int, ranges) if ranges[0] else (0, T, 0, T)
-            maps[int(layer), :, :, first_query:last_query, first_key:last_key] = array
-
-    model.logits(ids, tap=put_in_place)
-    return maps
-
-
 def test_forward_pass(case):
     reference, model, rng = case
     ids = random_ids(model, rng, 3, rng.integers(2, 80))
     expected = check_forward_pass(reference, model, ids)
-    np.testing.assert_allclose(attention_maps(model, ids), expected["attention_weights"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(np.array(model.attentions(ids)), expected["attention_weights"], rtol=1e-4, atol=1e-6)
 
 
 def test_batch_with_left_padding(case):
@@ -144,7 +128,7 @@ def test_texts_longer_than_a_block_of_queries(window_size):
     reference, model = random_pair(num_layers=2, window_size=window_size, max_position_embeddings=1024)
     ids = random_ids(model, np.random.default_rng(0), 2, 700)
     expected = check_forward_pass(reference, model, ids)
-    np.testing.assert_allclose(attention_maps(model, ids), expected["attention_weights"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(np.array(model.attentions(ids)), expected["attention_weights"], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("depth", [12, 24])
@@ -159,7 +143,7 @@ def test_the_shape_of_gpt_neo_125m_at_2048_tokens():
     reference, model = random_pair(std=0.02, **shape, window_size=256, max_position_embeddings=2048)
     ids = random_ids(model, np.random.default_rng(0), 1, 2048)
     names, seen = ["embed", *(f"h.{layer}" for layer in range(11)), "ln_f"], {}  # transformers leaves out h.11
-    logits = model.logits(ids, tap=lambda name, x: seen.update({name: x}) if name in names else None)
+    logits = model.logits(ids, hook=lambda name, x: seen.update({name: x}) if name in names else None)
     expected = reference(torch.from_numpy(ids), output_hidden_states=True)
     for name, state in zip(names, expected.hidden_states, strict=True):
         assert distance(seen[name], state.numpy()) < 1e-5
@@ -199,7 +183,7 @@ GRID = np.linspace(-30, 30, 60_001)
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_against_torch(name):
-    found, expected = activations.activation(name)(GRID), ACTIVATIONS[name](torch.from_numpy(GRID)).numpy()
+    found, expected = layers.ACTIVATIONS[name](GRID), ACTIVATIONS[name](torch.from_numpy(GRID)).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
 
 
