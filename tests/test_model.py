@@ -130,10 +130,13 @@ def test_float32_is_within_1e_5_of_float64_in_every_hidden_state(std):
         assert np.linalg.norm(found - exact) / np.linalg.norm(exact) < 1e-5
 
 
-# Hidden states and taps
+# Hidden states and hooks
 
 
-BLOCK_HOOKS = "ln_1 attn.q attn.k attn.v attn.scores attn.mask attn.weights attn.z attn.out resid_mid ln_2 mlp.pre mlp.post mlp.out".split()
+BLOCK_HOOKS = [
+    *"ln_1 attn.q attn.k attn.v attn.scores attn.mask attn.weights attn.z attn.out".split(),
+    *"resid_mid ln_2 mlp.pre mlp.post mlp.out".split(),
+]
 
 
 def test_hooks_see_every_named_array_in_order_and_change_nothing():

@@ -12,7 +12,7 @@ from neo_np.checkpoint.loading import load
 from neo_np.corpus import read_pieces, text_files
 from neo_np.errors import NeoError
 from neo_np.gpt_neo.config import Config
-from neo_np.gpt_neo.params import random_params
+from neo_np.gpt_neo.params import random_params, sinusoids
 from neo_np.model import Model
 from neo_np.terminal import OneLineParser, number, positive, progress_bar, run_command, share, whole
 from neo_np.tokenizer.special_tokens import END_OF_TEXT
@@ -24,7 +24,7 @@ from neo_np.train.trainer import Interrupted, Trainer, TrainingOptions
 from neo_np.train.validation import validate, validation_windows
 
 TRAIN, VALID = "train.npy", "valid.npy"
-NEW_MODEL = "layers hidden_size heads attention window_size positions activation untied vocab_size tokenizer".split()
+NEW_MODEL = "layers hidden_size heads attention window_size positions activation sinusoidal_positions untied vocab_size tokenizer".split()
 SHOW_EVERY = 10  # steps
 VALIDATION_WINDOWS = 128
 SAMPLE_LENGTH = 60  # tokens
@@ -54,6 +54,11 @@ def build_parser():
     add("--window-size", type=positive, metavar="N", help="tokens that a local layer sees (default: 64)")
     add("--positions", type=positive, metavar="N", help="the longest text in tokens (default: 256)")
     add("--activation", metavar="NAME", help="activation function (default: gelu_new)")
+    add(
+        "--sinusoidal-positions",
+        action="store_true",
+        help="begin with position embeddings that are sinusoids, not random numbers: heads find the token before sooner",
+    )
     add("--untied", action="store_true", help="an output embedding of its own, not that of the tokens")
     add("--vocab-size", type=positive, metavar="V", help="tokens that the tokenizer learns from the text (default: 2048)")
     add("--tokenizer", metavar="NAME", help="take the tokenizer of this checkpoint instead of learning one")
@@ -70,7 +75,14 @@ def build_parser():
         help="windows at a time, gradients add up (default: 512 tokens' worth)",
     )
     add("--learning-rate", type=number, metavar="X", help="the highest (default: 2e-3 from nothing, 1e-4 with --init)")
-    add("--last-learning-rate", type=number, metavar="X", default=0.0, help="where the cosine ends (default: 0)")
+    add(
+        "--min-learning-rate",
+        "--last-learning-rate",
+        type=number,
+        metavar="X",
+        default=0.0,
+        help="where the cosine ends (default: 0)",
+    )
     add("--warmup-steps", type=whole, metavar="N", help="steps until it is reached (default: a fiftieth of all)")
     add("--weight-decay", type=number, metavar="X", default=0.1, help="AdamW's, for matrices alone (default: 0.1)")
     add("--no-decay-embeddings", action="store_true", help="and not for the embeddings")
@@ -78,6 +90,13 @@ def build_parser():
     add("--beta2", type=share, metavar="X", default=0.95, help="and of their squares (default: 0.95)")
     add("--clip", type=number, metavar="X", default=1.0, help="greatest norm of the gradients (default: 1; 0: any)")
     add("--dropout", type=share, metavar="P", help="share of activations dropped (default: as the config has it, 0)")
+    add(
+        "--repeated-windows",
+        type=share,
+        metavar="P",
+        default=0.0,
+        help="share of the windows that repeat one short passage, which teaches the model to copy (default: 0)",
+    )
     add("--seed", type=whole, metavar="N", default=0, help="of weights, batches and dropout (default: 0)")
     add("--threads", type=positive, metavar="N", help="micro-batches computed side by side (default: one a processor)")
 
@@ -170,7 +189,10 @@ def start_model(args, files):
             tokenizer = Tokenizer.train(pieces_to_learn_from(files), config.vocab_size)
         end = tokenizer.special_tokens.get(END_OF_TEXT)
         config = dataclasses.replace(config, vocab_size=max(tokenizer.id_to_token) + 1, bos_token_id=end, eos_token_id=end)
-        model = Model(config, random_params(config, args.seed), tokenizer)
+        params = random_params(config, args.seed)
+        if args.sinusoidal_positions:
+            params.wpe.weight[:] = sinusoids(*params.wpe.weight.shape)
+        model = Model(config, params, tokenizer)
     if args.dropout is not None:
         rates = dict.fromkeys(["embed_dropout", "attention_dropout", "resid_dropout"], args.dropout)
         model.config = dataclasses.replace(model.config, other=model.config.other | rates)
@@ -219,12 +241,13 @@ def training_options(args, config):
         sequence_length=length,
         learning_rate=(1e-4 if args.init else 2e-3) if args.learning_rate is None else args.learning_rate,
         warmup_steps=args.steps // 50 if args.warmup_steps is None else args.warmup_steps,
-        last_learning_rate=args.last_learning_rate,
+        min_learning_rate=args.min_learning_rate,
         micro_batch_size=args.micro_batch_size,
         clip=args.clip,
         betas=(args.beta1, args.beta2),
         weight_decay=args.weight_decay,
         decay_embeddings=not args.no_decay_embeddings,
+        repeated_windows=args.repeated_windows,
         seed=args.seed,
         threads=args.threads or default_threads(),
     )

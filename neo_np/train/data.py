@@ -20,6 +20,7 @@ from neo_np.errors import NeoError
 from neo_np.tokenizer.special_tokens import END_OF_TEXT
 
 JOB = 2**20  # characters that a process gets at a time
+SHORTEST_PASSAGE = 4  # tokens, see `repeat_passages`
 WORTH_PROCESSES = 2**22  # bytes of text; for less, starting processes takes longer than it saves
 
 
@@ -94,6 +95,20 @@ def random_windows(tokens, batch, length, rng):
         raise NeoError(f"the text has {len(tokens)} tokens, and one window takes {length}: take more text or a shorter window.")
     starts = rng.integers(len(tokens) - length + 1, size=batch)
     return np.stack([tokens[start : start + length] for start in starts]).astype(np.int64)
+
+
+def repeat_passages(windows, share, vocab_size, rng):
+    """Overwrite a share of the windows (B, T) with one short passage, repeated until the window is full.
+
+    Half of these passages are the window's own beginning, the others random ids. Their lengths are 4 to T / 4 tokens, short
+    ones more often (the logarithm of the length is uniform). What came before tells the model what comes next, so training
+    on them teaches it to copy (the induction heads of Olsson et al. 2022, arXiv 2209.11895).
+    """
+    B, T = windows.shape
+    for row in windows[rng.random(B) < share]:
+        length = int(SHORTEST_PASSAGE * (T / 4 / SHORTEST_PASSAGE) ** rng.random())
+        passage = row[:length].copy() if rng.random() < 0.5 else rng.integers(vocab_size, size=length)
+        row[:] = np.resize(passage, T)
 
 
 def _total_size(files):

@@ -10,7 +10,7 @@ import numpy as np
 
 from neo_np.errors import NeoError
 from neo_np.gpt_neo.backward import loss_and_gradients
-from neo_np.train.data import random_windows
+from neo_np.train.data import random_windows, repeat_passages
 from neo_np.train.dropout import Dropout
 from neo_np.train.optimizer import AdamW, clip_gradients, learning_rate
 
@@ -24,8 +24,9 @@ class TrainingOptions:
 
     steps: updates in all. batch_size: windows of sequence_length tokens for each update. micro_batch_size: windows computed
     at a time, whose gradients are added up; None takes as many as have 512 tokens together. learning_rate: the highest,
-    reached after warmup_steps; last_learning_rate: where the cosine ends. clip: greatest norm of the gradients (0: any). betas:
-    AdamW's, weight_decay and decay_embeddings as well. seed: of the batches and of dropout. threads: micro-batches
+    reached after warmup_steps; min_learning_rate: where the cosine ends. clip: greatest norm of the gradients (0: any). betas:
+    AdamW's, weight_decay and decay_embeddings as well. repeated_windows: share of the windows that repeat one short passage
+    (see `repeat_passages`). seed: of the batches and of dropout. threads: micro-batches
     computed side by side.
     """
 
@@ -34,12 +35,13 @@ class TrainingOptions:
     sequence_length: int
     learning_rate: float
     warmup_steps: int
-    last_learning_rate: float = 0.0
+    min_learning_rate: float = 0.0
     micro_batch_size: int | None = None
     clip: float = 1.0
     betas: tuple = (0.9, 0.95)
     weight_decay: float = 0.1
     decay_embeddings: bool = True
+    repeated_windows: float = 0.0
     seed: int = 0
     threads: int = 1
 
@@ -85,13 +87,15 @@ class Trainer:
         began, before, o = time.perf_counter(), self.rng.bit_generator.state, self.options
         try:
             windows = random_windows(self.tokens, o.batch_size, o.sequence_length + 1, self.rng)
+            if o.repeated_windows:
+                repeat_passages(windows, o.repeated_windows, self.model.config.vocab_size, self.rng)
             loss, gradients = self.batch_gradients(windows)
             norm = clip_gradients(gradients, o.clip or math.inf)
             check_finite(self.step + 1, loss=loss, norm=norm)
         except (Interrupted, NeoError):
             self.rng.bit_generator.state = before
             raise
-        rate = learning_rate(self.step + 1, o.steps, o.learning_rate, o.warmup_steps, o.last_learning_rate)
+        rate = learning_rate(self.step + 1, o.steps, o.learning_rate, o.warmup_steps, o.min_learning_rate)
         self.optimizer.update(self.params, gradients, rate)
         self.smoothed_loss += (loss - self.smoothed_loss) * max(1 - SMOOTHING, 1 / self.step)
         return {

@@ -152,7 +152,7 @@ def test_a_hundred_steps_follow_torch():
         sequence_length=24,
         learning_rate=3e-3,
         warmup_steps=10,
-        last_learning_rate=3e-4,
+        min_learning_rate=3e-4,
         micro_batch_size=2,
         clip=0.5,
         weight_decay=0.1,
@@ -173,7 +173,7 @@ def test_a_hundred_steps_follow_torch():
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(theirs.values(), o.clip)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, o.steps, o.learning_rate, o.warmup_steps, o.last_learning_rate)
+            group["lr"] = learning_rate(step, o.steps, o.learning_rate, o.warmup_steps, o.min_learning_rate)
         optimizer.step()
         entry = trainer.train_step()
         assert entry["loss"] == pytest.approx(loss.item(), abs=1e-3)

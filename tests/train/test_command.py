@@ -203,7 +203,7 @@ def test_options_reach_the_model_and_the_run(text, tmp_path, train):
     assert config | expected == config
     training = json.loads((tmp_path / "run" / "step-1" / "training.json").read_text())
     assert training["options"] == dict(
-        steps=1, batch_size=2, sequence_length=8, micro_batch_size=1, learning_rate=0.5, last_learning_rate=0.25,
+        steps=1, batch_size=2, sequence_length=8, micro_batch_size=1, learning_rate=0.5, min_learning_rate=0.25,
         warmup_steps=2, weight_decay=0.3, decay_embeddings=False, betas=[0.8, 0.9], clip=0.7, seed=9, threads=1,
     )  # fmt: skip
     assert training["intervals"] == dict(save_every=7, keep=5, validate_every=6, sample_every=4, sample_prompt="cat")

@@ -111,7 +111,7 @@ def test_a_step_reports_loss_norm_rate_and_speed(monkeypatch):
 
 def test_the_rate_rises_in_a_line_and_falls_along_a_cosine_and_is_what_the_update_uses(monkeypatch):
     """Without gradients, weight decay alone moves a matrix: p (1 - rate decay)."""
-    trainer = new_trainer(np.float64, steps=12, learning_rate=0.3, last_learning_rate=0.1, weight_decay=0.5)
+    trainer = new_trainer(np.float64, steps=12, learning_rate=0.3, min_learning_rate=0.1, weight_decay=0.5)
     zeros = {name: np.zeros_like(p) for name, p in trainer.params.items()}
     monkeypatch.setattr(trainer, "batch_gradients", lambda windows: (1.0, zeros))
     rates = []
