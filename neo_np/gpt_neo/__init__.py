@@ -1,1 +1,1 @@
-"""The model: token ids to logits, and back (gradients). Start with `forward.py`."""
+"""The model: token ids to logits, and gradients back. Start with `forward.py`."""

@@ -1,4 +1,4 @@
-"""The key/value cache: what attention has computed for past tokens, kept so that it need not be computed again."""
+"""The key/value cache: keys and values of past tokens, so that each is computed only once."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from neo_np.errors import NeoError
 
 
 class KVCache:
-    """Keys and values of every layer, with room for `capacity` tokens set aside at once.
+    """Keys and values of every layer, in arrays that are allocated once for `capacity` tokens.
 
     k, v: (layers, B, H, capacity, D); the first `length` slots are filled.
-    padding: (B,) how many of the first slots of each row are left padding, which nothing may attend to.
+    padding: (B,) the number of slots at the start of each row that hold padding, which no query sees.
     """
 
     def __init__(self, num_layers, batch, num_heads, capacity, head_size, dtype=np.float32):
@@ -24,18 +24,18 @@ class KVCache:
 
     @property
     def batch(self):
-        """The number of rows."""
+        """B, the number of rows."""
         return self.k.shape[1]
 
     @property
     def capacity(self):
-        """The number of tokens that fit."""
+        """The number of tokens that the cache has room for."""
         return self.k.shape[3]
 
     def append(self, layer, k, v):
-        """Store one layer's new keys and values and return all of them: (B, H, T, D) -> (B, H, S, D), twice.
+        """Store the new keys and values of a layer and return all of them: (B, H, T, D) -> (B, H, S, D), twice.
 
-        `length` stays as it is until the model has passed every layer, so an interrupted pass leaves no trace.
+        `length` changes only after the last layer (in `Model.logits`), so an interrupted pass leaves the cache as it was.
         """
         stop = self.length + k.shape[2]
         self.k[layer, :, :, self.length : stop] = k
@@ -43,14 +43,14 @@ class KVCache:
         return self.k[layer, :, :, :stop], self.v[layer, :, :, :stop]
 
     def crop(self, length):
-        """Forget all but the first `length` slots; the next tokens continue from there."""
+        """Keep only the first `length` slots; the next tokens continue from there. Raises NeoError if there are fewer."""
         if not isinstance(length, int | np.integer) or not 0 <= length <= self.length:
-            raise NeoError(f"the cache holds {self.length} tokens and cannot be cut back to {length!r}.")
+            raise NeoError(f"the cache holds {self.length} tokens and cannot be cropped to {length!r}.")
         self.length = length
         self.padding = np.minimum(self.padding, length)
 
     def reorder(self, rows):
-        """Make row i a copy of the present row rows[i]; rows may repeat, be left out, or be more than before."""
+        """Replace row i by a copy of row rows[i]. Rows may repeat or be left out, and there may be more than before."""
         if len(rows) == self.batch:
             for array in (self.k, self.v):
                 array[:, :, :, : self.length] = array[:, rows, :, : self.length]

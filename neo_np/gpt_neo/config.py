@@ -7,7 +7,7 @@ from neo_np.errors import NeoError
 
 ACTIVATION_NAMES = "gelu_new", "gelu", "relu", "silu"
 ATTENTION_KINDS = "global", "local"
-# transformers knows these two by a second name as well.
+# transformers accepts a second name for these two.
 OTHER_NAMES = {"num_hidden_layers": "num_layers", "num_attention_heads": "num_heads"}
 
 
@@ -15,10 +15,10 @@ OTHER_NAMES = {"num_hidden_layers": "num_layers", "num_attention_heads": "num_he
 class Config:
     """The shape of a GPT-Neo model, under the names of its config.json.
 
-    attention_layers: "global" or "local" for each layer; window_size: tokens that a local layer sees.
-    intermediate_size: F; None in the file means 4 * hidden_size. eos_token_id: an int, a list of int, or None.
-    other: entries of config.json that play no part here, kept for saving.
-    Raises NeoError where the numbers make no model.
+    attention_layers: "global" or "local" for each layer. window_size: the number of tokens that a local layer sees.
+    intermediate_size: F; None means 4 * hidden_size. eos_token_id: an int, a list of int, or None.
+    other: entries of config.json that neo_np does not use; they are kept for saving.
+    Raises NeoError if the entries do not describe a GPT-Neo.
     """
 
     vocab_size: int

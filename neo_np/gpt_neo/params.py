@@ -1,12 +1,12 @@
-"""`Config` and `Params`: what a checkpoint holds, as plain named data."""
+"""`Params`: the weights of a model, as a tree of named arrays."""
 
 import numpy as np
 
 
 class Params:
-    """The weights as a tree under the checkpoint's own names: params.h[3].attn.attention.q_proj.weight is an array.
+    """The weights as a tree with the names of the checkpoint: params.h[3].attn.attention.q_proj.weight is an array.
 
-    named: {"h.3.attn.attention.q_proj.weight": array, ...}. The tree holds the arrays themselves, no copies.
+    named: {"h.3.attn.attention.q_proj.weight": array, ...}. The tree holds these arrays, not copies.
     """
 
     def __init__(self, named):
@@ -23,7 +23,7 @@ class Params:
             setattr(self, head, [getattr(tree, str(i)) for i in range(len(vars(tree)))] if numbered else tree)
 
     def flat(self):
-        """Return {full name: array} again, in the order of the tree."""
+        """Return {full name: array}, in the order of the tree: the opposite of `Params(named)`."""
         named = {}
         for name, inner in vars(self).items():
             branches = {f"{name}.{i}": tree for i, tree in enumerate(inner)} if isinstance(inner, list) else {name: inner}
@@ -39,12 +39,12 @@ class Params:
 
 
 def count(params):
-    """Return how many numbers the arrays of a tree hold."""
+    """Return the number of parameters: the sizes of all arrays, added up."""
     return sum(array.size for array in params.flat().values())
 
 
 def parameter_shapes(config):
-    """Return {name: shape} of every array that a model of this config has, tied output embedding left out."""
+    """Return {name: shape} of every array of a model with this config. A tied output embedding is not an array of its own."""
     V, P, C, F = config.vocab_size, config.max_position_embeddings, config.hidden_size, config.intermediate_size
     shapes = {"wte.weight": (V, C), "wpe.weight": (P, C)}
     for layer in range(config.num_layers):
@@ -71,9 +71,9 @@ def parameter_shapes(config):
 
 
 def random_params(config, seed=0):
-    """Return the params of a model that has not learnt anything, float32: what training from nothing begins with.
+    """Return the float32 params of an untrained model: normal weights, biases 0, layer-norm gains 1.
 
-    Weights are normal with standard deviation `initializer_range` (0.02, as GPT-Neo's config has it), biases 0, gains 1.
+    The standard deviation is the config's `initializer_range` (0.02 in GPT-Neo).
     """
     rng, std = np.random.default_rng(seed), config.other.get("initializer_range", 0.02)
     named = {}

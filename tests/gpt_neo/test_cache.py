@@ -71,7 +71,7 @@ def test_a_cropped_cache_goes_on_as_if_the_rest_had_never_been(length):
 def test_a_cache_is_not_cropped_to_what_it_does_not_hold(length):
     cache = MODEL.new_cache()
     feed(cache, IDS[:1, :5])
-    with pytest.raises(NeoError, match=f"the cache holds 5 tokens and cannot be cut back to {length}"):
+    with pytest.raises(NeoError, match=f"the cache holds 5 tokens and cannot be cropped to {length}"):
         cache.crop(length)
 
 
