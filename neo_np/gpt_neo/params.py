@@ -86,7 +86,7 @@ def random_params(config, seed=0):
     return Params(named)
 
 
-def sinusoids(positions, channels, amplitude=0.1):
+def sinusoids(positions, channels, amplitude=0.15):
     """Return position embeddings (P, C) to begin training with: sin and cos of the position in C / 2 frequencies.
 
     After Vaswani et al. 2017 (arXiv 1706.03762), section 3.5, with wavelengths from 2 tokens to 2 P. The score of two
