@@ -14,7 +14,7 @@ import numpy as np
 
 from neo_np.gpt_neo import forward as formulas
 from neo_np.gpt_neo.activations import OTHER_ACTIVATIONS_BACKWARD
-from neo_np.gpt_neo.fast import training
+from neo_np.gpt_neo.fast import by_rows, training
 from neo_np.gpt_neo.forward import merge_heads, output_embedding, split_heads
 from neo_np.gpt_neo.loss import log_softmax
 
@@ -76,7 +76,7 @@ ACTIVATIONS_BACKWARD = {"gelu_new": gelu_new_backward, **OTHER_ACTIVATIONS_BACKW
 
 def activate_backward(dy, x, name):
     """Return dx for the activation function that the config names."""
-    return ACTIVATIONS_BACKWARD[name](dy, x)
+    return by_rows(ACTIVATIONS_BACKWARD[name], dy, x)
 
 
 def mlp_backward(dy, x, p, activation_function, seen, at=""):
