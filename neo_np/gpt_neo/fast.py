@@ -35,16 +35,19 @@ def activate(x, name):
 
 
 def activate_in_place(x, name):
-    """Like `activate`, but overwrite x: only for a pass that does not keep "mlp.pre"."""
+    """Like `activate`, but it may overwrite x: only for a pass that does not keep "mlp.pre"."""
     return by_rows(formulas.ACTIVATIONS[name], x, out=x)
 
 
 def by_rows(function, *arrays, out=None):
     """Apply an elementwise function to 32 rows of the arrays at a time: its temporary arrays stay in the processor's cache."""
+    arrays_rows = [array.reshape(-1, array.shape[-1]) for array in arrays]
+    if len(arrays_rows[0]) <= CACHED_ROWS:
+        return function(*arrays)
     out = np.empty_like(arrays[0]) if out is None else out
-    arrays, rows = [array.reshape(-1, out.shape[-1]) for array in arrays], out.reshape(-1, out.shape[-1])
+    rows = out.reshape(-1, out.shape[-1])
     for i in range(0, len(rows), CACHED_ROWS):
-        rows[i : i + CACHED_ROWS] = function(*(array[i : i + CACHED_ROWS] for array in arrays))
+        rows[i : i + CACHED_ROWS] = function(*(array[i : i + CACHED_ROWS] for array in arrays_rows))
     return out
 
 
