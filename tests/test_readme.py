@@ -1,55 +1,65 @@
-"""What the README shows is what happens."""
+"""What the READMEs show is what happens: their Python runs, their comments are true, their commands have options that exist."""
 
+import importlib
 import re
-from pathlib import Path
 
+import numpy as np
 import pytest
+from helpers import ROOT
 
 import neo_np
-from neo_np.bench import command as bench
-from neo_np.evaluate import command as evaluate
 from neo_np.generate import command
-from neo_np.train import command as train
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+READMES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("**/README.md"))}
+READMES = {name: text for name, text in READMES.items() if name == "README.md" or name.startswith(("neo_np/", "tests/"))}
+# A line of code with the value or the shape that it gives in its comment: `ids = ...  # [1955, 699]: the tokens`.
+SHOWN = re.compile(r"^(?:(\w+) = )?(\S.*?) +# ([(\[][\d, .]*[)\]])(?::.*|$)", re.M)
+COMMANDS = re.findall(r"python -m neo_np\.(\w+)(?![\w`])([^\n#`]*)", "\n".join(READMES.values()))
 
 
-def test_the_python_lines_run_and_give_what_their_comments_say(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", READMES)
+def test_python_of_a_readme_runs_and_gives_what_its_comments_say(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code = "".join(re.findall(r"```python\n(.*?)```", README, re.S))
+    code = "".join(re.findall(r"```python\n(.*?)```", READMES[name], re.S))
     names = {}
     exec(code, names)
-    [(text, ids)] = re.findall(r"encode\((.*?)\) +# (\[.*\])", code)
-    assert names["model"].tokenizer.encode(eval(text)) == eval(ids)
-    shapes = [names["logits"].shape, names["seen"]["h.1.attn.weights"].shape]
-    shapes += [names["gradients"]["h.0.attn.attention.q_proj.weight"].shape]
-    assert [eval(shape) for shape in re.findall(r"# (\(.*?\)):", code)] == shapes
+    for variable, expression, shown in SHOWN.findall(code):
+        value = names[variable] if variable else eval(expression, names)
+        assert (value.shape if isinstance(value, np.ndarray) else value) == eval(shown), expression
+
+
+def test_readme_saves_a_model_that_loads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec("".join(re.findall(r"```python\n(.*?)```", READMES["README.md"], re.S)), names)
     assert repr(neo_np.load(tmp_path / "weights" / "mine")) == repr(names["model"])
 
 
-def test_the_story_it_opens_with_is_what_the_command_writes(capsys):
-    [(line, story)] = re.findall(r"```text\n\$ python -m neo_np.generate (.*?)\n(.*?)```", README, re.S)
+def test_readme_opens_with_a_story_that_the_command_writes(capsys):
+    [(line, story)] = re.findall(r"```text\n\$ python -m neo_np.generate (.*?)\n(.*?)```", READMES["README.md"], re.S)
     prompt, options = re.fullmatch(r'"(.*?)" (.*)', line).groups()
     assert command.main([prompt, *options.split()]) == 0
     assert " ".join(capsys.readouterr().out.split()) == " ".join(story.split())
 
 
-PARSERS = {"generate": command, "train": train, "evaluate": evaluate, "bench": bench}
-
-
-@pytest.mark.parametrize(("name", "line"), re.findall(r"python -m neo_np\.(\w+)(?![\w`])([^\n#`]*)", README))
-def test_every_command_has_options_that_exist(name, line):
+@pytest.mark.parametrize(("name", "line"), COMMANDS)
+def test_command_in_a_readme_has_options_that_exist(name, line):
+    parser = importlib.import_module(f"neo_np.{name}.command").build_parser()
     arguments = re.findall(r'"[^"]*"|\S+', line)
-    PARSERS[name].build_parser().parse_args([argument.strip('"') for argument in arguments])
+    parser.parse_args([argument.strip('"') for argument in arguments])
 
 
-def test_the_map_names_every_file():
-    package = Path(neo_np.__file__).parent
-    [the_map] = re.findall(r"## A map of the code\n(.*?)\n## ", README, re.S)
-    assert sorted(re.findall(r"\(neo_np/([\w/]+\.py)\)", the_map)) == sorted(
-        file.relative_to(package).as_posix() for file in package.rglob("*.py") if file.name != "__init__.py"
-    )
+def test_readme_of_generate_names_every_option():
+    text = READMES.get("neo_np/generate/README.md", READMES["README.md"])
+    assert not [name for name in neo_np.Options.__dataclass_fields__ if f"`{name}`" not in text]
 
 
-def test_every_option_of_generate_is_named():
-    assert all(f"`{name}`" in README for name in neo_np.Options.__dataclass_fields__)
+def test_readme_is_at_most_150_lines():
+    assert len(READMES["README.md"].splitlines()) <= 150
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_links_of_a_readme_lead_to_files(name):
+    folder = (ROOT / name).parent
+    for target in re.findall(r"\]\((?!http)([^)#]+)", READMES[name]):
+        assert (folder / target).exists(), target
