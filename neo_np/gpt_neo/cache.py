@@ -1,6 +1,11 @@
 """The key/value cache: keys and values of past tokens, so that each is computed only once."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from neo_np.errors import NeoError
 
@@ -12,27 +17,29 @@ class KVCache:
     padding: (B,) the number of slots at the start of each row that hold padding, which no query sees.
     """
 
-    def __init__(self, num_layers, batch, num_heads, capacity, head_size, dtype=np.float32):
+    def __init__(
+        self, num_layers: int, batch: int, num_heads: int, capacity: int, head_size: int, dtype: DTypeLike = np.float32
+    ):
         shape = (num_layers, batch, num_heads, capacity, head_size)
         self.k, self.v = np.empty(shape, dtype), np.empty(shape, dtype)
         self.length = 0
         self.padding = np.zeros(batch, int)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         layers, batch, heads, capacity, size = self.k.shape
         return f"KVCache({self.length} of {capacity} tokens, batch {batch}, {layers} layers, {heads} heads of {size})"
 
     @property
-    def batch(self):
+    def batch(self) -> int:
         """B, the number of rows."""
         return self.k.shape[1]
 
     @property
-    def capacity(self):
+    def capacity(self) -> int:
         """The number of tokens that the cache has room for."""
         return self.k.shape[3]
 
-    def append(self, layer, k, v):
+    def append(self, layer: int, k: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Store the new keys and values of a layer and return all of them: (B, H, T, D) -> (B, H, S, D), twice.
 
         `length` changes only after the last layer (in `Model.logits`), so an interrupted pass leaves the cache as it was.
@@ -42,14 +49,14 @@ class KVCache:
         self.v[layer, :, :, self.length : stop] = v
         return self.k[layer, :, :, :stop], self.v[layer, :, :, :stop]
 
-    def crop(self, length):
+    def crop(self, length: int) -> None:
         """Keep only the first `length` slots; the next tokens continue from there. Raises NeoError if there are fewer."""
         if not isinstance(length, int | np.integer) or not 0 <= length <= self.length:
             raise NeoError(f"the cache holds {self.length} tokens and cannot be cropped to {length!r}.")
         self.length = length
         self.padding = np.minimum(self.padding, length)
 
-    def reorder(self, rows):
+    def reorder(self, rows: Sequence[int]) -> None:
         """Replace row i by a copy of row rows[i]. Rows may repeat or be left out, and there may be more than before."""
         if len(rows) == self.batch:
             for array in (self.k, self.v):

@@ -28,7 +28,7 @@ class Config:
     max_position_embeddings: int
     attention_layers: tuple
     window_size: int = 256
-    intermediate_size: int | None = None
+    intermediate_size: int = None  # type: ignore[assignment]  # None becomes 4 * hidden_size
     activation_function: str = "gelu_new"
     layer_norm_epsilon: float = 1e-5
     tie_word_embeddings: bool = True
@@ -76,28 +76,28 @@ class Config:
                     raise NeoError(f"{name} is {id!r}, and it must be a token id below vocab_size {self.vocab_size}.")
 
     @property
-    def head_size(self):
+    def head_size(self) -> int:
         """D, the channels of one head."""
         return self.hidden_size // self.num_heads
 
     @property
-    def eos_token_ids(self):
+    def eos_token_ids(self) -> list[int]:
         """The ids that end a text, as a list."""
         if self.eos_token_id is None:
             return []
         return self.eos_token_id if isinstance(self.eos_token_id, list) else [self.eos_token_id]
 
-    def window(self, layer):
-        """Return what a layer's attention is limited to: None (global) or `window_size` (local)."""
+    def window(self, layer: int) -> int | None:
+        """Return the number of tokens that a layer's queries see: None (global: all) or `window_size` (local)."""
         return self.window_size if self.attention_layers[layer] == "local" else None
 
     @classmethod
-    def from_dict(cls, entries):
+    def from_dict(cls, entries: dict) -> "Config":
         """Read the entries of a config.json; raises NeoError naming the one that is missing or wrong."""
         entries = {OTHER_NAMES.get(name, name): value for name, value in entries.items()}
         model_type = entries.pop("model_type", "gpt_neo")
         if model_type != "gpt_neo":
-            raise NeoError(f"model_type is {model_type!r}, and neo_np runs 'gpt_neo' alone.")
+            raise NeoError(f"model_type is {model_type!r}, and neo_np runs only 'gpt_neo'.")
         types = entries.pop("attention_types", None)
         fields = {f.name: f for f in dataclasses.fields(cls) if f.name != "other"}
         for name, f in fields.items():
@@ -112,7 +112,7 @@ class Config:
         known = {name: value for name, value in entries.items() if name in fields}
         return cls(**known, other={name: value for name, value in entries.items() if name not in fields})
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Return the entries for a config.json, as transformers reads them."""
         known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "other"}
         layers = known["attention_layers"] = list(self.attention_layers)

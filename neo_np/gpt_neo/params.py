@@ -1,6 +1,12 @@
 """`Params`: the weights of a model, as a tree of named arrays."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+from neo_np.gpt_neo.config import Config
 
 
 class Params:
@@ -9,8 +15,13 @@ class Params:
     named: {"h.3.attn.attention.q_proj.weight": array, ...}. The tree holds these arrays, not copies.
     """
 
-    def __init__(self, named):
-        branches = {}
+    if TYPE_CHECKING:  # the names come from the checkpoint
+
+        def __getattr__(self, name: str) -> Any:
+            """Return a subtree, a list of them, or an array."""
+
+    def __init__(self, named: dict[str, np.ndarray]):
+        branches: dict[str, dict] = {}
         for name, array in named.items():
             head, _, rest = name.partition(".")
             if rest:
@@ -22,9 +33,9 @@ class Params:
             numbered = all(name.isdigit() for name in vars(tree))
             setattr(self, head, [getattr(tree, str(i)) for i in range(len(vars(tree)))] if numbered else tree)
 
-    def flat(self):
+    def flat(self) -> dict[str, np.ndarray]:
         """Return {full name: array}, in the order of the tree: the opposite of `Params(named)`."""
-        named = {}
+        named: dict[str, np.ndarray] = {}
         for name, inner in vars(self).items():
             branches = {f"{name}.{i}": tree for i, tree in enumerate(inner)} if isinstance(inner, list) else {name: inner}
             for prefix, branch in branches.items():
@@ -34,21 +45,21 @@ class Params:
                     named[prefix] = branch
         return named
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Params({', '.join(vars(self))}; {count(self):,} numbers)"
 
 
-def count(params):
+def count(params: Params) -> int:
     """Return the number of parameters: the sizes of all arrays, added up."""
     return sum(array.size for array in params.flat().values())
 
 
-def parameter_shapes(config):
+def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """Return {name: shape} of every array of a model with this config. A tied output embedding is not an array of its own."""
     V, P, C, F = config.vocab_size, config.max_position_embeddings, config.hidden_size, config.intermediate_size
-    shapes = {"wte.weight": (V, C), "wpe.weight": (P, C)}
+    shapes: dict[str, tuple[int, ...]] = {"wte.weight": (V, C), "wpe.weight": (P, C)}
     for layer in range(config.num_layers):
-        of_layer = {
+        of_layer: dict[str, tuple[int, ...]] = {
             "ln_1.weight": (C,),
             "ln_1.bias": (C,),
             "attn.attention.q_proj.weight": (C, C),
@@ -70,7 +81,7 @@ def parameter_shapes(config):
     return shapes
 
 
-def random_params(config, seed=0):
+def random_params(config: Config, seed: int = 0) -> Params:
     """Return the float32 params of an untrained model: normal weights, biases 0, layer-norm gains 1.
 
     The standard deviation is the config's `initializer_range` (0.02 in GPT-Neo).
@@ -86,7 +97,7 @@ def random_params(config, seed=0):
     return Params(named)
 
 
-def sinusoids(positions, channels, amplitude=0.15):
+def sinusoids(positions: int, channels: int, amplitude: float = 0.15) -> np.ndarray:
     """Return position embeddings (P, C) to begin training with: sin and cos of the position in C / 2 frequencies.
 
     After Vaswani et al. 2017 (arXiv 1706.03762), section 3.5, with wavelengths from 2 tokens to 2 P. The score of two

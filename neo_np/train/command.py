@@ -24,7 +24,9 @@ from neo_np.train.trainer import Interrupted, Trainer, TrainingOptions
 from neo_np.train.validation import validate, validation_windows
 
 TRAIN, VALID = "train.npy", "valid.npy"
-NEW_MODEL = "layers hidden_size heads attention window_size positions activation sinusoidal_positions untied vocab_size tokenizer".split()
+NEW_MODEL = (
+    "layers hidden_size heads attention window_size positions activation sinusoidal_positions untied vocab_size tokenizer"
+).split()
 SHOW_EVERY = 10  # steps
 VALIDATION_WINDOWS = 128
 SAMPLE_LENGTH = 60  # tokens

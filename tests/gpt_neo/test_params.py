@@ -106,8 +106,8 @@ def test_missing_attention_layers_are_named():
     ("changes", "sentence"),
     [
         ({"hidden_size": 13}, "hidden_size 13 is not divisible by num_heads 3"),
-        ({"model_type": "gpt2"}, "model_type is 'gpt2', and neo_np runs 'gpt_neo' alone"),
-        ({"model_type": "gpt_neox"}, "model_type is 'gpt_neox', and neo_np runs 'gpt_neo' alone"),
+        ({"model_type": "gpt2"}, "model_type is 'gpt2', and neo_np runs only 'gpt_neo'"),
+        ({"model_type": "gpt_neox"}, "model_type is 'gpt_neox', and neo_np runs only 'gpt_neo'"),
         ({"activation_function": "tanh"}, "activation_function is 'tanh', and neo_np knows gelu_new, gelu, relu, silu"),
         ({"activation_function": None}, "activation_function is None, and neo_np knows gelu_new, gelu, relu, silu"),
         ({"num_layers": 5}, "attention_types .* name 4 layers, and num_layers is 5"),
