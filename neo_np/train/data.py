@@ -105,10 +105,10 @@ def repeat_passages(windows, share, vocab_size, rng):
     on them teaches it to copy (the induction heads of Olsson et al. 2022, arXiv 2209.11895).
     """
     B, T = windows.shape
-    for row in windows[rng.random(B) < share]:
+    for row in np.flatnonzero(rng.random(B) < share):
         length = int(SHORTEST_PASSAGE * (T / 4 / SHORTEST_PASSAGE) ** rng.random())
-        passage = row[:length].copy() if rng.random() < 0.5 else rng.integers(vocab_size, size=length)
-        row[:] = np.resize(passage, T)
+        passage = windows[row, :length] if rng.random() < 0.5 else rng.integers(vocab_size, size=length)
+        windows[row] = np.resize(passage, T)
 
 
 def _total_size(files):

@@ -15,7 +15,7 @@ from helpers import ROOT
 import neo_np.train.data
 from neo_np import NeoError, Tokenizer
 from neo_np.tokenizer.byte_alphabet import BYTE_TO_CHAR
-from neo_np.train.data import load_tokens, random_windows, tokenize_files
+from neo_np.train.data import load_tokens, random_windows, repeat_passages, tokenize_files
 
 END = "<|endoftext|>"
 
@@ -212,3 +212,33 @@ def test_windows_are_parts_of_the_tokens_at_every_place_alike():
 def test_too_few_tokens_for_a_window():
     with pytest.raises(NeoError, match="10 tokens, and one window takes 11"):
         random_windows(np.arange(10), 1, 11, np.random.default_rng())
+
+
+def shortest_period(row):
+    """Return the smallest p with row[i] == row[i + p] for all i."""
+    return next(p for p in range(1, len(row) + 1) if np.array_equal(row[p:], row[: len(row) - p]))
+
+
+def test_repeat_passages_repeats_in_the_windows_themselves():
+    """Half of the passages are the beginning of their window (ids below 500 here), the others are random ids."""
+    rng, T = np.random.default_rng(0), 65
+    before = rng.integers(500, size=(4000, T))
+    windows = before.copy()
+    repeat_passages(windows, 0.25, 1000, rng)
+    changed = np.flatnonzero((windows != before).any(axis=1))
+    assert abs(len(changed) - 1000) < 5 * np.sqrt(4000 * 0.25 * 0.75)  # five standard deviations
+    periods = np.array([shortest_period(windows[row]) for row in changed])
+    assert periods.min() == 4 and periods.max() == 16  # T / 4
+    assert abs(np.mean(periods < 8) - 0.5) < 0.1  # the logarithm is uniform: half of them below sqrt(4 * 16)
+    own = [np.array_equal(windows[row, :p], before[row, :p]) for row, p in zip(changed, periods)]
+    assert abs(np.mean(own) - 0.5) < 0.1
+    others = np.concatenate([windows[row, :p] for row, p, is_own in zip(changed, periods, own) if not is_own])
+    assert others.min() < 20 and others.max() > 980 and abs(others.mean() - 500) < 20
+
+
+@pytest.mark.parametrize(("share", "changed"), [(0.0, 0), (1.0, 50)])
+def test_repeat_passages_of_none_and_of_all(share, changed):
+    before = np.random.default_rng(0).integers(500, size=(50, 33))
+    windows = before.copy()
+    repeat_passages(windows, share, 500, np.random.default_rng(1))
+    assert (windows != before).any(axis=1).sum() == changed
