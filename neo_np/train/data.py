@@ -100,13 +100,13 @@ def random_windows(tokens, batch, length, rng):
 def repeat_passages(windows, share, vocab_size, rng):
     """Overwrite a share of the windows (B, T) with one short passage, repeated until the window is full.
 
-    Half of these passages are the window's own beginning, the others random ids. Their lengths are 4 to T / 4 tokens, short
+    Half of these passages are the window's own beginning, the others random ids. Their lengths are 4 to T / 3 tokens, short
     ones more often (the logarithm of the length is uniform). What came before tells the model what comes next, so training
     on them teaches it to copy (the induction heads of Olsson et al. 2022, arXiv 2209.11895).
     """
     B, T = windows.shape
     for row in np.flatnonzero(rng.random(B) < share):
-        length = int(SHORTEST_PASSAGE * (T / 4 / SHORTEST_PASSAGE) ** rng.random())
+        length = int(SHORTEST_PASSAGE * (T / 3 / SHORTEST_PASSAGE) ** rng.random())
         passage = windows[row, :length] if rng.random() < 0.5 else rng.integers(vocab_size, size=length)
         windows[row] = np.resize(passage, T)
 
