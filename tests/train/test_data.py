@@ -228,8 +228,8 @@ def test_repeat_passages_repeats_in_the_windows_themselves():
     changed = np.flatnonzero((windows != before).any(axis=1))
     assert abs(len(changed) - 1000) < 5 * np.sqrt(4000 * 0.25 * 0.75)  # five standard deviations
     periods = np.array([shortest_period(windows[row]) for row in changed])
-    assert periods.min() == 4 and periods.max() == 16  # T / 4
-    assert abs(np.mean(periods < 8) - 0.5) < 0.1  # the logarithm is uniform: half of them below sqrt(4 * 16)
+    assert periods.min() == 4 and periods.max() == 21  # T / 3
+    assert abs(np.mean(periods < 9) - 0.5) < 0.1  # the logarithm is uniform: half of them below sqrt(4 * 21)
     own = [np.array_equal(windows[row, :p], before[row, :p]) for row, p in zip(changed, periods)]
     assert abs(np.mean(own) - 0.5) < 0.1
     others = np.concatenate([windows[row, :p] for row, p, is_own in zip(changed, periods, own) if not is_own])
