@@ -32,7 +32,7 @@ class Model:
         self.params = params
         self.tokenizer = tokenizer
         self.generation_config = generation_config or {}
-        twins.keep_freed_memory()
+        twins.keep_freed_memory()  # saves time in every later pass
 
     def __repr__(self) -> str:
         c = self.config
@@ -53,8 +53,8 @@ class Model:
     ) -> np.ndarray:
         """Return the logits of token ids: (T,) -> (T, V), (B, T) -> (B, T, V), in the precision of the weights.
 
-        mask: 0 for padding on the left of a row, 1 for text; then each row gives what it gives by itself.
-        cache: from `new_cache`. The ids continue the text in the cache, and the cache takes them in.
+        mask: 0 for padding on the left of a row, 1 for text. Each row then gives the same logits as without padding.
+        cache: from `new_cache`. The ids continue the text in the cache; their keys and values are added to it.
         hook: f(name, array), called at every named point of the forward pass (`neo_np.hook_names(config)` lists them). If
             it returns an array, that replaces the activation. `seen = {}; model.logits(ids, hook=seen.__setitem__)` records
             everything. With a hook, attention is computed whole: at 2048 tokens of GPT-Neo 125M this takes 2.5 times as
@@ -65,7 +65,10 @@ class Model:
         """
         check_logits_to_keep(logits_to_keep)
         hook = tap if hook is None else hook
-        functions = formulas if not fast else twins.inference if hook is None else twins.hooked
+        if not fast:
+            functions = formulas
+        else:
+            functions = twins.inference if hook is None else twins.hooked
         hook = no_hook if hook is None else checked(hook)
         logits = self._run(functions.forward, ids, mask, cache, hook, logits_to_keep)
         return logits[0] if np.ndim(ids) == 1 else logits
@@ -73,7 +76,7 @@ class Model:
     def hidden_states(self, ids: ArrayLike, mask: ArrayLike | None = None) -> list[np.ndarray]:
         """Return the residual stream after the embeddings and after each block, and what the last layer norm returns.
 
-        Each is (T, C) or (B, T, C). transformers returns the same list without the output of the last block.
+        Each is (T, C) or (B, T, C). Hugging Face transformers returns the same list without the output of the last block.
         """
         names = ["embed", *(f"h.{layer}" for layer in range(self.config.num_layers)), "ln_f"]
         seen = self._record(twins.inference, ids, mask, names)
@@ -89,8 +92,8 @@ class Model:
         """Return the mean cross-entropy, in nats, of predicting each token from those before it.
 
         ids: (T,) or (B, T), at least two tokens. mask: 0 for padding, on either side, which is not scored. labels: like ids,
-        the token to predict at each place, or -100 for a place that is not scored (default: ids). It equals transformers'
-        loss with labels=ids.
+        the token to predict at each place, or -100 for a place that is not scored (default: ids). It equals the loss of
+        Hugging Face transformers.
         """
         array = self.check_ids(ids)
         text = check_mask(mask, array.shape)
@@ -101,7 +104,7 @@ class Model:
             scored &= (text[:, 1:] == 1) & (text[:, :-1] == 1)
             text = np.maximum.accumulate(text, axis=1)  # padding on the right counts as text: no earlier token sees it
         if not scored.any():
-            raise NeoError("the loss needs at least two tokens: one to look at and one to predict.")
+            raise NeoError("nothing is scored: the loss needs a token to predict and one before it, in ids, mask and labels.")
         hidden = self._run(twins.inference.transformer, batch, text)[:, :-1]
         log_probs, _ = token_log_probs(hidden[scored], targets[scored], self.params)
         return -float(log_probs.mean())
@@ -134,14 +137,14 @@ class Model:
     def _run(self, function, ids, mask=None, cache=None, hook=no_hook, keep=0):
         """Check the input, call `forward` or `transformer`, and update the cache when the pass is complete."""
         ids, padding = check_input(self.config, ids, mask, cache)
-        column = padding[:, None] if padding.any() else 0
+        column = padding[:, None] if padding.any() else 0  # (B, 1), or 0 if no row is padded
         result = function(self.params, self.config, ids, column, cache, hook, keep)
         if cache:
             cache.length, cache.padding = cache.length + ids.shape[1], padding
         return result
 
     def _record(self, functions, ids, mask, names):
-        """Return {name: array} of these named arrays of a forward pass; without the batch axis for ids (T,)."""
+        """Run a forward pass and return {name: array} for these names; for ids (T,) without the batch axis."""
         seen = {}
 
         def record(name, array):

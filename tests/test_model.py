@@ -286,7 +286,7 @@ def test_token_log_probs_do_not_depend_on_the_block_size(monkeypatch):
     hidden, targets = MODEL.hidden_states(IDS)[-1].reshape(-1, 24), IDS.reshape(-1)
     logits = hidden.astype(float) @ MODEL.params.wte.weight.T.astype(float)
     for block in (1, 7, 60, 256):
-        monkeypatch.setattr("neo_np.gpt_neo.loss.POSITIONS", block)
+        monkeypatch.setattr("neo_np.gpt_neo.loss.POSITIONS_AT_A_TIME", block)
         log_probs, is_likeliest = token_log_probs(hidden, targets, MODEL.params)
         expected = [row[target] - math.log(sum(math.exp(x) for x in row)) for row, target in zip(logits, targets, strict=True)]
         np.testing.assert_allclose(log_probs, expected, atol=1e-5)
@@ -338,7 +338,7 @@ def test_loss_of_a_model_that_knows_nothing_is_the_logarithm_of_the_vocabulary()
     ("ids", "mask"), [([7], None), ([[7], [8]], None), ([[1, 2, 7]], [[0, 0, 1]])], ids=["one", "one each", "padded"]
 )
 def test_loss_needs_two_tokens(ids, mask):
-    with pytest.raises(NeoError, match="the loss needs at least two tokens: one to look at and one to predict"):
+    with pytest.raises(NeoError, match="nothing is scored: the loss needs a token to predict and one before it"):
         MODEL.loss(ids, mask=mask)
 
 

@@ -1,9 +1,9 @@
-"""GPT-Neo's backward pass: for each function of `forward.py` its derivative, by the same name, in the same order.
+"""GPT-Neo's backward pass: for each function f of `forward.py` a function f_backward, in the same order.
 
-Each takes dy, the derivative of the loss with respect to what the forward function returned, and returns the derivatives
-with respect to what that function took (the chain rule). `seen` holds the arrays that a hook recorded in the forward pass.
-If a value was used twice, its two derivatives are added. Shape letters as in `forward.py`; a gradient has the shape and the
-name of its parameter.
+Each takes dy, the derivative of the loss with respect to the output of f, and returns the derivatives of the loss with respect
+to the inputs of f (the chain rule). If a value was used twice, its two derivatives are added. `seen` holds the arrays that a
+hook recorded in the forward pass. Shape letters as in `forward.py`, P positions; a gradient has the shape and the name of its
+parameter. dx always means dloss/dx.
 
 Rumelhart et al. 1986, "Learning representations by back-propagating errors", Nature 323.
 """
@@ -20,25 +20,21 @@ from neo_np.gpt_neo.loss import log_softmax
 
 
 def embed_backward(dy, ids, positions, wte, wpe):
-    """Return dwte (V, C) and dwpe (P, C). y = wte[ids] + wpe[positions], so row i of dwte is the sum of dy where ids == i."""
-    return sum_rows(dy, ids, wte), sum_rows(dy, positions, wpe)
+    """Return dwte (V, C) and dwpe (P, C) from dy (B, T, C).
 
-
-def sum_rows(dy, indices, table):
-    """Return an array like table: row i is the sum of the rows of dy whose index is i. `np.add.at` would be 10 times slower."""
-    indices, dy = indices.reshape(-1), dy.reshape(-1, dy.shape[-1])
-    order = np.argsort(indices, kind="stable")  # equal indices become neighbours, and `reduceat` adds each run
-    found, starts = np.unique(indices[order], return_index=True)
-    sums = np.zeros_like(table)
-    sums[found] = np.add.reduceat(dy[order], starts, axis=0)
-    return sums
+    y = wte[ids] + wpe[positions], so row i of dwte is the sum of the rows of dy where ids == i.
+    """
+    dwte, dwpe = np.zeros_like(wte), np.zeros_like(wpe)
+    np.add.at(dwte, ids, dy)  # unlike dwte[ids] += dy, it adds every row of an id that occurs several times
+    np.add.at(dwpe, positions, dy)
+    return dwte, dwpe
 
 
 def layer_norm_backward(dy, x, weight, eps):
     """Return dx (..., C), dweight (C,), dbias (C,).
 
-    y = n weight + bias, n = (x - mean) / s, s = sqrt(variance + eps). The mean and s depend on every x of the row:
-    dx = (dn - mean(dn) - n mean(dn n)) / s, with dn = dy weight.
+    y = n weight + bias, n = (x - mean) / s, s = sqrt(variance + eps), so dn = dy weight. Every x of a row changes n in three
+    ways: directly, through the mean (- mean(dn)) and through s (- n mean(dn n)). All three are divided by s.
     """
     C = x.shape[-1]
     centered = x - x.sum(axis=-1, keepdims=True) / C
@@ -46,11 +42,11 @@ def layer_norm_backward(dy, x, weight, eps):
     n = centered / s
     dn = dy * weight
     dx = (dn - dn.sum(axis=-1, keepdims=True) / C - n * ((dn * n).sum(axis=-1, keepdims=True) / C)) / s
-    return dx, sum_to_last_axis(dy * n), sum_to_last_axis(dy)
+    return dx, sum_over_rows(dy * n), sum_over_rows(dy)
 
 
-def sum_to_last_axis(x):
-    """Return the sum over all axes but the last: (..., C) -> (C,)."""
+def sum_over_rows(x):
+    """Add up the rows: (..., C) -> (C,)."""
     return x.reshape(-1, x.shape[-1]).sum(axis=0)
 
 
@@ -59,6 +55,7 @@ def linear_backward(dy, x, weight):
 
     y = x weight^T + bias, so dx = dy weight, dweight = dy^T x, dbias = sum of dy; the last two over all rows.
     """
+    # All rows in one matrix, so that each gradient is one product.
     rows, x_rows = dy.reshape(-1, dy.shape[-1]), x.reshape(-1, x.shape[-1])
     return (rows @ weight).reshape(x.shape), rows.T @ x_rows, rows.sum(axis=0)
 
@@ -66,16 +63,16 @@ def linear_backward(dy, x, weight):
 def gelu_new_backward(dy, x):
     """Return dx. y = 0.5 x (1 + t), t = tanh(u), u = sqrt(2/pi) (x + 0.044715 x^3); tanh' = 1 - tanh^2."""
     u = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
-    du = math.sqrt(2 / math.pi) * (1.0 + 3 * 0.044715 * (x * x))
+    du_dx = math.sqrt(2 / math.pi) * (1.0 + 3 * 0.044715 * (x * x))
     t = np.tanh(u)
-    return dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * du)
+    return dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * du_dx)
 
 
 ACTIVATIONS_BACKWARD = {"gelu_new": gelu_new_backward, **OTHER_ACTIVATIONS_BACKWARD}
 
 
 def activate_backward(dy, x, name):
-    """Return dx for the activation function that the config names."""
+    """Return dx for the activation function that the config names; `by_rows` only saves time (see `fast.py`)."""
     return by_rows(ACTIVATIONS_BACKWARD[name], dy, x)
 
 
@@ -88,15 +85,19 @@ def mlp_backward(dy, x, p, activation_function, seen, at=""):
 
 
 def softmax_backward(dy, y):
-    """Return dx from y = softmax(x): dy_i/dx_j = y_i ([i = j] - y_j), so dx = y (dy - sum(dy y)). A masked entry gets 0."""
+    """Return dx (..., S) from y = softmax(x) (..., S).
+
+    The derivative of y_i by x_j is y_i (1 - y_i) if i = j, else -y_i y_j. Times dy and summed over i, that is
+    dx = y (dy - sum(dy y)). A masked entry has y = 0, so its dx is 0.
+    """
     return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
 
 def attention_backward(dz, q, k, v, weights, kept=1.0):
-    """Return dq (B, H, T, D), dk, dv (B, H, S, D) from dz (B, H, T, D) and the weights (B, H, T, S).
+    """Return dq (B, H, T, D), dk and dv (B, H, S, D) from dz (B, H, T, D) and the weights (B, H, T, S).
 
-    z = weights v, weights = softmax(scores + mask), scores = q k^T. The mask needs no line: where it hides a key, the weight
-    is 0, and so is its derivative. kept: what dropout multiplied the weights by.
+    z = (weights kept) v, weights = softmax(scores + mask), scores = q k^T. The mask needs no code: the weight of a hidden key
+    is 0, so `softmax_backward` gives 0 for its score. kept: see `dropout_backward`; 1.0 without dropout.
     """
     dv = (weights * kept).swapaxes(-1, -2) @ dz
     dweights = (dz @ v.swapaxes(-1, -2)) * kept
@@ -105,9 +106,9 @@ def attention_backward(dz, q, k, v, weights, kept=1.0):
 
 
 def attention_blocks_backward(dz, q, k, v, blocks):
-    """Like `attention_backward`, if the forward pass computed the weights in blocks of queries: [(weights, kept), ...].
+    """Like `attention_backward`, from weights that the forward pass computed in blocks of queries: [(weights, kept), ...].
 
-    Each block has the next queries, and the keys up to its last query (fewer, if a window hides the first ones from all).
+    The weights of a block are (B, H, queries, keys). Its keys end at its last query; in a local layer they do not begin at 0.
     """
     dq, dk, dv = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
     start = 0
@@ -135,34 +136,38 @@ def self_attention_backward(dy, x, p, num_heads, seen, at=""):
 
 
 def block_backward(dy, x, p, config, seen, at=""):
-    """Return dx (B, T, C) and the gradients of p. Each part was added to x, so dy reaches x past the part and through it."""
+    """Return dx (B, T, C) and the gradients of p.
+
+    x + f(x) has two paths from x to the loss: directly, and through f. Their derivatives are added.
+    """
     eps, heads = config.layer_norm_epsilon, config.num_heads
-    dout = dropout_backward(dy, seen, at + "mlp.out")
-    dnormed, mlp_gradients = mlp_backward(dout, seen[at + "ln_2"], p.mlp, config.activation_function, seen, at)
+    dmlp_out = dropout_backward(dy, seen, at + "mlp.out")
+    dnormed, mlp_gradients = mlp_backward(dmlp_out, seen[at + "ln_2"], p.mlp, config.activation_function, seen, at)
     dpart, dln_2, dln_2_bias = layer_norm_backward(dnormed, seen[at + "resid_mid"], p.ln_2.weight, eps)
     dmid = dy + dpart
 
-    dout = dropout_backward(dmid, seen, at + "attn.out")
-    dnormed, attention_gradients = self_attention_backward(dout, seen[at + "ln_1"], p.attn.attention, heads, seen, at)
+    dattn_out = dropout_backward(dmid, seen, at + "attn.out")
+    dnormed, attention_gradients = self_attention_backward(dattn_out, seen[at + "ln_1"], p.attn.attention, heads, seen, at)
     dpart, dln_1, dln_1_bias = layer_norm_backward(dnormed, x, p.ln_1.weight, eps)
     gradients = {"ln_1.weight": dln_1, "ln_1.bias": dln_1_bias, "ln_2.weight": dln_2, "ln_2.bias": dln_2_bias}
-    return dmid + dpart, gradients | under("attn.attention.", attention_gradients) | under("mlp.", mlp_gradients)
+    gradients |= with_prefix("attn.attention.", attention_gradients) | with_prefix("mlp.", mlp_gradients)
+    return dmid + dpart, gradients
 
 
-def under(prefix, gradients):
+def with_prefix(prefix, gradients):
     """Return the gradients with `prefix` before every name."""
     return {prefix + name: gradient for name, gradient in gradients.items()}
 
 
 def transformer_backward(dy, params, config, ids, seen):
-    """Return the gradients of all parameters, {name: array}, from dy (B, T, C) of what `transformer` returned."""
+    """Return the gradients of all parameters, {name: array}, from dy (B, T, C) for the output of `transformer`."""
     last = seen[f"h.{config.num_layers - 1}"]
     dx, dln_f, dln_f_bias = layer_norm_backward(dy, last, params.ln_f.weight, config.layer_norm_epsilon)
     gradients = {"ln_f.weight": dln_f, "ln_f.bias": dln_f_bias}
     for layer in reversed(range(config.num_layers)):
         x = seen[f"h.{layer - 1}" if layer else "embed"]
         dx, block_gradients = block_backward(dx, x, params.h[layer], config, seen, f"h.{layer}.")
-        gradients |= under(f"h.{layer}.", block_gradients)
+        gradients |= with_prefix(f"h.{layer}.", block_gradients)
     dx = dropout_backward(dx, seen, "embed")
     positions = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
     dwte, dwpe = embed_backward(dx, ids, positions, params.wte.weight, params.wpe.weight)
@@ -176,10 +181,10 @@ def forward_backward(dlogits, params, config, ids, seen):
     """
     dx, doutput, _ = linear_backward(dlogits, seen["ln_f"], output_embedding(params))
     gradients = transformer_backward(dx, params, config, ids, seen)
-    if config.tie_word_embeddings:
-        gradients["wte.weight"] += doutput
-    else:
+    if hasattr(params, "lm_head"):
         gradients["lm_head.weight"] = doutput
+    else:
+        gradients["wte.weight"] += doutput
     return gradients
 
 
@@ -189,18 +194,21 @@ def cross_entropy_backward(log_probs, targets):
     dlogits = softmax(logits) - [1 at the target, else 0].
     """
     dlogits = np.exp(log_probs)
-    rows = dlogits.reshape(-1, dlogits.shape[-1])  # a view
-    rows[np.arange(len(rows)), targets.reshape(-1)] -= 1.0
+    rows = dlogits.reshape(-1, dlogits.shape[-1])  # a view: changing rows changes dlogits
+    rows[np.arange(len(rows)), targets.reshape(-1)] -= 1.0  # the target of each row
     return dlogits
 
 
 def dropout_backward(dy, seen, name):
-    """Return dx. y = x kept, so dx = dy kept; without dropout at this point, dx = dy."""
+    """Return dx. y = x kept, so dx = dy kept; without dropout at this point, dx = dy.
+
+    kept: 0 for each number that dropout removed, 1 / (1 - rate) for the others.
+    """
     return dy * seen[name + ".kept"] if name + ".kept" in seen else dy
 
 
 def recorder(seen, dropout=None):
-    """Return a hook that records in the dict `seen` what the backward pass needs, and applies dropout.
+    """Return a hook that records the activations in the dict `seen`, and applies dropout.
 
     "attn.weights" is recorded as a list of (weights before dropout, kept), one for each call: attention may run in blocks.
     """
@@ -222,15 +230,16 @@ def recorder(seen, dropout=None):
 def loss_and_gradients(params, config, ids, targets, dropout=None, count=None, fast=True):
     """Return the mean cross-entropy in nats, a float, and its gradients {name: array}.
 
-    ids, targets: (B, T), targets the token that follows each of ids. dropout: a `Dropout` or None. count: the number of
-    predictions that the mean is over, if these are only a part of them (default: B T); the losses and gradients of the parts
-    then add up. fast: False uses the formulas of `forward.py` only.
+    ids, targets: (B, T), targets the token that follows each of ids. dropout: a `Dropout` or None.
+    count: divide the sum over all predictions by this number (default: B T). To split a large batch into parts, give each part
+    the count of the whole batch, and add up the losses and the gradients.
+    fast: False runs the forward pass without the fast twins.
     """
     seen = {}
     forward = training.forward if fast else formulas.forward
     logits = forward(params, config, ids, hook=recorder(seen, dropout))
     log_probs = log_softmax(logits)
     count = count or targets.size
-    loss = -np.take_along_axis(log_probs, targets[..., None], axis=-1).sum(dtype=float) / count
+    loss = -np.take_along_axis(log_probs, targets[..., None], axis=-1).sum(dtype=float) / count  # of each target
     dlogits = cross_entropy_backward(log_probs, targets) * (1.0 / count)
     return float(loss), forward_backward(dlogits, params, config, ids, seen)

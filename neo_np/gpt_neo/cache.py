@@ -1,4 +1,4 @@
-"""The key/value cache: keys and values of past tokens, so that each is computed only once."""
+"""The key/value cache. A later token needs the keys and values of all earlier tokens, so each is computed once and kept."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ class KVCache:
         return self.k.shape[3]
 
     def append(self, layer: int, k: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Store the new keys and values of a layer and return all of them: (B, H, T, D) -> (B, H, S, D), twice.
+        """Store the keys and values (B, H, T, D) of new tokens in a layer; return those of all tokens, (B, H, S, D) each.
 
+        The model has checked before that they fit (`check_cache`).
         `length` changes only after the last layer (in `Model.logits`), so an interrupted pass leaves the cache as it was.
         """
         stop = self.length + k.shape[2]
@@ -58,7 +59,8 @@ class KVCache:
 
     def reorder(self, rows: Sequence[int]) -> None:
         """Replace row i by a copy of row rows[i]. Rows may repeat or be left out, and there may be more than before."""
-        if len(rows) == self.batch:
+        rows = np.asarray(rows, int)
+        if len(rows) == self.batch:  # in the same arrays
             for array in (self.k, self.v):
                 array[:, :, :, : self.length] = array[:, rows, :, : self.length]
         else:

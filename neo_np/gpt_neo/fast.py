@@ -1,7 +1,7 @@
-"""Fast twins: each computes the same as the function of `forward.py` that has its name.
+"""Fast twins: each computes the same as the function of `forward.py` that has its name (results at padding may differ).
 
-`forward.py` is the specification. A test holds each twin against it on random shapes. The percentages are measured with
-`python -m neo_np.bench --shape 125M`.
+`forward.py` is the specification. A test holds each twin against it on random shapes. The percentages are changes in time,
+measured with `python -m neo_np.bench --shape 125M`.
 """
 
 import importlib.util
@@ -11,17 +11,20 @@ import numpy as np
 from neo_np.gpt_neo import forward as formulas
 from neo_np.gpt_neo.hooks import no_hook
 
-FEW_ROWS, WEIGHT_ROWS, QUERY_BLOCK, CACHED_ROWS = 256, 4096, 64, 32
+FEW_ROWS = 256  # up to this many rows of x, weight @ x.T is faster than x @ weight.T
+WEIGHT_ROWS = 4096  # a larger weight is multiplied in parts of this many rows
+QUERY_BLOCK = 64  # queries that attend at a time
+CACHED_ROWS = 32  # rows whose temporary arrays fit into the processor's cache
 JUST_BELOW_32_MIB = 2**25 - 2**16
 
 
 def linear(x, weight, bias=None):
-    """Multiply few rows as (weight @ x.T).T, which BLAS computes faster (-27 % in a batch of 8)."""
+    """Return x @ weight.T + bias: (..., in) -> (..., out). For few rows, BLAS computes (weight @ x.T).T faster (-27 %)."""
     rows = x.reshape(-1, x.shape[-1])
     if len(rows) > FEW_ROWS:
         y = rows @ weight.T
     elif len(rows) == 1 or len(weight) <= WEIGHT_ROWS:
-        y = weight.dot(rows.T).T
+        y = weight.dot(rows.T).T  # for two matrices, `dot` has less overhead than `@`
     else:
         y = np.concatenate([weight[i : i + WEIGHT_ROWS] @ rows.T for i in range(0, len(weight), WEIGHT_ROWS)]).T
     if bias is not None:
@@ -40,12 +43,12 @@ def activate_in_place(x, name):
 
 
 def by_rows(function, *arrays, out=None):
-    """Apply an elementwise function to 32 rows of the arrays at a time: its temporary arrays stay in the processor's cache."""
+    """Apply an elementwise function to 32 rows of the arrays (..., C) at a time: temporary arrays stay in the cache."""
     arrays_rows = [array.reshape(-1, array.shape[-1]) for array in arrays]
     if len(arrays_rows[0]) <= CACHED_ROWS:
         return function(*arrays)
-    out = np.empty_like(arrays[0]) if out is None else out
-    rows = out.reshape(-1, out.shape[-1])
+    out = np.empty(arrays[0].shape, arrays[0].dtype) if out is None else out
+    rows = out.reshape(-1, out.shape[-1])  # a view: writing into rows fills out
     for i in range(0, len(rows), CACHED_ROWS):
         rows[i : i + CACHED_ROWS] = function(*(array[i : i + CACHED_ROWS] for array in arrays_rows))
     return out
@@ -60,18 +63,21 @@ def softmax(x):
 
 
 def query_blocks(T, S, window=None):
-    """Yield (queries, keys), slices of slots, for blocks of the last T of S slots. Keys that no query sees are left out."""
+    """Yield (queries, keys) for every 64 queries: their slots, and the slots of the keys that at least one of them sees."""
     for start in range(S - T, S, QUERY_BLOCK):
         stop = min(start + QUERY_BLOCK, S)
         yield slice(start, stop), slice(0 if window is None else max(0, start - window + 1), stop)
 
 
 def attention(q, k, v, window=None, padding=0, hook=no_hook):
-    """Attend in blocks of 64 queries: fewer masked scores, less memory. The hook sees "attn.weights" once for each block."""
+    """Attend in blocks of 64 queries: fewer masked scores, less memory (-48 % at 2048 tokens).
+
+    The hook sees "attn.weights" once for each block, and neither "attn.scores" nor "attn.mask".
+    """
     T, S = q.shape[2], k.shape[2]
     z = np.empty_like(q)
     for queries, keys in query_blocks(T, S, window):
-        rows = slice(queries.start - (S - T), queries.stop - (S - T))
+        rows = slice(queries.start - (S - T), queries.stop - (S - T))  # of q
         scores = q[:, :, rows] @ k[:, :, keys].swapaxes(-1, -2)  # (B, H, block, keys)
         if T > 1 or np.ndim(padding):  # a single query sees all the keys of its slice
             at_query, at_key = np.arange(queries.start, queries.stop), np.arange(keys.start, keys.stop)
@@ -82,7 +88,10 @@ def attention(q, k, v, window=None, padding=0, hook=no_hook):
 
 
 def with_twins(**twins):
-    """Return a second copy of the module `forward.py` in which these twins replace the functions of the same name."""
+    """Return a second copy of the module `forward.py` in which these twins replace the functions of the same name.
+
+    A function looks up the names that it calls in its own module. So every function of the copy calls the twins.
+    """
     spec = importlib.util.find_spec(formulas.__name__)
     copy = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(copy)
@@ -98,7 +107,8 @@ hooked = with_twins(linear=linear)  # a user's hook sees every array whole
 def keep_freed_memory():
     """Let the C library reuse the memory of freed arrays instead of returning it to the system.
 
-    Freeing one block just under 32 MiB raises glibc's mmap threshold, so later arrays reuse heap memory, whose pages the
-    system need not clear again (mallopt(3), M_MMAP_THRESHOLD). Other C libraries are not affected.
+    A large array normally goes back to the system when it is freed, and the system must clear the memory of the next one.
+    Freeing one block just under 32 MiB raises glibc's mmap threshold, so later arrays reuse heap memory (mallopt(3),
+    M_MMAP_THRESHOLD). Other C libraries are not affected.
     """
-    np.empty(JUST_BELOW_32_MIB, np.uint8)
+    np.empty(JUST_BELOW_32_MIB, np.uint8)  # allocated and freed at once

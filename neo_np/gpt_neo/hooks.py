@@ -1,6 +1,13 @@
 """Hooks: a function hook(name, array) that sees, and may replace, every named array of the forward pass.
 
-A researcher reads and changes activations with it. The names are those of `hook_names`, however long the text is.
+A researcher reads and changes activations with it. Each name of `hook_names` is called once for each forward pass:
+
+    embed, h.0.ln_1, h.0.resid_mid, h.0.ln_2, h.0.attn.out, h.0.mlp.out, h.0, ln_f    (B, T, C)
+    h.0.attn.q, h.0.attn.k, h.0.attn.v (of the new tokens), h.0.attn.z                 (B, H, T, D)
+    h.0.attn.scores (q k^T), h.0.attn.weights (softmax(scores + mask))                 (B, H, T, S)
+    h.0.attn.mask (0, or the lowest float32 for a hidden key)                          (T, S) or (B, 1, T, S)
+    h.0.mlp.pre, h.0.mlp.post (before and after the activation function)               (B, T, F)
+    logits                                                                             (B, T, V)
 """
 
 from collections.abc import Callable
@@ -30,6 +37,7 @@ def no_hook(name, array):
 
 def under(prefix, hook):
     """Return the hook for a part of the model: it puts `prefix` before every name."""
+    # Without a user's hook, the calls are as cheap as possible.
     return hook if hook is no_hook else lambda name, array: hook(prefix + name, array)
 
 

@@ -1,33 +1,33 @@
-"""From logits to the loss: log-probabilities and cross-entropy, in nats."""
+"""From logits to the loss: log-probabilities and cross-entropy, in nats (natural logarithms)."""
 
 import numpy as np
 
 from neo_np.gpt_neo.fast import linear
 from neo_np.gpt_neo.forward import output_embedding
 
-POSITIONS = 256  # scored at a time: the logits of a whole batch could take gigabytes
+POSITIONS_AT_A_TIME = 256  # the logits of a whole batch could take gigabytes
 
 
 def log_softmax(x):
-    """Return log(softmax(x)) over the last axis. Unlike log(softmax(x)) in two steps, it never takes log(0)."""
+    """Return log(softmax(x)) over the last axis. The sum is at least 1, so its log is safe, even if softmax rounds to 0."""
     shifted = x - x.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def cross_entropy(logits, targets):
     """Return -log softmax(logits)[target] for each position, in nats: (..., V), (...) -> (...)."""
-    return -np.take_along_axis(log_softmax(logits), targets[..., None], axis=-1)[..., 0]
+    return -np.take_along_axis(log_softmax(logits), targets[..., None], axis=-1)[..., 0]  # the entry of each target
 
 
 def token_log_probs(hidden, targets, params):
     """Return (log_probs, is_likeliest), (N,) each: the log-probability of each target, and whether it has the highest logit.
 
-    hidden: (N, C), what `transformer` returns for N positions. targets: (N,) the token that follows each position.
+    hidden: (N, C), the output of `transformer` at N positions. targets: (N,) the token that follows each position.
     """
     log_probs, is_likeliest = np.empty(len(hidden)), np.empty(len(hidden), bool)
-    for start in range(0, len(hidden), POSITIONS):
-        part = slice(start, start + POSITIONS)
-        logits = linear(hidden[part], output_embedding(params))  # (256, V)
+    for start in range(0, len(hidden), POSITIONS_AT_A_TIME):
+        part = slice(start, start + POSITIONS_AT_A_TIME)
+        logits = linear(hidden[part], output_embedding(params))  # (up to 256, V)
         log_probs[part] = -cross_entropy(logits, targets[part])
         is_likeliest[part] = logits.argmax(axis=-1) == targets[part]
     return log_probs, is_likeliest

@@ -6,8 +6,8 @@ import torch
 import transformers
 from pairs import distance, random_pair
 
-from neo_np.gpt_neo.forward import ACTIVATIONS
 from neo_np.gpt_neo.backward import loss_and_gradients
+from neo_np.gpt_neo.forward import ACTIVATIONS
 from neo_np.gpt_neo.params import random_params
 from neo_np.train.data import random_windows
 from neo_np.train.optimizer import AdamW, clip_gradients, decays, learning_rate
