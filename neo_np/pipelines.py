@@ -19,8 +19,8 @@ DEFAULT_NEW_TOKENS, DEFAULT_TEMPERATURE = 256, 0.7
 class TextGeneration:
     """Continues texts; the result has the form of transformers' text-generation pipeline."""
 
-    def __init__(self, model: Model):
-        self.model = model
+    def __init__(self, model: Model, tokenizer: Tokenizer):
+        self.model, self.tokenizer = model, tokenizer
 
     def __call__(self, texts: str | Sequence[str], return_full_text: bool = True, **options: Any) -> list:
         """Return [{"generated_text": ...}, ...] for one text, and a list of such lists for a list of texts.
@@ -41,7 +41,7 @@ class TextGeneration:
         """Return the options of a call, with the pipeline's defaults for what neither it nor the checkpoint sets."""
         given = without_none(options)
         already = without_none(self.model.generation_config) | given
-        defaults = {"default_new_tokens": DEFAULT_NEW_TOKENS, "do_sample": True}
+        defaults: dict[str, Any] = {"default_new_tokens": DEFAULT_NEW_TOKENS, "do_sample": True}
         if already.get("do_sample", True):
             defaults["temperature"] = DEFAULT_TEMPERATURE
         return {name: value for name, value in defaults.items() if name not in already} | given
@@ -50,15 +50,15 @@ class TextGeneration:
 class FeatureExtraction:
     """Returns the hidden states of texts after the last layer norm."""
 
-    def __init__(self, model: Model):
-        self.model = model
+    def __init__(self, model: Model, tokenizer: Tokenizer):
+        self.model, self.tokenizer = model, tokenizer
 
     def __call__(self, texts: str | Sequence[str], return_tensors: bool = False) -> list | np.ndarray:
         """Return nested lists (1, T, C) for one text and a list of them for a list; arrays with return_tensors=True."""
         check_texts(texts)
         if not isinstance(texts, str):
             return [self(text, return_tensors) for text in texts]
-        ids = self.model.tokenizer.encode(texts)
+        ids = self.tokenizer.encode(texts)
         if not ids:
             raise NeoError("the text is empty, so there is nothing to extract features from.")
         features = self.model.hidden_states([ids])[-1]
@@ -81,13 +81,12 @@ def pipeline(
     """
     if not isinstance(task, str) or task not in TASKS:
         raise NeoError(f"unknown task {task!r}: there are {' and '.join(TASKS)}.")
-    if not isinstance(model, Model):
-        model = load(model, tokenizer)
-    elif tokenizer is not None:
+    if isinstance(model, Model) and tokenizer is not None:
         raise NeoError("this model is already loaded and has its tokenizer: leave tokenizer out.")
-    if model.tokenizer is None:
+    loaded = model if isinstance(model, Model) else load(model, tokenizer)
+    if loaded.tokenizer is None:
         raise NeoError("a pipeline reads text, and this model has no tokenizer: load it with tokenizer=FOLDER.")
-    return TASKS[task](model)
+    return TASKS[task](loaded, loaded.tokenizer)
 
 
 def check_texts(texts: Any) -> list[str]:
