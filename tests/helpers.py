@@ -52,3 +52,25 @@ def byte_tokenizer(*longer_tokens):
     """Return a tokenizer that encodes every byte as one token; the longer tokens are for models to write."""
     tokens = [*(BYTE_TO_CHAR[byte] for byte in range(256)), END_OF_TEXT, *longer_tokens]
     return Tokenizer({token: id for id, token in enumerate(tokens)}, merges=[])
+
+
+# In the letters of vocab.json: Ġ is a space, Ã© the two bytes of é.
+BYTES = byte_tokenizer("ab", "bca", "Ġa", "cĠb", "Ã©a", "aÃ", "abab")
+END = 256  # the id of `<|endoftext|>` in it
+
+
+def byte_model(**changes):
+    """Return a random model over bytes: most of what it generates is broken UTF-8."""
+    of_bytes = {"vocab_size": len(BYTES), "bos_token_id": END, "eos_token_id": END, "max_position_embeddings": 48}
+    return random_model(tokenizer=BYTES, **of_bytes | changes)
+
+
+def forced(ids, after):
+    """Return a logits processor that makes any model generate these ids after a prompt of `after` tokens."""
+
+    def processor(logits, so_far):
+        logits[:] = -np.inf
+        logits[ids[len(so_far) - after]] = 0.0
+        return logits
+
+    return processor

@@ -8,8 +8,9 @@ import pytest
 
 from neo_np import Model
 from neo_np.checkpoint.loading import load_config, load_params
-from neo_np.generate import logits_processors, sampling
+from neo_np.generate.logits_processors import make_logits_processors
 from neo_np.generate.options import Options
+from neo_np.generate.sampling import process_logits
 
 GOLDEN = Path(__file__).parent / "golden"
 PROCESSED = json.loads((GOLDEN / "processed_logits.json").read_text(encoding="utf-8"))
@@ -105,8 +106,8 @@ def test_processed_logits(name):
         expected, ids = arrays[name], arrays["ids"].tolist()
         given = arrays["log_probs" if options.num_beams > 1 else "logits"]
     shortest, _ = options.limits(len(ids[0]), positions=256)
-    rules = logits_processors.rules(options, shortest)
+    processors = make_logits_processors(options, shortest)
     for row, text, wanted in zip(given, ids, expected, strict=True):
         before = row.copy()
-        np.testing.assert_array_equal(sampling.apply_rules(row, text, rules), wanted)
-        np.testing.assert_array_equal(row, before)  # a rule leaves alone what it is given
+        np.testing.assert_array_equal(process_logits(row, text, processors), wanted)
+        np.testing.assert_array_equal(row, before)  # a processor does not change the array that it gets

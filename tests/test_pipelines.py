@@ -1,4 +1,4 @@
-"""The pipeline: the shapes of its results, and the defaults that transformers' pipeline has and generate has not."""
+"""The pipelines: the form of their results, and the defaults of transformers' pipeline."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def generator(tales):
 
 
 def tales_with(tales, **generation_config):
-    """Return the same model with other defaults of its own."""
+    """Return the same model with other generation defaults."""
     return Model(tales.config, tales.params, tales.tokenizer, tales.generation_config | generation_config)
 
 
@@ -27,7 +27,7 @@ def length_of(tales, text):
 # text-generation
 
 
-def test_one_prompt_gives_a_list_of_its_texts(generator, tales):
+def test_text_generation_one_prompt_gives_a_list_of_its_texts(generator, tales):
     options = {"max_new_tokens": 5, "seed": 0}
     [result] = generator(PROMPT, **options)
     assert result == {"generated_text": tales.generate(PROMPT, do_sample=True, temperature=0.7, **options)}
@@ -39,7 +39,7 @@ def test_one_prompt_gives_a_list_of_its_texts(generator, tales):
 
 
 @pytest.mark.parametrize("form", [list, tuple])
-def test_a_list_of_prompts_gives_a_list_of_lists(generator, form):
+def test_text_generation_list_of_prompts_gives_a_list_of_lists(generator, form):
     prompts, options = [PROMPT, "The king", ""], {"max_new_tokens": 5, "do_sample": False}
     assert generator(form(prompts), **options) == [generator(prompt, **options) for prompt in prompts]
     assert generator(form(prompts[:1]), **options) == [generator(PROMPT, **options)]
@@ -47,7 +47,7 @@ def test_a_list_of_prompts_gives_a_list_of_lists(generator, form):
     assert generator(form(prompts), **beams) == [generator(prompt, **beams) for prompt in prompts]
 
 
-def test_return_full_text_false_leaves_the_prompt_out(generator):
+def test_text_generation_return_full_text_false_leaves_the_prompt_out(generator):
     options = {"max_new_tokens": 5, "do_sample": False}
     whole = generator([PROMPT, " The  king"], **options)
     new = generator([PROMPT, " The  king"], return_full_text=False, **options)
@@ -55,7 +55,7 @@ def test_return_full_text_false_leaves_the_prompt_out(generator):
         assert long["generated_text"] == prompt + short["generated_text"]
 
 
-def test_the_defaults_are_the_pipelines(generator, tales):
+def test_text_generation_defaults_sample_256_tokens_at_temperature_0_7(generator, tales):
     """Sampling at temperature 0.7 for 256 new tokens, or the 256 positions of this model that the prompt leaves."""
     room = 256 - length_of(tales, PROMPT)
     expected = tales.generate(PROMPT, do_sample=True, temperature=0.7, max_new_tokens=room, seed=3)
@@ -63,12 +63,12 @@ def test_the_defaults_are_the_pipelines(generator, tales):
     assert length_of(tales, expected) > 20 + length_of(tales, PROMPT)
 
 
-def test_a_long_neighbour_takes_no_room_from_a_short_prompt(generator):
+def test_text_generation_short_prompt_keeps_its_room_beside_a_long_one(generator):
     prompts = ["The king", PROMPT * 50]
     assert generator(prompts, do_sample=False)[0] == generator(prompts[0], do_sample=False)
 
 
-def test_256_new_tokens_are_written_where_they_fit(tales):
+def test_text_generation_writes_256_tokens_if_they_fit(tales):
     model = random_model(vocab_size=len(tales.tokenizer), tokenizer=tales.tokenizer, max_position_embeddings=300)
     chosen = []
 
@@ -85,17 +85,17 @@ def test_256_new_tokens_are_written_where_they_fit(tales):
     assert len(chosen) == 256
 
 
-def test_a_prompt_that_fills_the_model_gets_the_error_of_generate(generator):
+def test_text_generation_prompt_that_fills_the_model_raises(generator):
     with pytest.raises(NeoError, match="256 positions"):
         generator(" a" * 300)
 
 
-def test_max_length_takes_the_place_of_the_default_number_of_new_tokens(generator, tales):
+def test_text_generation_max_length_replaces_the_default_length(generator, tales):
     [result] = generator(PROMPT, max_length=12, do_sample=False)
     assert result["generated_text"] == tales.generate(PROMPT, max_length=12)
 
 
-def test_the_call_wins_over_the_generation_config_and_that_over_the_pipelines_defaults(tales):
+def test_text_generation_call_overrides_generation_config_overrides_defaults(tales):
     greedy = neo_np.pipeline("text-generation", tales_with(tales, do_sample=False, max_new_tokens=7))
     assert greedy(PROMPT) == [{"generated_text": tales.generate(PROMPT, max_new_tokens=7)}]
     assert greedy(PROMPT, max_new_tokens=3) == [{"generated_text": tales.generate(PROMPT, max_new_tokens=3)}]
@@ -104,14 +104,14 @@ def test_the_call_wins_over_the_generation_config_and_that_over_the_pipelines_de
     assert short(PROMPT, seed=0) == [{"generated_text": expected}]
 
 
-def test_none_is_the_same_as_nothing_in_the_call_and_in_the_generation_config(tales, generator):
+def test_text_generation_none_is_the_same_as_not_given(tales, generator):
     nulls = dict.fromkeys(["do_sample", "temperature", "max_length", "max_new_tokens"])
     expected = generator(PROMPT, seed=0)
     assert generator(PROMPT, seed=0, **nulls) == expected
     assert neo_np.pipeline("text-generation", tales_with(tales, **nulls))(PROMPT, seed=0) == expected
 
 
-def test_options_of_generate_are_checked(generator):
+def test_text_generation_wrong_options_raise(generator):
     with pytest.raises(NeoError, match="top_p is 2"):
         generator(PROMPT, top_p=2)
     with pytest.raises(NeoError, match="did you mean 'max_new_tokens'"):
@@ -121,7 +121,7 @@ def test_options_of_generate_are_checked(generator):
 # feature-extraction
 
 
-def test_features_are_the_last_hidden_states(tales):
+def test_feature_extraction_gives_the_last_hidden_states(tales):
     extract = neo_np.pipeline("feature-extraction", model=tales)
     texts = [PROMPT, "The king"]
     for text in texts:
@@ -135,7 +135,7 @@ def test_features_are_the_last_hidden_states(tales):
     assert [array.shape for array in arrays] == [(1, length_of(tales, text), 192) for text in texts]
 
 
-def test_an_empty_text_has_no_features(tales):
+def test_feature_extraction_empty_text_raises(tales):
     with pytest.raises(NeoError, match="text is empty"):
         neo_np.pipeline("feature-extraction", model=tales)("")
 
@@ -145,31 +145,31 @@ def test_an_empty_text_has_no_features(tales):
 
 @pytest.mark.parametrize("task", ["text-generation", "feature-extraction"])
 @pytest.mark.parametrize("texts", [[], (), 5, None, [5], ["a", None], [["a"]], b"a", {"text": "a"}])
-def test_what_is_neither_a_text_nor_a_list_of_texts_is_refused(tales, task, texts):
-    with pytest.raises(NeoError, match="a pipeline wants one text or a list of texts"):
+def test_pipeline_other_than_texts_raises(tales, task, texts):
+    with pytest.raises(NeoError, match="a pipeline takes one text or a list of texts"):
         neo_np.pipeline(task, model=tales)(texts)
 
 
 @pytest.mark.parametrize("task", ["translation", None, ["text-generation"]])
-def test_an_unknown_task_is_refused(tales, task):
+def test_pipeline_unknown_task_raises(tales, task):
     with pytest.raises(NeoError, match=r"unknown task .*text-generation and feature-extraction"):
         neo_np.pipeline(task, model=tales)
 
 
-def test_the_model_may_be_a_model_a_name_a_folder_or_left_out(tales, tmp_path):
+def test_pipeline_model_may_be_a_model_a_name_a_folder_or_none(tales, tmp_path):
     neo_np.save(tales, tmp_path)
     expected = neo_np.pipeline("text-generation", tales)(PROMPT, seed=0, max_new_tokens=5)
     for model in (None, "tales-2M", tmp_path, str(tmp_path)):
         assert neo_np.pipeline("text-generation", model=model)(PROMPT, seed=0, max_new_tokens=5) == expected
 
 
-def test_the_tokenizer_may_come_from_elsewhere(tales, tmp_path):
+def test_pipeline_tokenizer_of_another_checkpoint_is_used(tales, tmp_path):
     neo_np.save(Model(tales.config, tales.params), tmp_path)
     found = neo_np.pipeline("text-generation", model=tmp_path, tokenizer="tales-2M")(PROMPT, seed=0, max_new_tokens=5)
     assert found == neo_np.pipeline("text-generation", tales)(PROMPT, seed=0, max_new_tokens=5)
 
 
-def test_a_model_without_tokenizer_or_with_two_is_refused(tales):
+def test_pipeline_model_without_tokenizer_or_with_two_raises(tales):
     with pytest.raises(NeoError, match="no tokenizer"):
         neo_np.pipeline("text-generation", model=random_model())
     with pytest.raises(NeoError, match="leave tokenizer out"):

@@ -10,6 +10,7 @@ from neo_np.bench.job import PASSAGE, PROMPT, WRITTEN, decode_steps
 from neo_np.bench.measure import peak_mb, seconds_per_call, seconds_to_output, timed
 from neo_np.generate.api import finished_sequences
 from neo_np.generate.options import Options
+from neo_np.generate.prompts import Prompt
 from neo_np.model import Model
 from neo_np.tokenizer.tokenizer import Tokenizer
 
@@ -122,10 +123,10 @@ def writing(job, options):
         sequences = []
 
         def write():
-            sequences[:] = finished_sequences(model, [ids[:passage]], Options(max_new_tokens=new, **rules, **options))
+            sequences[:] = finished_sequences(model, [Prompt(ids[:passage])], Options(max_new_tokens=new, **rules, **options))
 
         speed = new / seconds_per_call(write, job.turn)
-        return {"value": speed, "accepted": sequences[0].accepted / max(sequences[0].guessed, 1)}
+        return {"value": speed, "accepted": sequences[0].accepted / max(sequences[0].drafted, 1)}
 
     return run
 

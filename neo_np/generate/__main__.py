@@ -1,7 +1,5 @@
-"""`python -m neo_np.generate`."""
-
-import sys
+"""Run `python -m neo_np.generate`."""
 
 from neo_np.generate.command import main
 
-sys.exit(main())
+raise SystemExit(main())

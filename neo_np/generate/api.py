@@ -1,72 +1,78 @@
-"""The generation loop: feed the model, apply the rules, choose a token, look whether the text has ended; repeat.
+"""`generate` and `stream`: read prompts and options, choose how to decode, return text or ids."""
 
-`python -m neo_np.generate` is the command, in `neo_np/command.py`.
-"""
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from neo_np.errors import NeoError
 from neo_np.generate.beam_search import beam_search
-from neo_np.generate.loop import loop_steps
-from neo_np.generate.options import read_options
-from neo_np.generate.prompts import read_prompts
-from neo_np.generate.sequence import start_sequences
-from neo_np.generate.speculative import speculative_steps
-from neo_np.generate.stop_strings import new_text, pieces
+from neo_np.generate.loop import generation_loop
+from neo_np.generate.options import LanguageModel, Options, read_options
+from neo_np.generate.prompts import Prompt, read_prompts
+from neo_np.generate.sequence import GeneratedSequence, Step, start_sequences
+from neo_np.generate.speculative import speculative_loop
 
 
-def generate(model, prompt, **options):
-    """Continue a prompt and return it with what was written.
+def generate(model: LanguageModel, prompt: Any, **options: Any) -> Any:
+    """Continue a prompt and return it with the new text.
 
-    prompt: a text, or token ids; or a list of either. options: see `neo_np.options.Options`.
-    Returns a text for a text and a list of ids for ids; a flat list of them for a list of prompts, or where
-    num_return_sequences is above 1 (those of one prompt stand together). Special tokens are left out of new text.
-    An empty prompt starts from bos_token_id. Row i draws from its own random numbers, made from (seed, i).
-    Raises NeoError for prompts and options that make no sense.
+    prompt: a text or token ids, or a list of either. options: see `neo_np.Options`.
+    Returns a text for a text and a list of ids for ids. For a list of prompts, or with num_return_sequences above 1, it
+    returns a flat list of them, the sequences of one prompt side by side. Special tokens are left out of the new text.
+    An empty prompt starts from bos_token_id. Raises NeoError for prompts and options that make no sense.
     """
     prompts, single = read_prompts(model, prompt)
-    options = read_options(options, model.generation_config, model.config)
-    sequences = finished_sequences(model, [ids for _, ids in prompts], options)
-    texts = [text for text, _ in prompts for _ in range(options.num_return_sequences)]
-    results = [
-        list(s.ids) if text is None else text + new_text(model.tokenizer, s, options) for text, s in zip(texts, sequences)
-    ]
-    return results[0] if single and options.num_return_sequences == 1 else results
+    settings = read_options(options, model.generation_config, model.config)
+    sequences = finished_sequences(model, prompts, settings)
+    results = [list(s.ids) if s.prompt.text is None else s.prompt.text + s.text for s in sequences]
+    return results[0] if single and settings.num_return_sequences == 1 else results
 
 
-def stream(model, prompt, **options):
-    """Yield the prompt, then what is written to it, in pieces that end between characters.
+def stream(model: LanguageModel, prompt: str, **options: Any) -> Iterator[str]:
+    """Yield the prompt, then the new text in pieces that end between characters. Joined, they are what `generate` returns.
 
-    The pieces joined are what `generate` returns. One sequence alone: no lists, no beams.
+    It follows one sequence: no lists, no beams. The options are checked at once, before the first piece is asked for.
     """
     prompts, single = read_prompts(model, prompt)
-    options = read_options(options, model.generation_config, model.config)
-    text, ids = prompts[0]
-    if not single or text is None:
-        raise NeoError("stream wants one text as prompt: for lists and for token ids use generate.")
-    if options.num_beams > 1 or options.num_return_sequences > 1:
-        raise NeoError("stream follows one sequence: beams and several return sequences are for generate.")
-    steps = generate_steps(model, start_sequences(model, [ids], options, 1), options)
-    return pieces(model.tokenizer, text, steps, options)
+    settings = read_options(options, model.generation_config, model.config)
+    if not single or prompts[0].text is None:
+        raise NeoError("stream takes one text as prompt: for lists and for token ids use generate.")
+    if settings.num_beams > 1 or settings.num_return_sequences > 1:
+        raise NeoError("stream follows one sequence: for beams and for several return sequences use generate.")
+    return text_pieces(prompts[0], generate_steps(model, start_sequences(model, prompts, settings, 1), settings))
 
 
-def finished_sequences(model, prompts, options):
-    """Return the sequences for these prompts' ids, written to their ends; those of one prompt stand together."""
+def text_pieces(prompt: Prompt, steps: Iterator[Step]) -> Iterator[str]:
+    """Yield the prompt, then the text of each step of one sequence."""
+    if prompt.text:
+        yield prompt.text
+    for step in steps:
+        if step.text:
+            yield step.text
+
+
+def finished_sequences(model: LanguageModel, prompts: Sequence[Prompt], options: Options) -> list[GeneratedSequence]:
+    """Generate the sequences of these prompts to their ends; those of one prompt stand side by side."""
     if options.num_beams > 1:
-        return [best for start in start_sequences(model, prompts, options, 1) for best in beam_search(model, start, options)]
+        starts = start_sequences(model, prompts, options, 1)
+        return [best for start in starts for best in beam_search(model, start, options)]
     sequences = start_sequences(model, prompts, options, options.num_return_sequences)
     for _ in generate_steps(model, sequences, options):
         pass
     return sequences
 
 
-def generate_steps(model, sequences, options):
-    """Write all sequences to their ends, side by side, and yield each `Step` when its token has been chosen."""
-    longest, positions = max(s.longest for s in sequences), model.config.max_position_embeddings
+def generate_steps(model: LanguageModel, sequences: Sequence[GeneratedSequence], options: Options) -> Iterator[Step]:
+    """Generate all sequences to their ends, and yield each new token as a `Step`.
+
+    They run side by side in a batch where that is possible. In speculative decoding each accepts a different number of
+    tokens, and beyond the model's last position each must slide at its own length: then they run one after the other.
+    """
+    slides = max(sequence.max_length for sequence in sequences) > model.config.max_position_embeddings
     if options.is_speculative:
-        for sequence in sequences:  # each goes on from a different place, where its guesses ended
-            yield from speculative_steps(model, sequence, options)
-    elif longest > positions and len(sequences) > 1:
-        # A full cache slides all its rows, and each row is to slide at its own length: so they are written one by one.
         for sequence in sequences:
-            yield from loop_steps(model, [sequence], options)
+            yield from speculative_loop(model, sequence, options)
+    elif slides:
+        for sequence in sequences:
+            yield from generation_loop(model, [sequence])
     else:
-        yield from loop_steps(model, sequences, options)
+        yield from generation_loop(model, sequences)

@@ -1,100 +1,105 @@
-"""Beam search: go on with the several best texts so far at once, and return the best that have ended.
+"""Beam search: continue the `num_beams` best texts so far at once, and return the best of those that have ended.
 
-Sutskever et al. 2014 (arXiv 1409.3215), section 3.2; the length penalty as in Wu et al. 2016 (arXiv 1609.08144),
-section 7, in transformers' simpler form: sum of log probabilities / length**length_penalty, new tokens counted.
+Sutskever et al. 2014 (arXiv 1409.3215), section 3.2. The length penalty is that of Wu et al. 2016 (arXiv 1609.08144),
+section 7, in the simpler form of transformers: sum of log-probabilities / (number of new tokens)**length_penalty.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from neo_np.errors import NeoError
-from neo_np.generate import sampling
-from neo_np.generate.loop import next_logits
-from neo_np.generate.sequence import Sequence
-from neo_np.generate.stop_strings import update_finished
+from neo_np.generate.loop import new_cache, next_logits
+from neo_np.generate.options import LanguageModel, Options
+from neo_np.generate.sampling import draw_without_replacement, process_logits
+from neo_np.generate.sequence import GeneratedSequence
+from neo_np.gpt_neo.cache import KVCache
 from neo_np.gpt_neo.loss import log_softmax
 
 
 @dataclass
 class Beam:
-    """One text in the race: its sequence, the sum of its log probabilities, and the number of the beam it grew from."""
+    """One of the texts that are compared: its sequence, the sum of its log-probabilities, the index of its parent beam."""
 
-    sequence: Sequence
+    sequence: GeneratedSequence
     score: np.float32
     parent: int
 
 
-def beam_search(model, start, options):
-    """Return the num_return_sequences best continuations of one `Sequence`, the best first.
+def beam_search(model: LanguageModel, start: GeneratedSequence, options: Options) -> list[GeneratedSequence]:
+    """Return the num_return_sequences best continuations of a sequence, the best first.
 
-    Each step looks at the best tokens after all beams together, twice as many as there are beams (and more where several
-    ids end a text), so that enough remain that go on. Those that end the text and are among the first num_beams become
-    results; the best of the others are the beams of the next step.
+    Each step makes the best continuations of all beams by one token. Those that end are results, if they are among the
+    first num_beams; the best that do not end are the beams of the next step.
     """
-    n = options.num_beams
-    beams, results = [Beam(start, np.float32(0), 0)], []
-    cache = model.new_cache(1, min(start.longest, model.config.max_position_embeddings))
+    beams, cache = [Beam(start, np.float32(0), 0)], new_cache(model, [start])
+    results: list[tuple[float, GeneratedSequence]] = []
     while True:
-        candidates = propose(model, beams, cache, options)
-        length = len(candidates[0].sequence.new_ids)
-        ended = [beam for beam in candidates[:n] if beam.sequence.finished]
-        results += [(penalised(beam.score, length, options), beam.sequence) for beam in ended]
-        results = sorted(results, key=lambda result: -result[0])[:n]
-        running = [beam for beam in candidates if not beam.sequence.finished]
-        beams = sorted(running, key=lambda beam: -beam.score)[:n]
+        continued = continuations(model, beams, cache, options)
+        length = len(continued[0].sequence.new_ids)
+        ended = [beam for beam in continued[: options.num_beams] if beam.sequence.finished]
+        results += [(normalized(beam.score, length, options), beam.sequence) for beam in ended]
+        results = sorted(results, key=lambda result: -result[0])[: options.num_beams]
+        beams = [beam for beam in continued if not beam.sequence.finished][: options.num_beams]
         if not beams or is_decided(results, beams[0].score, length, start, options):
             break
         cache.reorder([beam.parent for beam in beams])
     if len(results) < options.num_return_sequences:
         raise NeoError(
-            f"num_return_sequences is {options.num_return_sequences}, and the options leave {len(results)} texts alone."
+            f"num_return_sequences is {options.num_return_sequences}, and the other options allow only {len(results)} texts."
         )
     return [sequence for _, sequence in results[: options.num_return_sequences]]
 
 
-def propose(model, beams, cache, options):
-    """Return the candidates of one step, the best first: beams longer by one token.
+def continuations(model: LanguageModel, beams: list[Beam], cache: KVCache, options: Options) -> list[Beam]:
+    """Return the best continuations of all beams by one token, the best first.
 
-    With do_sample they are drawn from the distribution over all beams' tokens, without replacement, instead of taken
-    from its top.
+    Two for each beam (more if several ids end a text), so that enough of them do not end. With do_sample they are drawn
+    without replacement from the distribution over the tokens of all beams.
     """
-    wanted = max(2, 1 + len(options.eos_ids)) * options.num_beams
     log_probs = log_softmax(next_logits(model, [beam.sequence.ids for beam in beams], cache))  # (beams, V)
-    scores = [
-        beam.score + sampling.apply_rules(row, beam.sequence.ids, beam.sequence.rules) for row, beam in zip(log_probs, beams)
-    ]
-    scores = np.concatenate(scores)  # (beams * V,)
-    if options.do_sample:
-        chosen = sampling.draw_without_replacement(scores, wanted, beams[0].sequence.rng)
+    scores = np.concatenate(
+        [
+            beam.score + process_logits(row, beam.sequence.ids, beam.sequence.logits_processors)
+            for beam, row in zip(beams, log_probs)
+        ]
+    )  # (beams * V,)
+    count = max(2, 1 + len(options.eos_ids)) * options.num_beams
+    rng = beams[0].sequence.rng
+    if rng is not None:
+        chosen = draw_without_replacement(scores, count, rng)
         chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
     else:
-        chosen = np.argsort(-scores, kind="stable")[:wanted]
-    candidates = []
-    for i in chosen[scores[chosen] > -np.inf].tolist():
-        parent, token = divmod(i, model.config.vocab_size)
-        sequence = beams[parent].sequence
-        sequence = replace(sequence, ids=[*sequence.ids, token])
-        update_finished(model.tokenizer, sequence, options)
-        candidates.append(Beam(sequence, scores[i], parent))
-    return candidates
+        chosen = np.argsort(-scores, kind="stable")[:count]
+    chosen = chosen[scores[chosen] > -np.inf]
+    parents, tokens = np.divmod(chosen, model.config.vocab_size)
+    return [
+        Beam(beams[parent].sequence.longer_by(token), score, parent)
+        for parent, token, score in zip(parents.tolist(), tokens.tolist(), scores[chosen])
+    ]
 
 
-def penalised(score, length, options):
-    """Return the score of a text of so many new tokens, by which results are compared."""
+def normalized(score: np.float32, length: int, options: Options) -> float:
+    """Return the score of a text of `length` new tokens that results are compared by."""
     return float(score) / length**options.length_penalty
 
 
-def is_decided(results, best_running, length, start, options):
-    """Return whether the beams that still run can no longer change the results, as far as `early_stopping` looks.
+def is_decided(
+    results: list[tuple[float, GeneratedSequence]],
+    best_running: np.float32,
+    length: int,
+    start: GeneratedSequence,
+    options: Options,
+) -> bool:
+    """Return whether the search is over: no running beam can still become a result, judged as early_stopping says.
 
-    True: as soon as there are num_beams results. False: when the best beam, ended here, would not be among them. "never":
-    when it would not even if it went on to the greatest length at no cost.
+    True: as soon as there are num_beams results. False: if the best running beam, ended here, would not be a result. "never":
+    if it would not be one even if it reached the greatest length without losing probability.
     """
     if len(results) < options.num_beams:
         return False
     if options.early_stopping is True:
         return True
     if options.early_stopping == "never" and options.length_penalty > 0:
-        length = start.longest - start.prompt_length
-    return penalised(best_running, length, options) <= results[-1][0]
+        length = start.max_length - len(start.prompt.ids)
+    return normalized(best_running, length, options) <= results[-1][0]

@@ -1,136 +1,143 @@
-"""The command `python -m neo_np.generate`: arguments in, text out, errors as one line."""
+"""The command `python -m neo_np.generate`: its arguments, and what it prints."""
 
+import argparse
 import json
 import random
 import sys
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
 from neo_np.checkpoint.loading import load
 from neo_np.errors import NeoError
-from neo_np.generate.api import finished_sequences, generate_steps
-from neo_np.generate.options import Options, read_options
-from neo_np.generate.prompts import read_prompt
-from neo_np.generate.sequence import start_sequences
-from neo_np.generate.stop_strings import new_text, pieces
+from neo_np.generate.api import finished_sequences, generate_steps, text_pieces
+from neo_np.generate.options import Options, read_options, without_none
+from neo_np.generate.prompts import Prompt, read_prompt
+from neo_np.generate.record import Record
+from neo_np.generate.sequence import GeneratedSequence, Step, start_sequences
 from neo_np.gpt_neo.forward import softmax
 from neo_np.gpt_neo.loss import log_softmax
-from neo_np.terminal import OneLineParser, report, run_command
+from neo_np.model import Model
+from neo_np.terminal import BAR_WIDTH, OneLineParser, report, run_command
+from neo_np.tokenizer.tokenizer import Tokenizer
 
-STORY_LENGTH, DEFAULT_TEMPERATURE, DEFAULT_TOP_P = 200, 0.8, 0.95
-BAR_WIDTH = 30
-LIKELIEST = 5
+# The command's own defaults; those of `generate` give dull text.
+DEFAULTS = {"default_new_tokens": 200, "temperature": 0.8, "top_p": 0.95}
+FIELDS = {field.name: field for field in fields(Options)}
+TOP_TOKENS = 5  # shown by --show-probs
+
+DESCRIPTION = "Continue a text with a GPT-Neo model. By default, tokens are drawn at random."
+EXAMPLES = """examples:
+  python -m neo_np.generate "Once upon a time" --max-new-tokens 50 --seed 0
+  python -m neo_np.generate "The king" --greedy --show-probs
+"""
 
 
-def build_parser():
-    """Return the parser of the command's arguments."""
+def build_parser() -> OneLineParser:
+    """Return the parser of the command's arguments. Options of `generate` have their names and meanings in `Options`."""
     parser = OneLineParser(
         prog="python -m neo_np.generate",
-        description="Continue a text with a GPT-Neo model. "
-        "By default tokens are drawn at random "
-        f"(temperature {DEFAULT_TEMPERATURE}, top-k {Options.top_k}, top-p {DEFAULT_TOP_P}).",
-        epilog="Without a prompt, or with '-', the prompt is read from standard input.",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("prompt", nargs="?", help="the text to continue; '-' reads it from standard input")
+    add("prompt", nargs="?", help="the text to continue, in quotes (default, and with '-': standard input)")
     add(
         "--model",
         metavar="NAME",
         help="a folder, a name in weights/, or a hub name such as EleutherAI/gpt-neo-125M (default: tales-2M)",
     )
-    add("--tokenizer", metavar="NAME", help="take the tokenizer from another checkpoint")
+    add("--tokenizer", metavar="NAME", help="the checkpoint that the tokenizer comes from (default: that of --model)")
 
-    length = parser.add_argument_group("length")
-    add = length.add_argument
-    add(
-        "--max-new-tokens",
-        type=int,
-        metavar="N",
-        help=f"tokens to write (default: {STORY_LENGTH}, or what the model has room for)",
-    )
-    add("--max-length", type=int, metavar="N", help="the same, prompt included")
-    add("--min-new-tokens", type=int, metavar="N", help="let no end token come before so many")
-    add("--min-length", type=int, metavar="N", help="the same, prompt included")
-    add("--stop", action="append", metavar="TEXT", help="end when this text has been written (may be given several times)")
-    add("--cut-stop", action="store_true", help="leave the stop text out")
-    add(
-        "--eos-token-id",
-        type=int,
-        action="append",
-        metavar="ID",
-        help="end at this token instead of the model's own (several times)",
-    )
-    add("--slide", action="store_true", help="go on past the model's last position, remembering the last tokens alone")
+    group = parser.add_argument_group("length and end")
+    add_option(group, "max_new_tokens", int, "N", default=DEFAULTS["default_new_tokens"])
+    add_option(group, "max_length", int, "N")
+    add_option(group, "min_new_tokens", int, "N")
+    add_option(group, "min_length", int, "N")
+    add = group.add_argument
+    add("--stop", dest="stop_strings", action="append", metavar="TEXT", help="end after this text (repeat for more than one)")
+    add("--cut-stop", dest="cut_stop_string", action="store_true", default=None, help="leave the --stop text out")
+    add_option(group, "eos_token_id", int, "ID", action="append")
+    add_option(group, "slide", action="store_true")
 
-    choice = parser.add_argument_group("choice of tokens")
-    add = choice.add_argument
-    how = choice.add_mutually_exclusive_group()
-    how.add_argument("--greedy", action="store_true", help="always take the likeliest token")
-    how.add_argument("--sample", action="store_true", help="draw at random (the default but for beams)")
-    add("--temperature", type=float, metavar="X", help="below 1 more predictable, above 1 wilder")
-    add("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens alone (0: from all)")
-    add("--top-p", type=float, metavar="P", help="draw from the likeliest tokens that make up P together")
-    add("--min-p", type=float, metavar="P", help="draw from tokens with at least P times the probability of the likeliest")
-    add("--typical-p", type=float, metavar="P", help="draw from the most typical tokens that make up P together")
-    add("--seed", type=int, metavar="N", help="make the random choices repeatable")
-    add("--num-return-sequences", type=int, metavar="N", help="write N texts")
-    add("--num-beams", type=int, metavar="N", help="beam search with N beams")
-    add("--length-penalty", type=float, metavar="X", help="above 0 beam search likes longer texts, below 0 shorter ones")
-    add("--early-stopping", choices=["true", "false", "never"], help="when beam search is content")
-
-    faster = parser.add_argument_group("speculative decoding (the same text, sooner)")
-    add = faster.add_argument
-    add("--prompt-lookup-num-tokens", type=int, metavar="K", help="guess up to K tokens from what the text has said before")
-    add("--assistant-model", metavar="NAME", help="let this smaller model with the same tokenizer guess")
-    add("--num-assistant-tokens", type=int, metavar="K", help="how many tokens it guesses at a time (default: 5)")
-
-    rules = parser.add_argument_group("rules")
-    add = rules.add_argument
-    add("--repetition-penalty", type=float, metavar="X", help="above 1 makes tokens that were used less likely")
-    add("--no-repeat-ngram-size", type=int, metavar="N", help="never write a run of N tokens twice")
+    group = parser.add_argument_group("choice of tokens")
+    add = group.add_mutually_exclusive_group().add_argument
+    add("--greedy", action="store_true", help="always take the most likely token")
+    add("--sample", action="store_true", help="draw at random (the default without --num-beams)")
+    add_option(group, "temperature", float, "X", default=DEFAULTS["temperature"])
+    add_option(group, "top_k", int, "K")
+    add_option(group, "top_p", float, "P", default=DEFAULTS["top_p"])
+    add_option(group, "min_p", float, "P")
+    add_option(group, "typical_p", float, "P")
+    add_option(group, "seed", int, "N")
+    add_option(group, "repetition_penalty", float, "X")
+    add_option(group, "no_repeat_ngram_size", int, "N")
+    add = group.add_argument
     add(
         "--bad-word",
+        dest="bad_words",
         action="append",
         metavar="TEXT",
-        help="never write this word in the tokens it is usually spelled with (several times)",
+        help="never write this word, in the tokens it is usually spelled with (repeat for more than one)",
     )
 
-    output = parser.add_argument_group("output")
-    add = output.add_argument
+    group = parser.add_argument_group("several texts")
+    add_option(group, "num_return_sequences", int, "N")
+    add_option(group, "num_beams", int, "N")
+    add_option(group, "length_penalty", float, "X")
+    add_option(group, "early_stopping", choices=["true", "false", "never"])
+
+    group = parser.add_argument_group("speculative decoding (the same text, often faster)")
+    add_option(group, "prompt_lookup_num_tokens", int, "K")
+    add_option(group, "assistant_model", str, "NAME")
+    add_option(group, "num_assistant_tokens", int, "K")
+
+    add = parser.add_argument_group("output").add_argument
     add("--interactive", action="store_true", help="ask for one prompt after the other; Ctrl-C stops a text, Ctrl-D ends")
     add(
         "--show-probs",
         action="store_true",
-        help="show after each token the five likeliest, with the probabilities it was chosen by (after all options)",
+        help="show the five most likely tokens at each step, with their probabilities after all options",
     )
-    add("--json", action="store_true", help="print one JSON object: texts, ids, log-probabilities by the model alone, timings")
+    add("--json", action="store_true", help="print one JSON object: texts, ids, log-probabilities of the model, times")
     add("--stats", action="store_true", help="print tokens per second and the seed on standard error")
     return parser
 
 
-def main(arguments=None):
+def add_option(
+    group: Any, name: str, kind: Any = None, metavar: str | None = None, default: Any = None, **settings: Any
+) -> None:
+    """Add the argument for one option of `generate`. `default` is shown in --help, and applied in `generation_options`."""
+    default = FIELDS[name].default if default is None else default
+    shown = "" if default is None or isinstance(default, bool) else f" (default: {default})"
+    if kind:
+        settings |= {"type": kind, "metavar": metavar}
+    argument = "--" + name.replace("_", "-")
+    group.add_argument(argument, default=None, help=FIELDS[name].metadata["meaning"] + shown, **settings)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
     return run_command(lambda: run(build_parser().parse_args(arguments)))
 
 
-def run(args):
-    """Load the model and write, as the arguments say; returns the exit status."""
+def run(args: argparse.Namespace) -> int:
+    """Load the model and generate, as the arguments say; return the exit status."""
     if args.interactive and (args.prompt or args.json):
-        raise NeoError("--interactive asks for its prompts and prints text: give neither a prompt nor --json with it.")
-    if args.show_probs and (args.json or (args.num_beams or 1) > 1 or (args.num_return_sequences or 1) > 1):
-        raise NeoError(
-            "--show-probs follows one text as it is written: leave --json, --num-beams and --num-return-sequences out."
-        )
+        raise NeoError("--interactive asks for prompts and prints text: leave out the prompt and --json.")
     prompt = None if args.interactive else read_input(args)
     began = time.perf_counter()
     model = load(args.model, args.tokenizer)
     loading = time.perf_counter() - began
-    return interact(model, args) if args.interactive else write(model, prompt, args, loading)
+    return interact(model, args) if prompt is None else write(model, prompt, args, loading)
 
 
-def read_input(args):
-    """Return the prompt from the argument or from standard input, without the line end that `echo` adds."""
+def read_input(args: argparse.Namespace) -> str:
+    """Return the prompt from the arguments or from standard input, without the line end that `echo` adds."""
     if args.prompt not in (None, "-"):
         return args.prompt
     if sys.stdin is None or (args.prompt is None and sys.stdin.isatty()):
@@ -142,17 +149,17 @@ def read_input(args):
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def interact(model, args):
-    """Ask for prompts and continue each, until the input ends; returns the exit status."""
+def interact(model: Model, args: argparse.Namespace) -> int:
+    """Ask for prompts and continue each, until the input ends; return the exit status."""
     if sys.stdin is None:
         raise NeoError("--interactive reads prompts from standard input, and it is closed.")
     try:
-        import readline  # noqa: F401  gives input() line editing and history where the system has it
+        import readline  # noqa: F401  it gives input() line editing and history, if the system has it
     except ImportError:
         pass
-    sys.stdin.reconfigure(errors="surrogateescape")  # bytes that are no text get an error of their own, line by line
+    sys.stdin.reconfigure(errors="surrogateescape")  # bytes that are not text: an error for this line only
     if sys.stdin.isatty():
-        print("Type how a text begins. Ctrl-C stops the writing, Ctrl-D ends.", file=sys.stderr)
+        print("Type the beginning of a text. Ctrl-C stops a text, Ctrl-D ends.", file=sys.stderr)
     while True:
         try:
             prompt = input("> ")
@@ -166,109 +173,84 @@ def interact(model, args):
                 report(error)
 
 
-def generation_options(model, args):
-    """Return the `Options` that the arguments ask for."""
-    names = (
-        "max_new_tokens max_length min_new_tokens min_length temperature top_k top_p min_p typical_p num_return_sequences "
-        "num_beams length_penalty repetition_penalty no_repeat_ngram_size slide eos_token_id prompt_lookup_num_tokens "
-        "num_assistant_tokens"
-    )
-    given = {name: getattr(args, name) for name in names.split()}
-    given["assistant_model"] = args.assistant_model and load(args.assistant_model)
-    given |= {"stop_strings": args.stop, "cut_stop_string": args.cut_stop, "default_new_tokens": STORY_LENGTH}
-    given["do_sample"] = args.sample or not (args.greedy or (args.num_beams or 1) > 1)
-    given["seed"] = random.getrandbits(32) if args.seed is None else args.seed
-    defaults = {"temperature": DEFAULT_TEMPERATURE, "top_p": DEFAULT_TOP_P} if given["do_sample"] else {}
-    for name, value in defaults.items():
-        if given[name] is None and name not in model.generation_config:
+def generation_options(model: Model, tokenizer: Tokenizer, args: argparse.Namespace) -> Options:
+    """Return the `Options` that the arguments ask for.
+
+    What the arguments leave open comes from the checkpoint's generation_config, then from the command's defaults.
+    """
+    given = {name: value for name, value in vars(args).items() if name in FIELDS}
+    from_file = without_none(model.generation_config)
+    beams = given["num_beams"] or from_file.get("num_beams", 1)
+    given["do_sample"] = args.sample or not (args.greedy or beams > 1)
+    if given["do_sample"] and args.seed is None:
+        given["seed"] = random.getrandbits(32)  # so that --stats and --json can name it
+    given["assistant_model"] = load(args.assistant_model) if args.assistant_model else None
+    given["early_stopping"] = {"true": True, "false": False}.get(args.early_stopping, args.early_stopping)
+    given["bad_words_ids"] = spellings(tokenizer, args.bad_words) if args.bad_words else None
+    for name, value in DEFAULTS.items():
+        needs_sampling = FIELDS[name].metadata["needs"] != ""
+        if given.get(name) is None and name not in from_file and (given["do_sample"] or not needs_sampling):
             given[name] = value
-    if args.early_stopping:
-        given["early_stopping"] = {"true": True, "false": False, "never": "never"}[args.early_stopping]
-    if args.bad_word:
-        if "" in args.bad_word:
-            raise NeoError("--bad-word is empty: give the word that must not be written.")
-        # A word is one sequence of tokens at the beginning of a text and another after a space.
-        given["bad_words_ids"] = [model.tokenizer.encode(text) for word in args.bad_word for text in (word, " " + word)]
     return read_options(given, model.generation_config, model.config)
 
 
-def write(model, prompt, args, loading=0.0):
-    """Continue one prompt, print it in the way the arguments ask for, and return the exit status.
+def spellings(tokenizer: Tokenizer, words: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of each word, at the beginning of a text and after a space."""
+    if "" in words:
+        raise NeoError("--bad-word is empty: give the word that must not be written.")
+    return [tokenizer.encode(text) for word in words for text in (word, " " + word)]
 
-    Ctrl-C ends the writing; what there is by then is printed all the same.
+
+def write(model: Model, text: str, args: argparse.Namespace, loading: float = 0.0) -> int:
+    """Continue one prompt, print the result in the way the arguments ask for, and return the exit status.
+
+    After Ctrl-C it prints the text there is.
     """
-    _, ids = read_prompt(model, prompt)
-    options = generation_options(model, args)
-    beams, record = options.num_beams > 1, Record(loading)
-    sequences = [] if beams else start_sequences(model, [ids], options, options.num_return_sequences)
-    streaming = not (args.json or args.show_probs or beams or len(sequences) > 1)
-    status = 0
+    prompt, tokenizer = read_prompt(model, text), model.tokenizer
+    assert tokenizer is not None  # `load` gives every model one
+    options = generation_options(model, tokenizer, args)
+    beams = options.num_beams > 1
+    if args.show_probs and (args.json or beams or options.num_return_sequences > 1):
+        raise NeoError("--show-probs follows one text: leave out --json, --num-beams and --num-return-sequences.")
+    streaming = not (args.json or args.show_probs or beams or options.num_return_sequences > 1)
+    sequences: list[GeneratedSequence] = []
+    status, record = 0, Record(loading)
     try:
         if beams:
-            sequences = finished_sequences(model, [ids], options)
-        steps = () if beams else record.watch(generate_steps(model, sequences, options))
-        if streaming:
-            print_stream(pieces(model.tokenizer, prompt, steps, options))
-        for step in steps:
-            if args.show_probs:
-                print_step(model.tokenizer, step)
+            sequences = finished_sequences(model, [prompt], options)
+        else:
+            sequences = start_sequences(model, [prompt], options, options.num_return_sequences)
+            steps = record.watch(generate_steps(model, sequences, options))
+            if streaming:
+                print_stream(text_pieces(prompt, steps))
+            for step in steps:
+                if args.show_probs:
+                    print_step(tokenizer, step)
     except KeyboardInterrupt:
         status = 130
-        for sequence in sequences:  # take off a token that was only half done
-            del sequence.ids[sequence.prompt_length + len(sequence.log_probs) :]
-    record.ended = time.perf_counter()
-    texts = [prompt + new_text(model.tokenizer, sequence, options) for sequence in sequences]
+        for sequence in sequences:
+            keep_complete_tokens(sequence, len(record.log_probs[sequence]), tokenizer)
+    record.end()
     if args.json:
-        print_json(model, prompt, ids, texts, sequences, options, record, interrupted=status != 0)
+        print_json(model, tokenizer, prompt, sequences, options, record, interrupted=status != 0)
     elif not streaming:
-        print_texts(texts)
+        print_texts([text + sequence.text for sequence in sequences])
     if args.stats:
-        print(record.summary(len(ids), sequences, options), file=sys.stderr)
+        print(record.summary(len(prompt.ids), sequences, options), file=sys.stderr)
     return status
 
 
-class Record:
-    """Notes down while a text is written: when each token came, and its log-probability by the model alone."""
-
-    def __init__(self, loading):
-        self.loading = loading
-        self.began = self.ended = time.perf_counter()
-        self.times = []
-
-    def watch(self, steps):
-        """Yield the steps unchanged."""
-        for step in steps:
-            self.times.append(time.perf_counter())
-            step.sequence.log_probs.append(float(log_softmax(step.logits)[step.token]))
-            yield step
-
-    def timings(self):
-        """Return seconds: loading, prefill (until the first token was there), decode (from then on)."""
-        first = self.times[0] if self.times else self.ended
-        named = {"load": self.loading, "prefill": first - self.began, "decode": self.ended - first}
-        return {name: round(seconds, 4) for name, seconds in named.items()}
-
-    def summary(self, prompt_length, sequences, options):
-        """Return one line with tokens per second; beam search has no first token to tell prefill from decode by."""
-        written = sum(len(sequence.new_ids) for sequence in sequences)
-        seconds = self.timings()
-        rest = [f"load {seconds['load']:.2f} s"] if self.loading else []
-        rest += [f"seed {options.seed}"] if options.do_sample else []
-        guessed, accepted = (sum(getattr(s, name) for s in sequences) for name in ("guessed", "accepted"))
-        rest += [f"{accepted} of {guessed} guesses accepted"] if options.is_speculative else []
-        if not self.times:
-            return "; ".join([f"{written} tokens in {self.ended - self.began:.2f} s (beam search)", *rest])
-        prefill = prompt_length * len(sequences) / max(seconds["prefill"], 1e-9)
-        decode = (written - len(sequences)) / max(seconds["decode"], 1e-9)
-        speeds = [
-            f"prefill {prompt_length} tokens, {prefill:.0f} tokens/s",
-            f"decode {written} tokens, {decode:.0f} tokens/s",
-        ]
-        return "; ".join([*speeds, *rest])
+def keep_complete_tokens(sequence: GeneratedSequence, count: int, tokenizer: Tokenizer) -> None:
+    """Remove a token that was interrupted, and make the text of an unfinished sequence complete."""
+    if len(sequence.new_ids) > count:
+        del sequence.ids[len(sequence.prompt.ids) + count :]
+        sequence.finished = False
+    if not sequence.finished:
+        sequence.text = tokenizer.decode(sequence.new_ids, skip_special_tokens=True)
 
 
-def print_stream(pieces):
-    """Print pieces of text as they come, and end the line however the text ends."""
+def print_stream(pieces: Iterable[str]) -> None:
+    """Print pieces of text when they come, and end the line even if an error ends the text."""
     try:
         for piece in pieces:
             print(piece, end="", flush=True)
@@ -276,23 +258,23 @@ def print_stream(pieces):
         print(flush=True)
 
 
-def print_step(tokenizer, step):
-    """Print the likeliest tokens after the rules, each with its probability as a bar, the chosen one marked."""
+def print_step(tokenizer: Tokenizer, step: Step) -> None:
+    """Print the most likely tokens after all options, each with its probability as a bar; mark the chosen one."""
     probabilities = softmax(step.scores)
-    likeliest = np.argsort(-probabilities, kind="stable")[:LIKELIEST].tolist()
-    shown = likeliest if step.token in likeliest else [*likeliest, step.token]
-    solid = can_print("▶█")
+    shown = np.argsort(-probabilities, kind="stable")[:TOP_TOKENS].tolist()
+    if step.token not in shown:
+        shown.append(step.token)
+    arrow, block = "▶█" if can_print("▶█") else ">#"
     for token in shown:
-        if probabilities[token] == 0:
-            continue
-        mark = (">", "▶")[solid] if token == step.token else " "
-        bar = ("#", "█")[solid] * max(1, round(BAR_WIDTH * float(probabilities[token])))
-        print(f"{mark} {tokenizer.token_string(token)!r:<18} {probabilities[token]:6.1%} {bar}")
+        if probabilities[token] > 0:
+            mark = arrow if token == step.token else " "
+            bar = block * max(1, round(BAR_WIDTH * float(probabilities[token])))
+            print(f"{mark} {tokenizer.token_string(token)!r:<18} {probabilities[token]:6.1%} {bar}")
     print(flush=True)
 
 
-def can_print(text):
-    """Return whether the terminal's encoding has these characters."""
+def can_print(text: str) -> bool:
+    """Return whether the encoding of standard output has these characters."""
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
@@ -300,7 +282,7 @@ def can_print(text):
     return True
 
 
-def print_texts(texts):
+def print_texts(texts: Sequence[str]) -> None:
     """Print one text, or several under numbered lines."""
     for number, text in enumerate(texts, start=1):
         if len(texts) > 1:
@@ -308,32 +290,41 @@ def print_texts(texts):
         print(text)
 
 
-def print_json(model, prompt, ids, texts, sequences, options, record, interrupted):
-    """Print all there is to know about the texts as one JSON object."""
-    whole = {
+def print_json(
+    model: Model,
+    tokenizer: Tokenizer,
+    prompt: Prompt,
+    sequences: Sequence[GeneratedSequence],
+    options: Options,
+    record: Record,
+    interrupted: bool,
+) -> None:
+    """Print the texts and all that is known about them as one JSON object."""
+    log_probs = beam_log_probs if options.num_beams > 1 else lambda model, sequence: record.log_probs[sequence]
+    result = {
         "model": repr(model),
-        "prompt": prompt,
-        "prompt_ids": ids,
+        "prompt": prompt.text,
+        "prompt_ids": prompt.ids,
         "seed": options.seed if options.do_sample else None,
         "sequences": [
             {
-                "text": text,
+                "text": f"{prompt.text}{sequence.text}",
                 "ids": sequence.new_ids,
-                "tokens": model.tokenizer.token_strings(sequence.new_ids),
-                "log_probabilities": log_probabilities(model, sequence) if options.num_beams > 1 else sequence.log_probs,
+                "tokens": tokenizer.token_strings(sequence.new_ids),
+                "log_probabilities": log_probs(model, sequence),
             }
-            for text, sequence in zip(texts, sequences)
+            for sequence in sequences
         ],
-        "seconds": record.timings(),
+        "seconds": record.seconds(),
         "interrupted": interrupted,
     }
-    print(json.dumps(whole, indent=2, ensure_ascii="utf" not in sys.stdout.encoding.lower()))
+    print(json.dumps(result, indent=2, ensure_ascii="utf" not in sys.stdout.encoding.lower()))
 
 
-def log_probabilities(model, sequence):
-    """Return the model's log-probability of each generated token, from one pass over the finished text.
+def beam_log_probs(model: Model, sequence: GeneratedSequence) -> list[float] | None:
+    """Return the model's log-probability of each new token, from one pass over the finished text.
 
-    None where the text is longer than the model has positions.
+    None if the text is longer than the model has positions.
     """
     if len(sequence.ids) > model.config.max_position_embeddings + 1:
         return None

@@ -1,44 +1,53 @@
-"""loop."""
+"""The generation loop: run the model, process the logits, choose a token, append it; repeat until every text has ended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from neo_np.generate import sampling
-from neo_np.generate.sequence import Step
-from neo_np.generate.stop_strings import update_finished
+from neo_np.generate.options import LanguageModel
+from neo_np.generate.sampling import process_logits, sample
+from neo_np.generate.sequence import GeneratedSequence, Step
+from neo_np.gpt_neo.cache import KVCache
 
 
-def loop_steps(model, sequences, options) -> Iterator[Step]:
-    """Write all sequences to their ends, side by side, and yield each `Step` when its token has been chosen."""
-    longest, positions = max(s.longest for s in sequences), model.config.max_position_embeddings
-    capacity = min(longest, positions)
-    running, cache = list(sequences), model.new_cache(len(sequences), capacity)
+def generation_loop(model: LanguageModel, sequences: Sequence[GeneratedSequence]) -> Iterator[Step]:
+    """Generate all sequences to their ends, side by side in one batch, and yield each new token as a `Step`."""
+    running, cache = list(sequences), new_cache(model, sequences)
     while running:
-        logits = next_logits(model, [s.ids for s in running], cache)  # (B, V)
+        logits = next_logits(model, [sequence.ids for sequence in running], cache)  # (B, V)
         for sequence, row in zip(running, logits):
-            scores = sampling.apply_rules(row, sequence.ids, sequence.rules)
-            token = sampling.choose(scores, sequence.rng)
-            sequence.ids.append(token)
-            update_finished(model.tokenizer, sequence, options)
-            yield Step(sequence, row, scores, token)
-        going_on = [i for i, s in enumerate(running) if not s.finished]
-        if len(going_on) < len(running):
-            running = [running[i] for i in going_on]
-            cache.reorder(going_on)
+            scores = process_logits(row, sequence.ids, sequence.logits_processors)
+            token = sample(scores, sequence.rng)
+            text = sequence.append(token)
+            yield Step(sequence, row, scores, token, text)
+        running = drop_finished(running, cache)
 
 
-def next_logits(model, rows, cache):
-    """Return the logits (B, V) of what follows each row of ids, giving the model only what the cache has not seen."""
-    batch, mask = pad_left(unseen(rows, cache))
-    return model.logits(batch, mask=mask, cache=cache, logits_to_keep=1)[:, -1]
+def new_cache(model: LanguageModel, sequences: Sequence[GeneratedSequence]) -> KVCache:
+    """Return an empty cache with a row for each sequence, as long as the longest may become or as the model allows."""
+    longest = max(sequence.max_length for sequence in sequences)
+    return model.new_cache(len(sequences), min(longest, model.config.max_position_embeddings))
 
 
-def unseen(rows, cache):
-    """Return what of each row of ids the cache has not seen.
+def drop_finished(running: list[GeneratedSequence], cache: KVCache) -> list[GeneratedSequence]:
+    """Return the sequences that have not ended, and keep only their rows in the cache."""
+    kept = [row for row, sequence in enumerate(running) if not sequence.finished]
+    if len(kept) < len(running):
+        cache.reorder(kept)
+    return [running[row] for row in kept]
 
-    When the cache is full, the rows slide: it is emptied and takes in the last half of what would fit. Positions
-    count from the first token that is left, so nothing of the old cache could be kept.
+
+def next_logits(model: LanguageModel, rows: Sequence[list[int]], cache: KVCache) -> np.ndarray:
+    """Return the logits (B, V) of the token that follows each row of ids. The cache then holds all ids of the rows."""
+    ids, mask = pad_left(tokens_to_feed(rows, cache))
+    return model.logits(ids, mask=mask, cache=cache, logits_to_keep=1)[:, -1]
+
+
+def tokens_to_feed(rows: Sequence[list[int]], cache: KVCache) -> list[list[int]]:
+    """Return the ids of each row that the cache does not hold: the last one, or all ids for an empty cache.
+
+    A full cache is emptied, and takes the last ids again, half of what fits (only with slide=True). It cannot keep the old
+    keys and values: positions count from the first token that is kept.
     """
     if 0 < cache.length < cache.capacity:
         return [ids[-1:] for ids in rows]
@@ -48,9 +57,11 @@ def unseen(rows, cache):
     return [ids[-kept:] for ids in rows]
 
 
-def pad_left(rows):
-    """Return rows of ids as one array (B, T), shorter ones filled up on the left, and the mask that says where (or None)."""
+def pad_left(rows: Sequence[list[int]]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return rows of ids as one array (B, T), short rows padded on the left, and the mask: 0 padding, 1 text, None if all 1."""
     longest = max(map(len, rows))
-    batch = np.array([[0] * (longest - len(ids)) + list(ids) for ids in rows])
-    mask = np.array([[0] * (longest - len(ids)) + [1] * len(ids) for ids in rows])
-    return batch, None if mask.all() else mask
+    if all(len(ids) == longest for ids in rows):
+        return np.array(rows), None
+    ids = [[0] * (longest - len(ids)) + ids for ids in rows]
+    mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in rows]
+    return np.array(ids), np.array(mask)

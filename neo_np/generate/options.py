@@ -1,247 +1,295 @@
-"""The options of `generate`, by the names and with the defaults of transformers, checked in one place."""
+"""The options of `generate`: each with its default, the check of its value, and its meaning.
+
+Names, defaults and meanings are those of transformers, except for the last group.
+"""
+
+# ruff: noqa: RUF009  (`option` returns a dataclass field, as `dataclasses.field` does)
 
 import dataclasses
 import difflib
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from neo_np.errors import NeoError
+from neo_np.gpt_neo.cache import KVCache
+from neo_np.gpt_neo.config import Config
+from neo_np.gpt_neo.params import Params
+from neo_np.tokenizer.tokenizer import Tokenizer
 
-SAMPLING_ONLY = "temperature", "top_k", "top_p", "min_p", "typical_p"
-BEAMS_ONLY = "length_penalty", "early_stopping"
-ASSISTANT_ONLY = ("num_assistant_tokens",)
+SAMPLING, BEAMS, ASSISTANT = "do_sample=True", "num_beams above 1", "an assistant_model"
 
 
 @runtime_checkable
-class Assistant(Protocol):
-    """What `assistant_model` must be: a `Model`, which this module can not import because `Model` imports it."""
+class LanguageModel(Protocol):
+    """What generation needs of a model. `neo_np.Model` is one; it imports this package, so this package cannot import it."""
 
-    config: object
-    params: object
-    tokenizer: object
+    config: Config
+    params: Params
+    tokenizer: Tokenizer | None
+    generation_config: dict
 
-    def logits(self, ids):
-        """Return the logits of token ids."""
+    def logits(
+        self,
+        ids: ArrayLike,
+        mask: ArrayLike | None = None,
+        cache: KVCache | None = None,
+        *,
+        logits_to_keep: int = 0,
+    ) -> np.ndarray:
+        """Return the logits of token ids: (T,) -> (T, V), (B, T) -> (B, T, V)."""
 
-    def new_cache(self):
-        """Return an empty cache."""
+    def new_cache(self, batch: int = 1, capacity: int | None = None) -> KVCache:
+        """Return an empty cache for `batch` rows of `capacity` tokens."""
+
+    def check_ids(self, ids: ArrayLike) -> np.ndarray:
+        """Return token ids as an array; raises NeoError if the model does not have them."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a value must be: `wanted` in words, for the error message, and `holds` as a function."""
+
+    wanted: str
+    holds: Callable[[Any], bool]
+
+
+def is_whole(value: Any) -> bool:
+    """Return whether a value is an integer, of Python or NumPy; True and False are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a real number, of Python or NumPy; True and False are not."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_id(value: Any) -> bool:
+    """Return whether a value can be a token id."""
+    return is_whole(value) and value >= 0
+
+
+def is_list_of(value: Any, holds: Callable[[Any], bool]) -> bool:
+    """Return whether a value is a list or tuple whose elements all pass a check."""
+    return isinstance(value, list | tuple) and all(map(holds, value))
+
+
+def is_word(value: Any) -> bool:
+    """Return whether a value is a list of token ids that is not empty."""
+    return is_list_of(value, is_id) and len(value) > 0
+
+
+def is_text(value: Any) -> bool:
+    """Return whether a value is a text that is not empty and that UTF-8 can encode (a lone surrogate cannot be encoded)."""
+    return isinstance(value, str) and value != "" and not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+FROM_0 = Check("a whole number, 0 or more", lambda x: is_whole(x) and x >= 0)
+FROM_1 = Check("a whole number above 0", lambda x: is_whole(x) and x >= 1)
+SHARE = Check("a number from 0 to 1", lambda x: is_number(x) and 0 <= x <= 1)
+SHARE_ABOVE_0 = Check("a number above 0 and up to 1", lambda x: is_number(x) and 0 < x <= 1)
+FACTOR = Check("a number above 0 (1 is off)", lambda x: is_number(x) and 0 < x < math.inf)
+TEMPERATURE = Check("a number above 0", lambda x: is_number(x) and 0 <= x < math.inf)  # 0 is an error only with do_sample
+EXPONENT = Check("a number from -50 to 50", lambda x: is_number(x) and -50 <= x <= 50)
+SWITCH = Check("True or False", lambda x: isinstance(x, bool | np.bool_))
+EARLY_STOPPING = Check("True, False or 'never'", lambda x: isinstance(x, bool) or x == "never")
+IDS = Check("a token id or a list of them", lambda x: is_id(x) or is_list_of(x, is_id))
+WORDS = Check(
+    "a list of lists of token ids, none empty", lambda x: is_list_of(x, lambda word: is_list_of(word, is_id) and word)
+)
+TEXTS = Check("a text or a list of texts, none empty, without lone surrogates", lambda x: is_text(x) or is_list_of(x, is_text))
+FUNCTIONS = Check("a list of functions f(logits, ids) -> logits", lambda x: is_list_of(x, callable))
+MODEL = Check("a Model, as neo_np.load returns it", lambda x: isinstance(x, LanguageModel))
+
+
+def option(default: Any, check: Check, meaning: str, needs: str = "") -> Any:
+    """Return a field of `Options`. needs: the option has an effect only with this one (SAMPLING, BEAMS, ASSISTANT)."""
+    return dataclasses.field(default=default, metadata={"check": check, "meaning": meaning, "needs": needs})
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `generate` can be asked for.
+    """The options of `generate`. None is the same as not given.
 
-    Length: max_length and min_length count the prompt, max_new_tokens and min_new_tokens do not and win over the
-    others; without either limit, default_new_tokens, or as many as the model has positions for. eos_token_id: id or ids
-    that end a text ([] for none).
-    Choice: greedy, or at random with do_sample; temperature, top_k (0: off), top_p, min_p and typical_p then shape the
-    distribution. Beam search with num_beams, length_penalty, early_stopping (True, False or "never").
-    Rules: repetition_penalty, no_repeat_ngram_size (0: off), bad_words_ids, and logits_processor, a list of functions
-    f(logits, ids) -> logits for (V,) logits and the list of ids so far. num_return_sequences: texts for each prompt.
-    stop_strings: one or several; the text ends with the token that completes one.
-    Speculative decoding (see `neo_np.speculative`): prompt_lookup_num_tokens=k guesses up to k tokens from the text itself;
-    assistant_model, a smaller `Model` with the same tokenizer, guesses num_assistant_tokens at a time.
-    Ours alone: default_new_tokens; seed (same seed, same text); cut_stop_string removes the stop string from the text;
-    slide goes on past the model's last position with the last tokens alone, forgetting half of them when it is full.
+    Raises NeoError for a value that makes no sense, or for values that contradict each other.
     """
 
-    max_length: int | None = None
-    max_new_tokens: int | None = None
-    min_length: int = 0
-    min_new_tokens: int | None = None
-    eos_token_id: int | list | None = None
-    do_sample: bool = False
-    temperature: float = 1.0
-    top_k: int = 50
-    top_p: float = 1.0
-    min_p: float | None = None
-    typical_p: float = 1.0
-    repetition_penalty: float = 1.0
-    no_repeat_ngram_size: int = 0
-    bad_words_ids: list | None = None
-    logits_processor: Sequence = ()
-    num_beams: int = 1
-    length_penalty: float = 1.0
-    early_stopping: bool | str = False
-    num_return_sequences: int = 1
-    stop_strings: str | list | None = None
-    prompt_lookup_num_tokens: int | None = None
-    assistant_model: object = None
-    num_assistant_tokens: int = 5
-    default_new_tokens: int = 20
-    seed: int | None = None
-    cut_stop_string: bool = False
-    slide: bool = False
+    # How long the text may become, and where it ends.
+    max_length: int | None = option(None, FROM_1, "most tokens of prompt and new text together")
+    max_new_tokens: int | None = option(None, FROM_1, "most new tokens; excludes the prompt and overrides max_length")
+    min_length: int = option(0, FROM_0, "before this many tokens, prompt included, no end token is chosen")
+    min_new_tokens: int | None = option(None, FROM_0, "the same without the prompt; overrides min_length")
+    eos_token_id: int | list | None = option(None, IDS, "end tokens: the id or ids that end a text ([]: none)")
+    stop_strings: str | list | None = option(None, TEXTS, "text or texts; the text ends with the token that completes one")
+    # How a token is chosen.
+    do_sample: bool = option(False, SWITCH, "draw tokens at random; otherwise take the most likely one")
+    temperature: float = option(1.0, TEMPERATURE, "below 1 favours likely tokens, above 1 unlikely ones", SAMPLING)
+    top_k: int = option(50, FROM_0, "keep only the k most likely tokens (0: all)", SAMPLING)
+    top_p: float = option(1.0, SHARE, "keep the most likely tokens until their probabilities reach p (1: all)", SAMPLING)
+    min_p: float | None = option(None, SHARE, "keep tokens with at least p times the highest probability", SAMPLING)
+    typical_p: float = option(1.0, SHARE_ABOVE_0, "keep the most typical tokens until they reach p (1: all)", SAMPLING)
+    # Logits processors.
+    repetition_penalty: float = option(1.0, FACTOR, "above 1 makes tokens of the text so far less likely (1: off)")
+    no_repeat_ngram_size: int = option(0, FROM_0, "never repeat a run of n tokens (0: off)")
+    bad_words_ids: list | None = option(None, WORDS, "lists of token ids that must not be generated")
+    logits_processor: Sequence = option((), FUNCTIONS, "your own functions f(logits (V,), ids) -> logits")
+    # Several texts for a prompt.
+    num_return_sequences: int = option(1, FROM_1, "texts for each prompt")
+    num_beams: int = option(1, FROM_1, "beam search with n beams (1: off)")
+    length_penalty: float = option(1.0, EXPONENT, "above 0 beam search prefers longer texts, below 0 shorter ones", BEAMS)
+    early_stopping: bool | str = option(False, EARLY_STOPPING, "when beam search ends: True, False or 'never'", BEAMS)
+    # Speculative decoding.
+    prompt_lookup_num_tokens: int | None = option(None, FROM_1, "draft up to k tokens from the text itself")
+    assistant_model: LanguageModel | None = option(None, MODEL, "smaller model with the same tokenizer that drafts tokens")
+    num_assistant_tokens: int = option(5, FROM_1, "tokens that the assistant drafts at a time", ASSISTANT)
+    # Not in transformers.
+    default_new_tokens: int = option(20, FROM_1, "most new tokens if no limit is set; less if the model has no room")
+    seed: int | None = option(None, FROM_0, "the same seed gives the same text")
+    cut_stop_string: bool = option(False, SWITCH, "leave the stop string out of the text")
+    slide: bool = option(False, SWITCH, "continue past the model's last position with only the last tokens")
 
-    def __post_init__(self):
-        above_0 = "max_length max_new_tokens default_new_tokens num_beams num_return_sequences "
-        for name in (above_0 + "prompt_lookup_num_tokens num_assistant_tokens").split():
-            self._check_number(name, Integral, "a whole number above 0", lambda n: n >= 1)
-        for name in ("min_length", "min_new_tokens", "top_k", "no_repeat_ngram_size", "seed"):
-            self._check_number(name, Integral, "a whole number, 0 or more", lambda n: n >= 0)
-        for name in ("top_p", "min_p"):
-            self._check_number(name, Real, "a number from 0 to 1", lambda x: 0 <= x <= 1)
-        self._check_number("typical_p", Real, "a number above 0 and up to 1", lambda x: 0 < x <= 1)
-        self._check_number("repetition_penalty", Real, "a number above 0 (1 is off)", lambda x: 0 < x < math.inf)
-        self._check_number("length_penalty", Real, "a number from -50 to 50", lambda x: -50 <= x <= 50)
-        if self.do_sample:
-            wanted = "a number above 0 (for the likeliest token each time, sample nothing: do_sample=False, --greedy)"
-            self._check_number("temperature", Real, wanted, lambda x: 0 < x < math.inf)
-        for name in ("do_sample", "cut_stop_string", "slide"):
-            if not isinstance(getattr(self, name), bool):
-                raise NeoError(f"{name} is {getattr(self, name)!r}, and it must be True or False.")
-        if not isinstance(self.early_stopping, bool) and self.early_stopping != "never":
-            raise NeoError(f"early_stopping is {self.early_stopping!r}, and it must be True, False or 'never'.")
-        if not all(map(_is_id, self.eos_ids)):
-            raise NeoError(f"eos_token_id is {self.eos_token_id!r}, and it must be a token id or a list of them.")
-        words = [] if self.bad_words_ids is None else self.bad_words_ids
-        if not isinstance(words, list) or not all(_is_list(word) and word and all(map(_is_id, word)) for word in words):
-            raise NeoError(f"bad_words_ids is {words!r}, and it must be a list of lists of token ids, none empty.")
-        if not _is_list(self.logits_processor) or not all(map(callable, self.logits_processor)):
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, check = getattr(self, field.name), field.metadata["check"]
+            if not check.holds(value) and not (value is None and field.default is None):
+                raise NeoError(f"{field.name} is {value!r:.80}, and it must be {check.wanted}.")
+        if self.do_sample and self.temperature == 0:
             raise NeoError(
-                f"logits_processor is {self.logits_processor!r}, and it must be a list of functions f(logits, ids) -> logits."
+                f"temperature is {self.temperature!r}, and it must be a number above 0: for the most likely token use "
+                "do_sample=False."
             )
-        for stop in self.stops:
-            if not isinstance(stop, str) or not stop:
-                raise NeoError(f"stop_strings is {self.stop_strings!r}, and it must be a text or a list of texts, none empty.")
-            if any("\ud800" <= char <= "\udfff" for char in stop):
-                raise NeoError(f"stop_strings has {stop!r}, and a lone surrogate is not a character that a text can have.")
         if self.num_return_sequences > 1 and self.num_beams == 1 and not self.do_sample:
             raise NeoError(
-                f"num_return_sequences {self.num_return_sequences} without sampling would give one text several times: "
-                "set do_sample=True, or as many num_beams."
+                f"num_return_sequences {self.num_return_sequences} without sampling gives the same text several times: "
+                "set do_sample=True, or num_beams to at least as many."
             )
-        if self.assistant_model is not None and not isinstance(self.assistant_model, Assistant):
-            raise NeoError(
-                f"assistant_model is {self.assistant_model!r:.40}, and it must be a Model, as neo_np.load gives one."
-            )
-        if self.assistant_model and self.prompt_lookup_num_tokens:
-            raise NeoError("assistant_model and prompt_lookup_num_tokens are two ways to guess: choose one.")
-        if self.is_speculative and self.num_beams > 1:
-            raise NeoError("speculative decoding follows one text at a time: leave num_beams out, or the guessing.")
         if 1 < self.num_beams < self.num_return_sequences:
             raise NeoError(f"num_beams {self.num_beams} cannot give num_return_sequences {self.num_return_sequences}.")
-
-    def _check_number(self, name, kind, wanted, holds):
-        value = getattr(self, name)
-        if value is None and getattr(Options, name) is None:
-            return
-        if isinstance(value, bool) or not isinstance(value, kind) or not holds(value):
-            raise NeoError(f"{name} is {value!r}, and it must be {wanted}.")
-
-    def check_ids(self, vocab_size):
-        """Raise NeoError where an option holds a token id that a model with this vocabulary does not have."""
-        held = {"eos_token_id": self.eos_ids, "bad_words_ids": [id for word in self.bad_words_ids or [] for id in word]}
-        for name, ids in held.items():
-            if wrong := [id for id in ids if id >= vocab_size]:
-                raise NeoError(f"{name} holds the id {wrong[0]} and this model's last is {vocab_size - 1}.")
-
-    def check_assistant(self, model):
-        """Raise NeoError where the assistant_model has other tokens than the model."""
-        if self.assistant_model is None:
-            return
-        small, sizes = self.assistant_model, [one.config.vocab_size for one in (self.assistant_model, model)]
-        if sizes[0] != sizes[1]:
-            raise NeoError(f"assistant_model has {sizes[0]} tokens and the model {sizes[1]}: take two with the same tokenizer.")
-        if small.tokenizer and model.tokenizer and small.tokenizer.id_to_token != model.tokenizer.id_to_token:
-            raise NeoError("assistant_model has other tokens than the model: take two with the same tokenizer.")
+        if self.assistant_model is not None and self.prompt_lookup_num_tokens:
+            raise NeoError("assistant_model and prompt_lookup_num_tokens are two ways to draft tokens: choose one.")
+        if self.is_speculative and self.num_beams > 1:
+            raise NeoError("speculative decoding follows one text at a time: leave num_beams out, or the drafts.")
 
     @property
-    def is_speculative(self):
-        """Whether tokens are to be guessed and then checked."""
-        return bool(self.prompt_lookup_num_tokens or self.assistant_model)
+    def is_speculative(self) -> bool:
+        """Whether tokens are drafted and then verified."""
+        return self.prompt_lookup_num_tokens is not None or self.assistant_model is not None
 
     @property
-    def eos_ids(self):
+    def eos_ids(self) -> list[int]:
         """The ids that end a text, as a list."""
-        if self.eos_token_id is None:
-            return []
-        return list(self.eos_token_id) if _is_list(self.eos_token_id) else [self.eos_token_id]
+        return as_list(self.eos_token_id)
 
     @property
-    def stops(self):
+    def stops(self) -> list[str]:
         """The stop strings, as a list."""
-        if self.stop_strings is None:
-            return []
-        return list(self.stop_strings) if _is_list(self.stop_strings) else [self.stop_strings]
+        return as_list(self.stop_strings)
 
-    def limits(self, prompt_length, positions):
-        """Return (shortest, longest) total length of a text, in tokens; raises NeoError where the prompt leaves no room.
+    def is_used(self, needs: str) -> bool:
+        """Return whether options that need SAMPLING, BEAMS or ASSISTANT have an effect."""
+        return {
+            "": True,
+            SAMPLING: self.do_sample,
+            BEAMS: self.num_beams > 1,
+            ASSISTANT: self.assistant_model is not None,
+        }[needs]
 
-        positions: how many the model has. default_new_tokens shrinks to what fits; a limit that was asked for and does
-        not fit is an error, unless slide lifts it.
+    def check_ids(self, vocab_size: int) -> None:
+        """Raise NeoError if an option has a token id that a model with this vocabulary does not have."""
+        found = {"eos_token_id": self.eos_ids, "bad_words_ids": [id for word in self.bad_words_ids or [] for id in word]}
+        for name, ids in found.items():
+            if wrong := [id for id in ids if id >= vocab_size]:
+                raise NeoError(f"{name} has the id {wrong[0]} and the last id of this model is {vocab_size - 1}.")
+
+    def check_assistant(self, model: LanguageModel) -> None:
+        """Raise NeoError if assistant_model and model do not have the same tokens."""
+        assistant = self.assistant_model
+        if assistant is None:
+            return
+        sizes = assistant.config.vocab_size, model.config.vocab_size
+        if sizes[0] != sizes[1]:
+            raise NeoError(f"assistant_model has {sizes[0]} tokens and the model {sizes[1]}: use two with the same tokenizer.")
+        if assistant.tokenizer and model.tokenizer and assistant.tokenizer.id_to_token != model.tokenizer.id_to_token:
+            raise NeoError("assistant_model and the model have different tokens: use two with the same tokenizer.")
+
+    def limits(self, prompt_length: int, positions: int) -> tuple[int, int]:
+        """Return (min_length, max_length) in tokens, prompt included, for a model with this many positions.
+
+        Raises NeoError if the prompt leaves no room, or if a limit that was set does not fit; slide lifts both.
         """
-        if self.max_new_tokens:
-            longest = prompt_length + self.max_new_tokens
-        elif self.max_length:
-            longest = self.max_length
+        room = max(1, positions - prompt_length)
+        if self.max_new_tokens is not None:
+            max_length = prompt_length + self.max_new_tokens
+        elif self.max_length is not None:
+            max_length = self.max_length
         else:
-            room = max(1, positions - prompt_length)
-            longest = prompt_length + (self.default_new_tokens if self.slide else min(self.default_new_tokens, room))
-        if longest <= prompt_length:
+            max_length = prompt_length + (self.default_new_tokens if self.slide else min(self.default_new_tokens, room))
+        if max_length <= prompt_length:
             raise NeoError(
-                f"the prompt has {prompt_length} tokens and max_length is {longest}, which leaves nothing to write: "
+                f"the prompt has {prompt_length} tokens and max_length is {max_length}, so there is no room for new ones: "
                 "raise max_length, or set max_new_tokens."
             )
         if prompt_length >= positions and not self.slide:
             raise NeoError(
-                f"the prompt has {prompt_length} tokens and the model {positions} positions, which leaves no room to write: "
-                "shorten the prompt, or let the text slide (slide=True, --slide)."
+                f"the prompt has {prompt_length} tokens and the model {positions} positions, so there is no room for new ones: "
+                "shorten the prompt, or continue with only the last tokens (slide=True)."
             )
-        if longest > positions and not self.slide:
+        if max_length > positions and not self.slide:
             raise NeoError(
-                f"the prompt's {prompt_length} tokens and {longest - prompt_length} new ones make {longest}, and the model has "
-                f"{positions} positions: ask for fewer, shorten the prompt, or let the text slide (slide=True, --slide)."
+                f"the prompt's {prompt_length} tokens and {max_length - prompt_length} new ones make {max_length}, and the "
+                f"model has {positions} positions: ask for fewer, shorten the prompt, or continue with only the last tokens "
+                "(slide=True)."
             )
-        shortest = self.min_length if self.min_new_tokens is None else prompt_length + self.min_new_tokens
-        if shortest > longest:
+        min_length = self.min_length if self.min_new_tokens is None else prompt_length + self.min_new_tokens
+        if min_length > max_length:
             warnings.warn(
-                f"at least {shortest} tokens were asked for and at most {longest}: the text ends there.", stacklevel=4
+                f"at least {min_length} tokens were asked for and at most {max_length}: the text ends there.", stacklevel=5
             )
-        return shortest, longest
+        return min_length, max_length
 
 
-def read_options(given, generation_config, config):
+Options.__doc__ = f"{Options.__doc__}\n" + "\n".join(
+    f"    {field.name}: {field.metadata['meaning']}" for field in dataclasses.fields(Options)
+)
+
+
+def read_options(given: dict, generation_config: dict, config: Config) -> Options:
     """Return the `Options` that a user gave by name, completed from a checkpoint's generation_config and config.
 
-    A value of None is the same as none given. Raises NeoError for a name that is unknown or a value that makes no sense.
+    Raises NeoError for a name that is unknown or a value that makes no sense. Warns of options that have no effect.
     """
-    names = [f.name for f in dataclasses.fields(Options)]
+    names = [field.name for field in dataclasses.fields(Options)]
     for name in given:
         if name not in names:
             close = difflib.get_close_matches(name, names, 1, cutoff=0.7)
-            raise NeoError(f"unknown option {name!r}{f'; did you mean {close[0]!r}?' if close else ''}")
+            raise NeoError(f"unknown option {name!r}{f'; did you mean {close[0]!r}?' if close else '.'}")
     given = without_none(given)
-    defaults = {name: value for name, value in without_none(generation_config).items() if name in names}
+    from_file = {name: value for name, value in without_none(generation_config).items() if name in names}
     try:
-        options = Options(**{"eos_token_id": config.eos_token_ids} | defaults | given)
+        options = Options(**{"eos_token_id": config.eos_token_ids} | from_file | given)
         options.check_ids(config.vocab_size)
     except NeoError as error:
-        from_file = [name for name in defaults if name not in given and str(error).startswith(name)]
-        raise NeoError(f"generation_config.json: {error}") if from_file else error from None
-    for group, used, condition in (
-        (SAMPLING_ONLY, options.do_sample, "do_sample=True"),
-        (BEAMS_ONLY, options.num_beams > 1, "num_beams above 1"),
-        (ASSISTANT_ONLY, options.assistant_model is not None, "an assistant_model"),
-    ):
-        for name in group:
-            if name in given and not used:
-                warnings.warn(f"{name} changes nothing here: it takes {condition}.", stacklevel=4)
+        is_from_file = any(str(error).startswith(f"{name} ") for name in from_file if name not in given)
+        raise NeoError(f"generation_config.json: {error}") if is_from_file else error from None
+    for field in dataclasses.fields(Options):
+        if field.name in given and not options.is_used(field.metadata["needs"]):
+            warnings.warn(f"{field.name} changes nothing here: it needs {field.metadata['needs']}.", stacklevel=4)
     return options
 
 
-def without_none(options):
-    """Return the options without those that are None, which is the same as none given."""
+def without_none(options: dict) -> dict:
+    """Return the options without those that are None, which is the same as not given."""
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _is_id(value):
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
-
-
-def _is_list(value):
-    return isinstance(value, list | tuple)
+def as_list(value: Any) -> list:
+    """Return a list or tuple as a list, one value as a list of it, and None as an empty list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,44 +1,52 @@
-"""From logits to the next token: each rule one function of (logits (V,), ids so far), and the choice at the end.
+"""From logits to the next token: apply the logits processors, then take the most likely token or draw one."""
 
-The rules, their meaning and their order are those of transformers' `generate`. A rule returns new logits and never
-changes those it is given; a forbidden token gets -inf, which softmax turns into probability 0.
-"""
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from neo_np.errors import NeoError
+from neo_np.generate.logits_processors import LogitsProcessor
 from neo_np.gpt_neo.forward import softmax
 
 
-def apply_rules(logits, ids, rules):
-    """Return the logits (V,) after all rules; raises NeoError where they leave no token at all."""
-    with np.errstate(all="ignore"):  # said below in words
-        for rule in rules:
-            logits = rule(logits, ids)
-    if np.isnan(logits).any() or logits.max() == np.inf:
+def process_logits(logits: np.ndarray, ids: Sequence[int], processors: Iterable[LogitsProcessor]) -> np.ndarray:
+    """Return the logits (V,) after all logits processors, applied in order.
+
+    ids: the text so far. Raises NeoError if no token is possible, or if a logit is infinite or not a number.
+    """
+    with np.errstate(all="ignore"):  # an overflow is reported below, as a sentence
+        for processor in processors:
+            logits = processor(logits, ids)
+        highest = logits.max()  # NaN if any logit is NaN
+    if np.isnan(highest) or highest == np.inf:
         raise NeoError(
-            "the logits are infinite or no numbers: the temperature or penalty is too extreme, a logits_processor "
+            "the logits are infinite or not numbers: the temperature or a penalty is too extreme, a logits_processor "
             "made them so, or the weights are damaged."
         )
-    if logits.max() == -np.inf:
+    if highest == -np.inf:
         raise NeoError(
-            "the options forbid every token, so the text cannot go on: loosen bad_words_ids, the n-gram size or the length."
+            "the options forbid every token, so the text cannot continue: loosen bad_words_ids, the n-gram size or the length."
         )
     return logits
 
 
-def choose(logits, rng=None):
-    """Return the id of the next token: the likeliest, or with a random generator one drawn from softmax(logits)."""
-    if rng is None:
-        return int(logits.argmax())
-    cumulative = np.cumsum(softmax(logits), dtype=float)
-    # A draw below 1 falls into the one step of the cumulative sum that rises past it; forbidden tokens have no step.
-    return int(np.searchsorted(cumulative / cumulative[-1], rng.random(), side="right"))
+def sample(logits: np.ndarray, rng: np.random.Generator | None = None) -> int:
+    """Return the id of the next token: the most likely one, or with an rng a draw from softmax(logits)."""
+    return int(logits.argmax()) if rng is None else draw(softmax(logits), rng)
 
 
-def draw_without_replacement(logits, number, rng):
-    """Return so many different ids, drawn one after the other from softmax(logits), by the Gumbel-top-k trick.
+def draw(weights: np.ndarray, rng: np.random.Generator) -> int:
+    """Return an index, drawn with a probability in proportion to its weight.
 
-    Kool et al. 2019 (arXiv 1903.06059), section 2.3: the order of logits plus Gumbel noise is such a draw.
+    Inverse-CDF sampling: the first index whose cumulative probability exceeds a uniform number from [0, 1).
     """
-    return np.argsort(-(logits + rng.gumbel(size=logits.size)), kind="stable")[:number]
+    cdf = np.cumsum(weights, dtype=float)
+    return int(np.searchsorted(cdf / cdf[-1], rng.random(), side="right"))
+
+
+def draw_without_replacement(logits: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return `count` different ids, drawn one after the other from softmax(logits): the Gumbel-top-k trick.
+
+    The order of logits + Gumbel noise has the distribution of such draws (Kool et al. 2019, arXiv 1903.06059, section 2.3).
+    """
+    return np.argsort(-(logits + rng.gumbel(size=logits.size)), kind="stable")[:count]

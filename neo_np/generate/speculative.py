@@ -1,138 +1,158 @@
-"""Speculative decoding: guess several tokens cheaply, let the model check all of them in one pass, keep those that stand.
+"""Speculative decoding: draft several tokens cheaply, verify them with one pass of the model, commit those that it accepts.
 
-To write one token, all weights are read from memory, and that is what decoding waits for; a pass over several tokens
-reads them once as well. Guesses come from the text itself (`look_up`) or from a smaller model (`Assistant`). What is
-written is what the model would have written without them: the same tokens where it takes the likeliest (but for ties
-within rounding), the same distribution where it draws.
+Decoding waits for memory: every token needs all the weights. A pass over several tokens reads the weights once too, so it
+takes little longer than a pass over one. Drafts come from the text itself (`prompt_lookup`) or from a smaller model
+(`AssistantDraft`). The result is what the model would have written without drafts: the same tokens in greedy decoding (unless
+two logits are equal up to rounding), the same distribution in sampling.
 
 Leviathan et al. 2022, "Fast Inference from Transformers via Speculative Decoding" (arXiv 2211.17192).
 """
 
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
+from typing import NamedTuple
+
 import numpy as np
 
-from neo_np.generate import sampling
-from neo_np.generate.loop import unseen
-from neo_np.generate.sequence import Step
-from neo_np.generate.stop_strings import update_finished
+from neo_np.generate.loop import new_cache, tokens_to_feed
+from neo_np.generate.options import LanguageModel, Options
+from neo_np.generate.sampling import draw, process_logits, sample
+from neo_np.generate.sequence import GeneratedSequence, Step
 from neo_np.gpt_neo.forward import softmax
 
-MATCH = 3  # how many of the last tokens are looked for in the text before them
-WORTHWHILE = 1.5  # accepted guesses: a pass over several tokens takes about as much longer than one over a single token
+MATCH_LENGTH = 3  # prompt lookup searches for an earlier occurrence of this many last tokens
+WORTHWHILE = 1.5  # accepted tokens: a pass with a draft takes about as much longer than a pass over one token
 SHORTEST_PAUSE, LONGEST_PAUSE = 8, 64  # passes
 
 
-def speculative_steps(model, sequence, options):
-    """Write one sequence to its end and yield each `Step`, as `generate_steps` does.
+class DraftToken(NamedTuple):
+    """A proposed token, and the distribution (V,) it was drawn from; None if it was not drawn."""
 
-    options: with prompt_lookup_num_tokens, or with assistant_model and num_assistant_tokens. The sequence counts what was
-    `guessed` and `accepted`.
+    id: int
+    probabilities: np.ndarray | None = None
+
+
+def speculative_loop(model: LanguageModel, sequence: GeneratedSequence, options: Options) -> Iterator[Step]:
+    """Generate one sequence to its end and yield each new token as a `Step`.
+
+    options: with prompt_lookup_num_tokens, or with assistant_model and num_assistant_tokens.
     """
-    cache = model.new_cache(1, min(sequence.longest, model.config.max_position_embeddings))
-    most = options.num_assistant_tokens if options.assistant_model else options.prompt_lookup_num_tokens
-    guesser = Assistant(options.assistant_model) if options.assistant_model else look_up
-    patience = Patience(most)
+    propose, draft_length = drafting(options)
+    cache, backoff = new_cache(model, [sequence]), DraftBackoff(draft_length)
     while not sequence.finished:
-        fed = unseen([sequence.ids], cache)[0]
-        room = min(sequence.longest - len(sequence.ids) - 1, cache.capacity - cache.length - len(fed))
-        guesses = guesser(sequence, min(most, room)) if patience.lets_guess() else []
-        rows = model.logits(fed + [token for token, _ in guesses], cache=cache, logits_to_keep=len(guesses) + 1)
+        # 1. Draft: propose some tokens, not more than fit.
+        [fed] = tokens_to_feed([sequence.ids], cache)
+        room = min(sequence.max_length - len(sequence.ids) - 1, cache.capacity - cache.length - len(fed))
+        draft = propose(sequence, min(draft_length, room)) if backoff.allows_draft() else []
+        # 2. Verify: one pass gives the logits that follow the text and each drafted token.
+        rows = model.logits(fed + [token.id for token in draft], cache=cache, logits_to_keep=len(draft) + 1)
         accepted = 0
-        for logits, guess in zip(rows, [*guesses, None]):  # after the last guess one more token is free
-            scores = sampling.apply_rules(logits, sequence.ids, sequence.rules)
-            token = choose(scores, guess, sequence.rng)
-            stands = guess is not None and token == guess[0]
-            accepted += stands
-            sequence.ids.append(token)
-            update_finished(model.tokenizer, sequence, options)
-            yield Step(sequence, logits, scores, token)
-            if not stands or sequence.finished:
+        for logits, drafted in zip(rows, [*draft, None]):  # after the last drafted token, one more token is free
+            scores = process_logits(logits, sequence.ids, sequence.logits_processors)
+            token = verify(scores, drafted, sequence.rng)
+            text = sequence.append(token)
+            yield Step(sequence, logits, scores, token, text)
+            if drafted is None or token != drafted.id:
                 break
-        cache.crop(cache.length - len(guesses) + accepted)  # what came after a wrong guess was never written
-        sequence.guessed += len(guesses)
+            accepted += 1
+            if sequence.finished:
+                break
+        # 3. Commit: the cache forgets the rejected tokens.
+        cache.crop(cache.length - len(draft) + accepted)
+        sequence.drafted += len(draft)
         sequence.accepted += accepted
-        if guesses:
-            patience.learn(accepted)
+        if draft:
+            backoff.record(accepted)
 
 
-def choose(scores, guess, rng):
-    """Return the next token, given a guess (token, q) or None: from softmax(scores), or the likeliest where rng is None."""
-    if guess is None or rng is None:
-        return sampling.choose(scores, rng)
-    token, q = guess
-    if q is None:
-        q = np.zeros(len(scores))
-        q[token] = 1.0
-    return accept_or_resample(softmax(scores.astype(float)), q, token, rng)
+def drafting(options: Options) -> tuple[Callable[[GeneratedSequence, int], list[DraftToken]], int]:
+    """Return (a function that proposes tokens for a sequence, how many it proposes at most)."""
+    if options.assistant_model is not None:
+        return AssistantDraft(options.assistant_model), options.num_assistant_tokens
+    return prompt_lookup, options.prompt_lookup_num_tokens or 0
 
 
-def accept_or_resample(p, q, guess, rng):
-    """Return a token that is distributed by p, (V,), from a guess that is distributed by q: as often as can be, the guess.
+def verify(scores: np.ndarray, drafted: DraftToken | None, rng: np.random.Generator | None) -> int:
+    """Return the next token by the model's own choice; it is the drafted token if that is accepted.
 
-    It is accepted with probability min(1, p/q); otherwise the token is drawn from max(p - q, 0), scaled to a sum of 1.
-    Proof (Leviathan et al. 2022, appendix A.1): x is guessed and accepted with q(x) min(1, p(x)/q(x)) = min(p(x), q(x)).
-    What the sum of that lacks to 1, call it r, is the chance of a rejection, and it is also the sum of max(p - q, 0), since
-    p = min(p, q) + max(p - q, 0). So x comes after a rejection with r max(p(x) - q(x), 0) / r, and in all with
+    In greedy decoding (rng None) a drafted token is accepted if it is the most likely one; in sampling see
+    `accept_or_resample`.
+    """
+    if drafted is None or rng is None:
+        return sample(scores, rng)
+    q = np.eye(1, len(scores), drafted.id)[0] if drafted.probabilities is None else drafted.probabilities
+    return accept_or_resample(softmax(scores.astype(float)), q, drafted.id, rng)
+
+
+def accept_or_resample(p: np.ndarray, q: np.ndarray, drafted: int, rng: np.random.Generator) -> int:
+    """Return a token with distribution p, (V,), from a drafted token with distribution q: the drafted one if possible.
+
+    Accept it with probability min(1, p/q). Otherwise draw from max(p - q, 0), scaled to the sum 1.
+    Proof (Leviathan et al. 2022, appendix A.1): x is drafted and accepted with q(x) min(1, p(x)/q(x)) = min(p(x), q(x)).
+    Let r be the probability of a rejection, 1 - sum of min(p, q). It is also the sum of max(p - q, 0), because
+    p = min(p, q) + max(p - q, 0) and p sums to 1. So a rejection gives x with r max(p(x) - q(x), 0) / r, and in total x has
     min(p(x), q(x)) + max(p(x) - q(x), 0) = p(x).
     """
-    if rng.random() * q[guess] < p[guess]:
-        return guess
-    rest = np.cumsum(np.maximum(p - q, 0.0))
-    return int(np.searchsorted(rest / rest[-1], rng.random(), side="right"))
+    if rng.random() * q[drafted] < p[drafted]:
+        return drafted
+    return draw(np.maximum(p - q, 0.0), rng)
 
 
-def look_up(sequence, number):
-    """Return as guesses what followed the last tokens of the text at the newest place before where they stand as well.
+def prompt_lookup(sequence: GeneratedSequence, count: int) -> list[DraftToken]:
+    """Find the latest earlier occurrence of the last 3 tokens; propose the `count` tokens that followed it.
 
-    Where the text ends before there are enough, the guess goes round from that place on: a b c d a b c -> d a b c d a ...
+    If fewer followed it, the draft repeats them, as the text would if it were periodic: a b c d a b c -> d a b c d a ...
     Saxena 2023, "Prompt Lookup Decoding" (https://github.com/apoorvumang/prompt-lookup-decoding).
     """
     ids = np.asarray(sequence.ids)
-    if len(ids) <= MATCH:
+    if len(ids) <= MATCH_LENGTH:
         return []
-    windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], MATCH)  # (places, MATCH)
-    places = np.flatnonzero((windows == ids[-MATCH:]).all(axis=1))
-    follows = sequence.ids[places[-1] + MATCH :] if len(places) else []
-    return [(token, None) for token in (follows * number)[:number]]
+    windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], MATCH_LENGTH)  # (places, 3)
+    places = np.flatnonzero((windows == ids[-MATCH_LENGTH:]).all(axis=1))
+    if len(places) == 0:
+        return []
+    followers = cycle(sequence.ids[places[-1] + MATCH_LENGTH :])
+    return [DraftToken(id) for id in islice(followers, max(0, count))]
 
 
-class Assistant:
-    """A smaller model with the same tokenizer, which guesses by going on with the text under the same rules."""
+class AssistantDraft:
+    """Proposes the tokens that a smaller model with the same tokenizer generates, under the same logits processors."""
 
-    def __init__(self, model):
+    def __init__(self, model: LanguageModel):
         self.model, self.cache = model, model.new_cache()
 
-    def __call__(self, sequence, number):
-        """Return so many guesses, fewer where the smaller model has no positions left."""
-        ids, guesses = list(sequence.ids), []
-        for _ in range(min(number, self.cache.capacity - len(ids))):
+    def __call__(self, sequence: GeneratedSequence, count: int) -> list[DraftToken]:
+        """Return `count` proposed tokens, fewer if the smaller model has no positions left."""
+        ids, draft = list(sequence.ids), []
+        for _ in range(min(count, self.cache.capacity - len(ids))):
             logits = self.model.logits(ids[self.cache.length :], cache=self.cache, logits_to_keep=1)[-1]
-            scores = sampling.apply_rules(logits, ids, sequence.rules)
-            token = sampling.choose(scores, sequence.rng)
-            guesses.append((token, None if sequence.rng is None else softmax(scores.astype(float))))
+            scores = process_logits(logits, ids, sequence.logits_processors)
+            token = sample(scores, sequence.rng)
+            draft.append(DraftToken(token, None if sequence.rng is None else softmax(scores.astype(float))))
             ids.append(token)
-        self.cache.crop(min(self.cache.length, len(sequence.ids)))  # which of the guesses stand, it is not told
-        return guesses
+        self.cache.crop(min(self.cache.length, len(sequence.ids)))  # it does not learn which tokens were accepted
+        return draft
 
 
-class Patience:
-    """Whether to guess at all: a pass with wrong guesses takes longer than one without, so bad guessers get fewer turns.
+class DraftBackoff:
+    """Decides whether to draft: a pass with a wrong draft takes longer than one without, so bad drafts cause pauses.
 
-    After a pass whose guesses bring the running mean of those accepted below what is worthwhile, the next 8 passes go
-    without guesses, then 16, 32 and 64; a good guess ends that. It looks at tokens and not at the clock, so that the
-    same seed gives the same text.
+    If a draft brings the running mean of accepted tokens below what is worthwhile, the next 8 passes have no draft, then 16,
+    32, 64 after each further failure; a good draft ends that. It counts tokens and does not look at the clock, so that the same
+    seed gives the same text.
     """
 
-    def __init__(self, most):
-        self.worthwhile = min(WORTHWHILE, 0.75 * most)
-        self.mean, self.pause, self.left = self.worthwhile, 0, 0
+    def __init__(self, draft_length: int):
+        self.worthwhile = min(WORTHWHILE, 0.75 * draft_length)
+        self.mean, self.pause, self.passes_to_wait = self.worthwhile, 0, 0
 
-    def lets_guess(self):
-        """Return whether the next pass should have guesses."""
-        self.left -= 1
-        return self.left < 0
+    def allows_draft(self) -> bool:
+        """Return whether the next pass should have a draft. Call it once a pass."""
+        self.passes_to_wait -= 1
+        return self.passes_to_wait < 0
 
-    def learn(self, accepted):
-        """Take note of how many guesses of a pass were accepted."""
+    def record(self, accepted: int) -> None:
+        """Update the mean with the number of accepted tokens of a draft."""
         self.mean = (self.mean + accepted) / 2
         self.pause = 0 if self.mean >= self.worthwhile else min(2 * self.pause or SHORTEST_PAUSE, LONGEST_PAUSE)
-        self.left = self.pause
+        self.passes_to_wait = self.pause

@@ -1,61 +1,61 @@
-"""stop_strings."""
+"""Stop strings: find them in text that arrives token by token, and release the text that is certain."""
+
+import codecs
+from collections.abc import Sequence
 
 
-def update_finished(tokenizer, sequence, options):
-    """Note in a sequence whether its newest token ended it: by its id, a stop string or the length."""
-    if options.stops:
-        newest = tokenizer.decode_bytes(sequence.ids[-1:], skip_special_tokens=True)
-        sequence.text += newest
-        sequence.from_stop = bytes_from_stop(sequence.text, len(newest), options.stops)
-    sequence.finished = sequence.from_stop > 0 or sequence.ids[-1] in options.eos_ids or len(sequence.ids) >= sequence.longest
+class StopStrings:
+    """Finds stop strings and turns the bytes of tokens into text.
 
+    Tokens may begin and end anywhere: with the stop string "end", the tokens "the e" and "nd." contain it. So the search is
+    in bytes, across tokens. If `cut` is true, a stop string is left out of the text; then bytes that may be the beginning
+    of one are held back until the next tokens decide. Without stop strings, only unfinished characters are held back.
 
-def bytes_from_stop(text, newest, stops):
-    """Return how many bytes of a text stand from the first byte of a stop string on, or 0.
-
-    Bytes do not care where tokens begin: with the stop string "end", the tokens "the e", "nd." have 4, "end.". It is only
-    looked for where it would end in the last token, the `newest` bytes.
+    stops: the stop strings. before: the bytes of the prompt; a stop string may begin there. found: whether one is complete.
     """
-    found = [0]
-    for stop in (stop.encode("utf-8") for stop in stops):
-        begin = text.find(stop, max(0, len(text) - newest - len(stop) + 1))
-        if begin >= 0:
-            found.append(len(text) - begin)
-    return max(found)
 
+    def __init__(self, stops: Sequence[str] = (), cut: bool = False, before: bytes = b""):
+        self.stops = [stop.encode("utf-8") for stop in stops]
+        self.cut = cut
+        self.found = False
+        self._seen = before
+        self._held = b""
+        self._character = b""  # the bytes of an unfinished character
 
-def new_text(tokenizer, sequence, options):
-    """Return the text of what was generated, without the stop string if it is to be cut."""
-    written = tokenizer.decode_bytes(sequence.new_ids, skip_special_tokens=True)
-    if options.cut_stop_string:
-        written = written[: max(0, len(written) - sequence.from_stop)]
-    return written.decode("utf-8", "replace")
+    def push(self, piece: bytes) -> str:
+        """Take the bytes of the next token and return the text that is certain now."""
+        self._held += piece
+        if not self.stops:
+            return self._release(len(self._held))
+        self._seen += piece
+        stop = self._first_stop(len(piece))  # bytes from the beginning of a stop string to the end, 0 if there is none
+        self.found = stop > 0
+        if not self.cut:
+            return self._release(len(self._held))
+        if not self.found:
+            return self._release(len(self._held) - self._unfinished_stop())
+        text = self._release(len(self._held) - stop)
+        self._held = b""
+        return text
 
+    def flush(self) -> str:
+        """Return the text that is still held back, because no token follows; an unfinished character becomes U+FFFD."""
+        return self._release(len(self._held), final=True)
 
-def pieces(tokenizer, prompt, steps, options):
-    """Yield the prompt and then the text of the steps of one sequence, as soon as it is certain.
+    def _release(self, count: int, final: bool = False) -> str:
+        """Return the first `count` held bytes as text. An unfinished character waits for its other bytes, unless final."""
+        count = max(0, count)
+        released, self._held = self._character + self._held[:count], self._held[count:]
+        text, used = codecs.utf_8_decode(released, "replace", final)
+        self._character = released[used:]
+        return text
 
-    Bytes that may yet turn out to be the beginning of a stop string that is to be cut are held back.
-    """
-    if prompt:
-        yield prompt
-    decoder = tokenizer.stream_decoder()
-    stops = [stop.encode("utf-8") for stop in options.stops] if options.cut_stop_string else []
-    held = b""
-    for step in steps:
-        held += tokenizer.decode_bytes([step.token], skip_special_tokens=True)
-        if stops:
-            held = held[: max(0, len(held) - step.sequence.from_stop)]
-        uncertain = 0 if step.sequence.finished else begun(step.sequence.text, stops)
-        certain = max(0, len(held) - uncertain)
-        if text := decoder.push_bytes(held[:certain]):
-            yield text
-        held = held[certain:]
-    if text := decoder.flush():
-        yield text
+    def _first_stop(self, newest: int) -> int:
+        """Return how many bytes the text has from the first stop string that ends in its `newest` last bytes, or 0."""
+        begins = [self._seen.find(stop, max(0, len(self._seen) - newest - len(stop) + 1)) for stop in self.stops]
+        return max((len(self._seen) - begin for begin in begins if begin >= 0), default=0)
 
-
-def begun(data, stops):
-    """Return the length of the longest end of data that is the beginning of a stop string: b"the e", [b"end"] -> 1."""
-    lengths = (n for stop in stops for n in range(min(len(stop), len(data)), 0, -1) if data.endswith(stop[:n]))
-    return max(lengths, default=0)
+    def _unfinished_stop(self) -> int:
+        """Return the length of the longest end of the text that begins a stop string: b"the e" and b"end" give 1."""
+        lengths = (n for stop in self.stops for n in range(1, len(stop)) if self._seen.endswith(stop[:n]))
+        return max(lengths, default=0)

@@ -1,4 +1,4 @@
-"""Beam search against looking at every text there is, on vocabularies so small that this can be done."""
+"""Beam search against a search over all texts, for small vocabularies."""
 
 from itertools import pairwise
 
@@ -9,11 +9,12 @@ from helpers import random_model
 from neo_np import NeoError
 from neo_np.generate.beam_search import beam_search
 from neo_np.generate.options import Options
+from neo_np.generate.prompts import Prompt
 from neo_np.generate.sequence import start_sequences
 from neo_np.gpt_neo.loss import log_softmax
 
 PROMPT = [1, 2, 0]
-ENOUGH = 4**4  # as many beams as there are texts of four tokens: nothing is ever left out
+ENOUGH = 4**4  # as many beams as there are texts of four tokens: none is ever dropped
 
 
 def tiny_model(seed=0, **changes):
@@ -29,7 +30,7 @@ def score_of(model, ids, length_penalty):
 
 
 def every_text(tokens, longest, ended):
-    """Return all texts that go on from PROMPT until they are ended, or as long as can be."""
+    """Return all texts that continue PROMPT until they end or have `longest` new tokens."""
     texts, growing = [], [PROMPT]
     while growing:
         longer = [[*ids, token] for ids in growing for token in tokens]
@@ -47,7 +48,7 @@ def best_texts(model, length_penalty=1.0, tokens=range(4), longest=4, ended=lamb
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, 2.0, -1.0])
 @pytest.mark.parametrize("eos_ids", [[], [3], [3, 1]])
 @pytest.mark.parametrize("early_stopping", [False, "never"])
-def test_with_enough_beams_the_best_of_all_texts_are_found_in_order(seed, length_penalty, eos_ids, early_stopping):
+def test_beams_as_many_as_texts_find_the_best_of_all_texts_in_order(seed, length_penalty, eos_ids, early_stopping):
     model = tiny_model(seed)
     expected = best_texts(model, length_penalty, ended=lambda ids: ids[-1] in eos_ids)
     number = min(20, len(expected))
@@ -63,8 +64,8 @@ def test_with_enough_beams_the_best_of_all_texts_are_found_in_order(seed, length
     assert found == expected[:number]
 
 
-def test_stop_strings_end_beams(tales):
-    """With a rule that leaves three letters; the log-probabilities of the others are forbidden, not shared out."""
+def test_stop_strings_end_beams_like_end_tokens(tales):
+    """With a processor that allows three letters; the probability of the masked ones is not distributed."""
     model = random_model(std=0.3, vocab_size=len(tales.tokenizer), tokenizer=tales.tokenizer)
     letters = tales.tokenizer.encode("a") + tales.tokenizer.encode("b") + tales.tokenizer.encode("c")
 
@@ -83,7 +84,7 @@ def test_stop_strings_end_beams(tales):
     assert len({len(ids) for ids in found}) > 1
 
 
-def test_the_stop_string_of_a_beam_can_be_cut(tales):
+def test_cut_stop_string_of_beams_cuts_the_text(tales):
     options = {"num_beams": 3, "num_return_sequences": 3, "stop_strings": [" the", ","], "max_new_tokens": 20}
     whole = tales.generate("Once upon a time", **options)
     cut = tales.generate("Once upon a time", cut_stop_string=True, **options)
@@ -92,7 +93,7 @@ def test_the_stop_string_of_a_beam_can_be_cut(tales):
 
 
 @pytest.mark.parametrize("num_beams", [2, 3, 5])
-def test_few_beams_follow_the_best_texts_so_far(num_beams):
+def test_few_beams_continue_the_best_texts_so_far(num_beams):
     """Without an end before the last token: of all texts one token longer than the beams, the best are the beams."""
     model = random_model(std=0.3)
     beams = [PROMPT]
@@ -104,14 +105,14 @@ def test_few_beams_follow_the_best_texts_so_far(num_beams):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_one_beam_is_greedy(seed):
+def test_one_beam_equals_greedy(seed):
     model, options = random_model(seed), Options(max_new_tokens=20, eos_token_id=[7, 30])
-    [start] = start_sequences(model, [PROMPT], options, copies=1)
+    [start] = start_sequences(model, [Prompt(PROMPT)], options, copies=1)
     [best] = beam_search(model, start, options)
     assert best.ids == model.generate(PROMPT, max_new_tokens=20, eos_token_id=[7, 30])
 
 
-def test_results_come_best_first():
+def test_results_are_sorted_best_first():
     model = random_model(std=0.3)
     options = {"num_beams": 6, "num_return_sequences": 6, "max_new_tokens": 8, "eos_token_id": [3, 17, 21]}
     for length_penalty in (-1.0, 0.0, 1.0, 3.0):
@@ -121,7 +122,7 @@ def test_results_come_best_first():
         assert len({tuple(ids) for ids in found}) == 6
 
 
-def test_length_penalty_above_0_prefers_longer_texts_and_below_0_shorter_ones():
+def test_length_penalty_higher_prefers_longer_texts():
     model = tiny_model(1)
     options = {"num_beams": ENOUGH, "max_new_tokens": 4, "eos_token_id": [3], "early_stopping": "never"}
     lengths = [len(model.generate(PROMPT, length_penalty=penalty, **options)) for penalty in (-3.0, 0.0, 5.0)]
@@ -139,14 +140,14 @@ def test_length_penalty_above_0_prefers_longer_texts_and_below_0_shorter_ones():
         ("never", -1.0, [1, 3]),  # where longer is worse, the present length is the most that can be hoped for
     ],
 )
-def test_early_stopping_says_when_the_results_are_enough(early_stopping, length_penalty, lengths):
+def test_early_stopping_examples_end_when_they_should(early_stopping, length_penalty, lengths):
     """Of the two tokens 0 ends the text; its chances at each step are such that every variant finds something else.
 
     Logarithms of the chance to end after 1, 2, 3, 12 tokens: -0.92, -1.72, -0.97, -3.18; to run on: -0.51, -0.87, -3.17, ...
     """
     chances_of_the_end, steps = [0.4, 0.3, 0.9, *[0.001] * 8, 0.999], []
 
-    def rule(log_probs, ids):
+    def processor(log_probs, ids):
         steps.append(len(ids))
         chance = chances_of_the_end[len(ids) - 1]
         return np.log(np.array([chance, 1 - chance], log_probs.dtype))
@@ -158,14 +159,14 @@ def test_early_stopping_says_when_the_results_are_enough(early_stopping, length_
         num_return_sequences=2,
         early_stopping=early_stopping,
         length_penalty=length_penalty,
-        logits_processor=[rule],
+        logits_processor=[processor],
     )
     assert [len(ids) - 1 for ids in texts] == lengths
     assert all(ids == [1] * (len(ids) - 1) + [0] for ids in texts)
     assert max(steps) == max(lengths)  # and then the search is over
 
 
-def test_beams_remain_however_many_tokens_end_the_text():
+def test_several_end_tokens_leave_enough_beams_that_continue():
     """With two such tokens, always the likeliest, more candidates are looked at; here the longest texts are the best."""
     log_probs = np.log(np.array([0.46, 0.36, 0.12, 0.06], np.float32))
     options = {
@@ -179,7 +180,7 @@ def test_beams_remain_however_many_tokens_end_the_text():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_where_all_candidates_are_drawn_the_best_of_them_go_on(seed):
+def test_sampled_beams_all_candidates_drawn_continue_the_best(seed):
     """Two beams of two tokens have four candidates, and as many are drawn; the last token alone is up to chance."""
     model, options = random_model(std=0.3, vocab_size=2), {"num_beams": 2, "num_return_sequences": 2, "eos_token_id": []}
     best = model.generate([1], max_new_tokens=7, **options)
@@ -187,7 +188,7 @@ def test_where_all_candidates_are_drawn_the_best_of_them_go_on(seed):
     assert all(ids[:-1] in best for ids in sampled)
 
 
-def test_sampled_beams_repeat_by_seed_and_differ_between_seeds_and_rows():
+def test_sampled_beams_same_seed_repeats_and_others_differ():
     model, options = random_model(), {"num_beams": 3, "do_sample": True, "max_new_tokens": 10, "eos_token_id": []}
     texts = [model.generate([PROMPT, PROMPT], seed=seed, **options) for seed in (0, 0, 1)]
     assert texts[0] == texts[1]
@@ -196,14 +197,14 @@ def test_sampled_beams_repeat_by_seed_and_differ_between_seeds_and_rows():
     assert texts[0][0] != model.generate(PROMPT, num_beams=3, max_new_tokens=10, eos_token_id=[])
 
 
-def test_prompts_of_a_list_are_searched_each_on_its_own():
+def test_list_of_prompts_equals_each_by_itself():
     model, prompts = random_model(std=0.3), [[1], [2, 3, 4, 5], [6, 7]]
     options = {"num_beams": 4, "num_return_sequences": 2, "max_new_tokens": 8}
     alone = [ids for prompt in prompts for ids in model.generate(prompt, **options)]
     assert model.generate(prompts, **options) == alone
 
 
-def test_fewer_texts_than_asked_for_is_an_error():
+def test_fewer_texts_than_num_return_sequences_raises():
     """Three tokens that are not forbidden, one to write: there are no five texts."""
     forbidden = [[id] for id in range(50) if id not in (4, 5, 6)]
     options = {"num_beams": 5, "max_new_tokens": 1, "bad_words_ids": forbidden, "eos_token_id": []}

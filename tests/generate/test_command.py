@@ -1,4 +1,4 @@
-"""The command `python -m neo_np.generate`: what it prints where, for every option, every way in and every way out."""
+"""The command `python -m neo_np.generate`: its output for every option, every input, and every way it can end."""
 
 import ast
 import builtins
@@ -21,13 +21,13 @@ from helpers import ROOT, random_model
 
 import neo_np
 from neo_np import Model
-from neo_np.generate import api as generate
 from neo_np.generate import command
 from neo_np.generate.command import main
+from neo_np.generate.sequence import GeneratedSequence
 
 PROMPT = "Once upon a time"
 SHORT = ("--max-new-tokens", "12", "--seed", "7")
-COMMA, THE, TO, WHO, KING, LIVED = 12, 260, 274, 390, 479, 944  # ids of tokens that end a text in some tests
+COMMA, THE, TO, WHO, KING, LIVED = 12, 260, 274, 390, 479, 944  # end tokens in some tests
 
 
 load_once = functools.cache(neo_np.load)
@@ -41,18 +41,17 @@ class Result(NamedTuple):
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """The command, run in this process: arguments and standard input in, `Result` out."""
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as where it is not installed
+    """Return a function that runs the command in this process: arguments and standard input in, `Result` out."""
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as if it were not installed
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-
-    monkeypatch.setattr(neo_np, "load", load_once)
+    monkeypatch.setattr(command, "load", load_once)  # to save time
 
     def run(*arguments, stdin=b""):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
         try:
             status = main([str(argument) for argument in arguments])
-        except SystemExit as leaving:  # argparse's way out
-            status = leaving.code
+        except SystemExit as exit:  # argparse raises it
+            status = exit.code
         return Result(status, *capsys.readouterr())
 
     return run
@@ -70,7 +69,7 @@ def expected(tales):
 
 
 def start(*arguments, python=(), environment=(), **options):
-    """Start the command as a process of its own, its streams as bytes in pipes, as on a machine where nothing is set."""
+    """Start the command as a process, with its streams as bytes in pipes and without PYTHON... variables."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     command = [sys.executable, *python, "-m", "neo_np.generate", *arguments]
@@ -78,16 +77,16 @@ def start(*arguments, python=(), environment=(), **options):
 
 
 def read(process, length):
-    """Read the standard output of a process until there is so much of it."""
+    """Read at least `length` bytes of a process's standard output."""
     seen = b""
     while len(seen) < length:
         piece = os.read(process.stdout.fileno(), 1000)
-        assert piece, "it ended before"
+        assert piece, "it ended early"
         seen += piece
     return seen
 
 
-# What it writes
+# What it prints
 
 
 NOT_SAMPLED = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}
@@ -104,7 +103,7 @@ MORE_ENDS = (
     f"--num-beams 3 --eos-token-id {COMMA} --eos-token-id {TO} --eos-token-id {KING} ",
     NOT_SAMPLED | {"num_beams": 3, "eos_token_id": [COMMA, TO, KING]},
 )
-OPTIONS = [  # what is given before, the option, and their meanings for `generate`
+OPTIONS = [  # other arguments with their meaning for `generate`, then the option with its meaning
     ("", {}, "--greedy", NOT_SAMPLED),
     (*BEAMS, "--sample --temperature 3", {"do_sample": True, "temperature": 3.0, "top_k": 50, "top_p": 0.95}),
     ("", {}, "--seed 8", {"seed": 8}),
@@ -131,13 +130,13 @@ OPTIONS = [  # what is given before, the option, and their meanings for `generat
 
 
 @pytest.mark.parametrize(("before", "known", "option", "meaning"), OPTIONS, ids=[row[0] + row[2] for row in OPTIONS])
-def test_each_option_does_what_it_does_in_generate(run, expected, before, known, option, meaning):
+def test_option_has_the_effect_of_the_option_of_generate(run, expected, before, known, option, meaning):
     text = expected(**known | meaning)
-    assert text != expected(**known)  # so that an option without effect would show
+    assert text != expected(**known)  # an option without effect would show here
     assert run(PROMPT, *SHORT, *before.split(), *option.split()) == (0, text + "\n", "")
 
 
-def test_generation_config_of_the_checkpoint_goes_before_the_defaults_and_behind_the_options(run, tales, tmp_path):
+def test_generation_config_overrides_defaults_and_options_override_it(run, tales, tmp_path):
     entries = {"max_new_tokens": 5, "temperature": 3.0, "top_k": 2, "top_p": 0.5}
     model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
     model.generation_config = entries
@@ -149,17 +148,17 @@ def test_generation_config_of_the_checkpoint_goes_before_the_defaults_and_behind
     assert run(PROMPT, *arguments, "--model", tmp_path).out == model.generate(PROMPT, **given, **sampled) + "\n"
 
 
-def test_max_length_counts_the_prompt(run, expected):
+def test_max_length_includes_the_prompt(run, expected):
     assert run(PROMPT, "--seed", 7, "--max-length", 9).out == expected(max_new_tokens=9 - 4) + "\n"
 
 
-def test_slide_goes_on_past_the_last_position(run, expected):
+def test_slide_continues_past_the_last_position(run, expected):
     prompt = " the" * 250
     assert run(prompt, *SHORT).status == 2
     assert run(prompt, *SHORT, "--slide").out == expected(prompt, slide=True) + "\n"
 
 
-def test_bad_words_are_kept_out_at_the_beginning_and_after_a_space(run, tales):
+def test_bad_word_is_never_written_at_the_beginning_or_after_a_space(run, tales):
     plain = run(PROMPT, "--greedy", "--max-new-tokens", 40).out
     words = sorted(set(re.findall(r"\b(?:the|was|and|who|he|she)\b", plain.removeprefix(PROMPT))))
     assert len(words) > 2
@@ -169,19 +168,19 @@ def test_bad_words_are_kept_out_at_the_beginning_and_after_a_space(run, tales):
     assert not set(words[:2]) & set(new)
 
 
-def test_without_a_seed_each_run_is_another(run):
+def test_no_seed_each_run_differs(run):
     first, second = (run(PROMPT, "--max-new-tokens", 30).out for _ in range(2))
     assert first != second
 
 
-def test_by_default_it_writes_200_tokens_or_what_there_is_room_for(run):
+def test_default_length_is_200_tokens_or_what_fits(run):
     found = json.loads(run(" the" * 250, "--json", "--min-new-tokens", 6).out)
     assert (len(found["prompt_ids"]), len(found["sequences"][0]["ids"])) == (250, 256 - 250)
     found = json.loads(run(PROMPT, "--json", "--min-new-tokens", 200).out)
     assert len(found["sequences"][0]["ids"]) == 200
 
 
-def test_several_texts_stand_under_numbered_lines(run, expected):
+def test_several_texts_are_numbered(run, expected):
     texts = expected(num_return_sequences=3)
     assert len(set(texts)) == 3
     shown = "".join(f"--- {number} of 3 ---\n{text}\n" for number, text in enumerate(texts, start=1))
@@ -190,7 +189,7 @@ def test_several_texts_stand_under_numbered_lines(run, expected):
     assert run(PROMPT, *SHORT, "--num-beams", 3, "--num-return-sequences", 2).out.count(beams[1]) == 1
 
 
-def test_model_and_tokenizer_by_name_and_by_folder(run, tales, tmp_path):
+def test_model_and_tokenizer_may_be_names_or_folders(run, tales, tmp_path):
     other = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
     neo_np.save(other, tmp_path / "other")
     text = other.generate(PROMPT, max_new_tokens=12)
@@ -201,7 +200,7 @@ def test_model_and_tokenizer_by_name_and_by_folder(run, tales, tmp_path):
         assert run(PROMPT, *SHORT, "--greedy", "--model", tmp_path / "other", "--tokenizer", source).out == text + "\n"
 
 
-def test_text_streams_token_by_token(monkeypatch, expected):
+def test_stream_text_is_flushed_before_the_next_token(monkeypatch, expected):
     """Before the model is asked for the next token, all text so far has left the process."""
     raw, seen, logits = io.BytesIO(), [], Model.logits
 
@@ -216,7 +215,7 @@ def test_text_streams_token_by_token(monkeypatch, expected):
     assert seen == [expected(max_new_tokens=n) if n else PROMPT for n in range(12)]
 
 
-def test_the_first_text_arrives_long_before_the_last():
+def test_stream_first_text_arrives_while_the_process_runs():
     with start(PROMPT, "--slide", "--max-new-tokens", "100000", "--min-new-tokens", "100000") as process:
         seen = read(process, 100)
         assert process.poll() is None
@@ -224,7 +223,8 @@ def test_the_first_text_arrives_long_before_the_last():
         process.kill()
 
 
-def test_the_first_word_is_there_within_half_a_second():
+@pytest.mark.slow
+def test_start_first_word_within_half_a_second():
     def seconds():
         began = time.perf_counter()
         with start(PROMPT) as process:
@@ -250,26 +250,26 @@ def test_the_first_word_is_there_within_half_a_second():
         ("Größe 🙂".encode(), "Größe 🙂"),
     ],
 )
-def test_a_prompt_through_a_pipe_loses_its_last_line_end(run, expected, arguments, stdin, prompt):
+def test_prompt_from_pipe_loses_its_last_line_end(run, expected, arguments, stdin, prompt):
     assert run(*SHORT, *arguments, stdin=stdin) == (0, expected(prompt) + "\n", "")
 
 
-def test_an_argument_wins_over_a_pipe(run, expected):
+def test_prompt_argument_overrides_pipe(run, expected):
     assert run(PROMPT, *SHORT, stdin=b"The king").out == expected() + "\n"
 
 
 @pytest.mark.parametrize("arguments", [[""], []])
-def test_an_empty_prompt_begins_a_text(run, expected, arguments):
+def test_prompt_empty_begins_a_text(run, expected, arguments):
     assert run(*SHORT, *arguments) == (0, expected("") + "\n", "")
 
 
-def test_a_prompt_through_a_real_pipe(expected):
+def test_prompt_from_real_pipe_is_read(expected):
     with start(*SHORT, stdin=subprocess.PIPE) as process:
         out, err = process.communicate(b"Once upon a time\n")
     assert (process.returncode, out.decode(), err) == (0, expected() + os.linesep, b"")
 
 
-def test_interactive_continues_line_after_line_and_goes_on_after_errors(run, expected):
+def test_interactive_several_lines_continue_after_errors(run, expected):
     lines = [PROMPT, "", "long " * 300, "The king"]
     found = run(*SHORT, "--interactive", stdin="\n".join(lines).encode())
     assert found.status == 0
@@ -277,7 +277,7 @@ def test_interactive_continues_line_after_line_and_goes_on_after_errors(run, exp
     assert re.fullmatch(r"error: .*256 positions.*\n", found.err)
 
 
-def test_interactive_goes_on_after_a_line_that_is_no_text(run, expected):
+def test_interactive_line_that_is_not_text_is_an_error_for_this_line(run, expected):
     found = run(*SHORT, "--interactive", stdin=b"\xff\xfe\nThe king\n")
     assert (found.status, found.out.split("> ")) == (0, ["", "", expected("The king") + "\n", "\n"])
     assert re.fullmatch(r"error: .*\n", found.err)
@@ -303,7 +303,7 @@ def log_softmax(logits):
         (["--stop", "r", "--cut-stop"], {"stop_strings": ["r"], "cut_stop_string": True}),
     ],
 )
-def test_json_tells_all_of_the_texts(run, tales, expected, arguments, options):
+def test_json_has_texts_ids_and_log_probabilities(run, tales, expected, arguments, options):
     status, out, err = run(PROMPT, *SHORT, *arguments, "--json")
     assert (status, err) == (0, "")
     found = json.loads(out)
@@ -325,18 +325,18 @@ def test_json_tells_all_of_the_texts(run, tales, expected, arguments, options):
         np.testing.assert_allclose(sequence["log_probabilities"], log_probabilities, atol=2e-5)
 
 
-def test_json_without_a_seed_names_the_one_it_took(run):
+def test_json_without_seed_names_the_one_it_drew(run):
     found = json.loads(run(PROMPT, "--json", "--max-new-tokens", 8).out)
     again = json.loads(run(PROMPT, "--json", "--max-new-tokens", 8, "--seed", found["seed"]).out)
     assert again["sequences"] == found["sequences"]
 
 
-def test_json_of_a_text_that_slid_past_the_last_position(run):
+def test_json_of_a_sliding_text(run):
     found = json.loads(run(" the" * 250, *SHORT, "--json", "--slide", "--min-new-tokens", 12).out)
     [sequence] = found["sequences"]
     assert len(sequence["ids"]) == len(sequence["log_probabilities"]) == 12
     found = json.loads(run(" the" * 250, *SHORT, "--json", "--slide", "--min-new-tokens", 12, "--num-beams", 2).out)
-    assert found["sequences"][0]["log_probabilities"] is None  # beams are scored at the end, in one pass, and that is too long
+    assert found["sequences"][0]["log_probabilities"] is None  # beams are scored in one pass over the text, and it is too long
 
 
 def read_blocks(out):
@@ -350,7 +350,7 @@ def read_blocks(out):
     return rows, text
 
 
-def test_show_probs_shows_the_five_likeliest_and_marks_the_chosen(run, tales, expected):
+def test_show_probs_greedy_shows_the_five_most_likely_and_marks_the_chosen(run, tales, expected):
     status, out, err = run(PROMPT, *SHORT, "--greedy", "--show-probs")
     assert (status, err) == (0, "")
     ids = tales.tokenizer.encode(PROMPT)
@@ -367,7 +367,7 @@ def test_show_probs_shows_the_five_likeliest_and_marks_the_chosen(run, tales, ex
         ids.append(int(likeliest[0]))
 
 
-def test_show_probs_shows_the_distribution_that_is_drawn_from(run, tales):
+def test_show_probs_sampling_shows_the_distribution_after_all_options(run, tales):
     arguments = "--temperature", "2", "--top-k", "20", "--top-p", "1"
     ids = json.loads(run(PROMPT, *SHORT, *arguments, "--json").out)["sequences"][0]["ids"]
     blocks, _ = read_blocks(run(PROMPT, *SHORT, *arguments, "--show-probs").out)
@@ -376,15 +376,15 @@ def test_show_probs_shows_the_distribution_that_is_drawn_from(run, tales):
         assert [token for mark, token, _, _ in block if mark == "▶"] == tales.tokenizer.token_strings([id])
         percents = [percent for _, _, percent, _ in block]
         assert percents[:5] == sorted(percents[:5], reverse=True) and sum(percents) <= 100.3
-    assert {len(block) for block in blocks} == {5, 6}  # a chosen token that is not among the five stands below them
+    assert {len(block) for block in blocks} == {5, 6}  # a chosen token that is not among the five is below them
     blocks, _ = read_blocks(run(PROMPT, *SHORT, "--top-k", "2", "--show-probs").out)
     for block in blocks:
-        assert len(block) <= 2  # what the rules forbid is not shown
+        assert len(block) <= 2  # masked tokens are not shown
         assert sum(percent for _, _, percent, _ in block) == pytest.approx(100, abs=0.11)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--num-beams", "2"], ["--num-return-sequences", "2"], ["--json"], ["--show-probs"]])
-def test_stats_go_to_standard_error_alone(run, arguments):
+def test_stats_are_printed_on_standard_error(run, arguments):
     plain, found = run(PROMPT, *SHORT, *arguments), run(PROMPT, *SHORT, *arguments, "--stats")
     assert found.status == 0
     if "--json" in arguments:
@@ -398,17 +398,17 @@ def test_stats_go_to_standard_error_alone(run, arguments):
     assert re.match(pattern, found.err) and found.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("guessing", ["--prompt-lookup-num-tokens 6", "--assistant-model tales-2M --num-assistant-tokens 3"])
-def test_speculative_decoding_writes_the_same_text(run, expected, guessing):
+@pytest.mark.parametrize("drafting", ["--prompt-lookup-num-tokens 6", "--assistant-model tales-2M --num-assistant-tokens 3"])
+def test_speculative_options_give_the_same_text(run, expected, drafting):
     text = expected(**NOT_SAMPLED | {"max_new_tokens": 60})
-    status, out, err = run(PROMPT, "--greedy", "--max-new-tokens", 60, "--stats", *guessing.split())
+    status, out, err = run(PROMPT, "--greedy", "--max-new-tokens", 60, "--stats", *drafting.split())
     assert (status, out) == (0, text + "\n")
-    accepted, guessed = map(int, re.search(r"(\d+) of (\d+) guesses accepted", err).groups())
-    assert 0 < accepted <= guessed
-    assert (accepted == guessed) == ("assistant" in guessing)  # the model foresees itself
+    accepted, drafted = map(int, re.search(r"(\d+) of (\d+) drafted tokens accepted", err).groups())
+    assert 0 < accepted <= drafted
+    assert (accepted == drafted) == ("assistant" in drafting)  # the model predicts itself
 
 
-def test_help_shows_every_option(run):
+def test_help_names_every_option(run):
     status, out, err = run("--help")
     assert (status, err) == (0, "")
     named = " ".join(row[0] + row[2] for row in OPTIONS)
@@ -417,11 +417,11 @@ def test_help_shows_every_option(run):
     assert set(re.findall(r"--[a-z-]+", out)) == set(re.findall(r"--[a-z-]+", named)) | {f"--{name}" for name in others}
 
 
-# Ways out: Ctrl-C
+# Ctrl-C
 
 
 def interrupt(monkeypatch, owner, name, call):
-    """Make Ctrl-C fall into a call of a function, counted from 0."""
+    """Raise KeyboardInterrupt in the call of a function with this number, from 0."""
     calls, function = iter(range(10**6)), getattr(owner, name)
 
     def interrupted(*arguments, **options):
@@ -433,7 +433,7 @@ def interrupt(monkeypatch, owner, name, call):
 
 
 @pytest.mark.parametrize("written", [0, 1, 5])
-def test_ctrl_c_ends_with_what_was_written(run, expected, monkeypatch, written):
+def test_ctrl_c_keeps_the_text_so_far(run, expected, monkeypatch, written):
     text = PROMPT if written == 0 else expected(max_new_tokens=written)
     interrupt(monkeypatch, Model, "logits", written)
     assert run(PROMPT, *SHORT) == (130, text + "\n", "")
@@ -445,13 +445,13 @@ def test_ctrl_c_ends_with_what_was_written(run, expected, monkeypatch, written):
         (Model, "logits", []),
         (Model, "logits", ["--num-return-sequences", "2"]),
         (Model, "logits", ["--num-beams", "2"]),
-        (generate, "update_finished", []),
-        (generate, "update_finished", ["--num-return-sequences", "2"]),
+        (GeneratedSequence, "append", []),
+        (GeneratedSequence, "append", ["--num-return-sequences", "2"]),
     ],
 )
 @pytest.mark.parametrize("written", [0, 1, 5])
 @pytest.mark.parametrize("prompt", [PROMPT, ""])
-def test_ctrl_c_leaves_json_whole(run, tales, monkeypatch, owner, name, arguments, written, prompt):
+def test_ctrl_c_json_is_complete(run, tales, monkeypatch, owner, name, arguments, written, prompt):
     interrupt(monkeypatch, owner, name, written)
     status, out, err = run(prompt, *SHORT, *arguments, "--json")
     found = json.loads(out)
@@ -462,19 +462,19 @@ def test_ctrl_c_leaves_json_whole(run, tales, monkeypatch, owner, name, argument
 
 
 @pytest.mark.parametrize("arguments", [["--num-beams", "2"], ["--num-return-sequences", "2"], ["--show-probs"], ["--stats"]])
-def test_ctrl_c_leaves_no_traceback(run, monkeypatch, arguments):
+def test_ctrl_c_prints_no_traceback(run, monkeypatch, arguments):
     interrupt(monkeypatch, Model, "logits", 5)
     found = run(PROMPT, *SHORT, *arguments)
     assert found.status == 130
     assert found.err.count("\n") == ("--stats" in arguments)
 
 
-def test_ctrl_c_while_loading(run, monkeypatch):
-    interrupt(monkeypatch, neo_np, "load", 0)
+def test_ctrl_c_while_loading_is_silent(run, monkeypatch):
+    interrupt(monkeypatch, command, "load", 0)
     assert run(PROMPT) == (130, "", "")
 
 
-def test_ctrl_c_stops_one_text_of_interactive_and_not_the_next(run, expected, monkeypatch):
+def test_ctrl_c_in_interactive_stops_only_one_text(run, expected, monkeypatch):
     first = expected(max_new_tokens=3)
     interrupt(monkeypatch, Model, "logits", 3)
     found = run(*SHORT, "--interactive", stdin=b"Once upon a time\nThe king\n")
@@ -483,13 +483,13 @@ def test_ctrl_c_stops_one_text_of_interactive_and_not_the_next(run, expected, mo
     assert found.out.split("> ") == ["", first + "\n", expected("The king") + "\n", "\n"]
 
 
-def test_ctrl_c_at_the_empty_prompt_ends_the_line_and_the_command(run, monkeypatch):
+def test_ctrl_c_at_the_interactive_prompt_ends_the_command(run, monkeypatch):
     interrupt(monkeypatch, builtins, "input", 0)
     assert run("--interactive") == (0, "\n", "")
 
 
-def test_a_real_ctrl_c_ends_a_real_process():
-    let_it_through = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a process in the background ignores it
+def test_ctrl_c_in_a_real_process_ends_it_with_130():
+    let_it_through = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a background process ignores it
     endless = "--slide", "--max-new-tokens", "100000", "--min-new-tokens", "100000"
     with start(PROMPT, *endless, preexec_fn=let_it_through) as process:
         seen = read(process, 100)
@@ -499,7 +499,7 @@ def test_a_real_ctrl_c_ends_a_real_process():
     assert (seen + rest).startswith(PROMPT.encode()) and rest.endswith(b"\n")
 
 
-# Ways out: errors and warnings
+# Errors and warnings
 
 
 NONSENSE = [
@@ -561,7 +561,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("arguments", NONSENSE, ids=ascii)
-def test_nonsense_is_one_line_on_standard_error_and_status_2(run, monkeypatch, arguments):
+def test_error_is_one_line_with_status_2(run, monkeypatch, arguments):
     monkeypatch.chdir(ROOT)
     status, out, err = run(PROMPT, *arguments.split(" "))
     assert (status, out) == (2, "")
@@ -578,39 +578,39 @@ def test_nonsense_is_one_line_on_standard_error_and_status_2(run, monkeypatch, a
         (["--interactive", "--json"], b"", r"--interactive.*--json"),
     ],
 )
-def test_a_prompt_that_cannot_be_used(run, arguments, stdin, match):
+def test_prompt_unusable_is_one_line_with_status_2(run, arguments, stdin, match):
     status, out, err = run(*arguments, stdin=stdin)
     assert (status, out) == (2, "")
     assert re.fullmatch(rf"error: .*{match}.*\n", err)
 
 
 class Terminal(io.TextIOWrapper):
-    """Standard input where nobody has typed anything."""
+    """Standard input of a terminal where nothing was typed."""
 
     def isatty(self):
         return True
 
 
 @pytest.mark.parametrize("stdin", [Terminal(io.BytesIO()), None], ids=["terminal", "closed"])
-def test_no_prompt_and_no_pipe(monkeypatch, capsys, stdin):
+def test_no_prompt_and_no_pipe_is_an_error(monkeypatch, capsys, stdin):
     monkeypatch.setattr(sys, "stdin", stdin)
     assert main([]) == 2
     assert re.fullmatch(r"error: no prompt.*--interactive.*\n", capsys.readouterr().err)
 
 
-def test_nobody_to_ask(monkeypatch, capsys):
+def test_interactive_closed_standard_input_is_an_error(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", None)
     assert main(["--interactive"]) == 2
     assert re.fullmatch(r"error: .*\n", capsys.readouterr().err)
 
 
-def test_a_terminal_is_told_how_to_end(monkeypatch, capsys):
+def test_interactive_terminal_is_told_how_to_end(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", Terminal(io.BytesIO(b"The king\n")))
     assert main(["--interactive", *SHORT]) == 0
     assert re.fullmatch(r"[^\n]*Ctrl-C[^\n]*Ctrl-D[^\n]*\n", capsys.readouterr().err)
 
 
-def test_a_pickle_alone_is_one_line_too(run, tmp_path):
+def test_error_pickle_without_safetensors_is_one_line(run, tmp_path):
     shutil.copytree(ROOT / "weights" / "tales-2M", tmp_path / "old")
     (tmp_path / "old" / "model.safetensors").rename(tmp_path / "old" / "pytorch_model.bin")
     status, out, err = run(PROMPT, "--model", tmp_path / "old")
@@ -618,15 +618,15 @@ def test_a_pickle_alone_is_one_line_too(run, tmp_path):
     assert re.fullmatch(r"error: .*import GPTNeoForCausalLM; .*from_pretrained.*; .*save_pretrained.*\n", err)
 
 
-def test_warnings_are_one_line_on_standard_error(run, expected):
+def test_warning_is_one_line_on_standard_error(run, expected):
     status, out, err = run(PROMPT, *SHORT, "--greedy", "--temperature", "0.5")
     assert (status, out) == (0, expected(**NOT_SAMPLED) + "\n")
     assert re.fullmatch(r"warning: temperature .*\n", err)
 
 
-def test_warnings_about_the_weights_are_one_line_each(run, tales, tmp_path):
+def test_warnings_about_weights_are_one_line_each(run, tales, tmp_path):
     model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
-    model.params.h[0].mlp.c_fc.bias[0] = np.inf  # nonsense, but not so much that there would be no text
+    model.params.h[0].mlp.c_fc.bias[0] = np.inf  # wrong, but there is still a text
     model.params.h[0].mlp.c_proj.weight[:, 0] = 0
     neo_np.save(model, tmp_path)
     found = run(PROMPT, *SHORT, "--model", tmp_path)
@@ -635,17 +635,17 @@ def test_warnings_about_the_weights_are_one_line_each(run, tales, tmp_path):
 
 
 @pytest.mark.parametrize("options", [[], ["-W", "error"]])
-def test_python_has_nothing_to_warn_of(options):
+def test_real_process_has_no_warnings_of_python(options):
     with start(PROMPT, "--max-new-tokens", "1", python=options) as process:
         out, err = process.communicate()
     assert (process.returncode, err) == (0, b"")
     assert out.startswith(PROMPT.encode())
 
 
-# Ways out: terminals that are not UTF-8, pipes that are closed
+# Terminals that are not UTF-8, closed pipes, full disks
 
 
-STRANGE = "Größe \u2019Ø🙂"  # in none of these encodings as a whole
+STRANGE = "Größe \u2019Ø🙂"  # no one of these encodings has all of it
 
 
 @pytest.fixture(params=["ascii", "cp1252", "cp437", "koi8-r"])
@@ -663,25 +663,25 @@ def terminal(request, monkeypatch):
     return on_terminal
 
 
-def test_text_survives_a_terminal_that_is_not_utf_8(terminal, expected):
+def test_terminal_not_utf_8_text_is_escaped(terminal, expected):
     text = expected(STRANGE).encode(terminal.encoding, "backslashreplace").decode(terminal.encoding)
     assert terminal(STRANGE, *SHORT).splitlines() == text.splitlines()
 
 
-def test_json_survives_a_terminal_that_is_not_utf_8(terminal, expected):
+def test_terminal_not_utf_8_json_is_complete(terminal, expected):
     found = json.loads(terminal(STRANGE, *SHORT, "--json"))
     assert found["prompt"] == STRANGE
     assert found["sequences"][0]["text"] == expected(STRANGE)
 
 
-def test_marks_and_bars_survive_a_terminal_that_is_not_utf_8(terminal):
+def test_terminal_not_utf_8_show_probs_uses_ascii_marks(terminal):
     blocks, _ = read_blocks(terminal(STRANGE, *SHORT, "--show-probs"))
     assert len(blocks) == 12
     assert all(sum(mark in ">▶" for mark, *_ in block) == 1 for block in blocks)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_the_encoding_that_the_environment_asks_for(expected, encoding):
+def test_encoding_of_the_environment_is_used(expected, encoding):
     with start(*SHORT, "--json", stdin=subprocess.PIPE, environment={"PYTHONIOENCODING": encoding}) as process:
         out, err = process.communicate(STRANGE.encode())
     assert (process.returncode, err) == (0, b"")
@@ -694,7 +694,7 @@ ENDLESS = ("--slide", "--max-new-tokens", "1000000", "--min-new-tokens", "100000
 @pytest.mark.parametrize(
     "arguments", [ENDLESS, ("--json", *SHORT), ("--num-beams", "2", *SHORT), ("--show-probs", *SHORT), ("--help",)]
 )
-def test_output_into_a_closed_pipe_ends_quietly(arguments):
+def test_closed_pipe_ends_silently(arguments):
     reading, writing = os.pipe()
     os.close(reading)
     with start(PROMPT, *arguments, stdout=writing) as process:
@@ -702,14 +702,14 @@ def test_output_into_a_closed_pipe_ends_quietly(arguments):
         assert process.communicate(timeout=20)[1] == b""
 
 
-def test_a_full_disk_is_one_line_too():
+def test_full_disk_is_one_line_with_status_2():
     with open("/dev/full", "wb") as full, start(PROMPT, *SHORT, stdout=full) as process:
         err = process.communicate()[1].decode()
     assert process.returncode == 2
     assert re.fullmatch(r"error: .*\n", err)
 
 
-def test_the_command_reads_its_arguments_from_the_command_line(monkeypatch, run, expected, capsys):
+def test_main_without_arguments_reads_sys_argv(monkeypatch, run, expected, capsys):
     monkeypatch.setattr(sys, "argv", ["neo_np.generate", PROMPT, *SHORT])
     assert command.main() == 0
     assert capsys.readouterr().out == expected() + "\n"

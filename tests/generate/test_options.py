@@ -1,4 +1,4 @@
-"""What generate can be asked for: what is refused, what defaults hold, and how long a text may get."""
+"""Options: values that are refused, defaults, and the limits of length."""
 
 import dataclasses
 import math
@@ -41,7 +41,7 @@ NO_SENSE = [
 
 
 @pytest.mark.parametrize("name, value, wanted", NO_SENSE)
-def test_a_value_that_makes_no_sense_is_refused_by_name(name, value, wanted):
+def test_options_wrong_value_raises_its_name(name, value, wanted):
     given = {"do_sample": True, "num_beams": 2} | {name: value}
     with pytest.raises(NeoError) as error:
         read_options(given, {}, CONFIG)
@@ -53,18 +53,18 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(name, value, wanted):
 
 
 @pytest.mark.parametrize("name, value", [("eos_token_id", 50), ("eos_token_id", [0, 50]), ("bad_words_ids", [[1], [2, 50]])])
-def test_a_token_id_beyond_the_vocabulary_is_refused_by_name(name, value):
+def test_options_id_outside_the_vocabulary_raises_the_name(name, value):
     with pytest.raises(NeoError, match=rf"{name}.* 50 .*49"):
         read_options({name: value}, {}, CONFIG)
 
 
-def test_a_stop_string_that_utf8_cannot_hold_is_refused():
+def test_stop_strings_lone_surrogate_raises():
     with pytest.raises(NeoError, match=r"stop_strings.*surrogate"):
         read_options({"stop_strings": ["end", "\ud800"]}, {}, CONFIG)
 
 
 @pytest.mark.parametrize("name, meant", [("temprature", "temperature"), ("max_tokens", "max_new_tokens"), ("qqq", None)])
-def test_an_unknown_option_is_refused_with_what_may_have_been_meant(name, meant):
+def test_options_unknown_name_raises_with_the_closest(name, meant):
     with pytest.raises(NeoError) as error:
         read_options({name: 1}, {}, CONFIG)
     assert repr(name) in str(error.value)
@@ -72,7 +72,7 @@ def test_an_unknown_option_is_refused_with_what_may_have_been_meant(name, meant)
     assert ("did you mean" in str(error.value)) == (meant is not None)
 
 
-def test_several_sequences_need_sampling_or_as_many_beams():
+def test_num_return_sequences_without_sampling_or_beams_raises():
     with pytest.raises(NeoError, match="num_return_sequences 3 without sampling"):
         read_options({"num_return_sequences": 3}, {}, CONFIG)
     with pytest.raises(NeoError, match="num_beams 2 cannot give num_return_sequences 3"):
@@ -81,7 +81,7 @@ def test_several_sequences_need_sampling_or_as_many_beams():
     assert read_options({"num_return_sequences": 3, "do_sample": True}, {}, CONFIG).num_return_sequences == 3
 
 
-def test_the_defaults_are_those_of_transformers():
+def test_options_defaults_are_those_of_transformers():
     options = read_options({}, {}, CONFIG)
     assert (options.do_sample, options.num_beams, options.num_return_sequences) == (False, 1, 1)
     assert (options.temperature, options.top_k, options.top_p, options.min_p, options.typical_p) == (1, 50, 1, None, 1)
@@ -91,35 +91,35 @@ def test_the_defaults_are_those_of_transformers():
     assert options.stops == []
 
 
-def test_none_is_the_same_as_not_given():
+def test_options_none_is_the_same_as_not_given():
     names = [field.name for field in dataclasses.fields(Options)]
     assert read_options(dict.fromkeys(names), {"top_k": 3, "top_p": None}, CONFIG) == read_options({}, {"top_k": 3}, CONFIG)
 
 
-def test_numbers_of_numpy_are_numbers():
+def test_options_numpy_numbers_are_accepted():
     given = {"top_k": np.int64(3), "top_p": np.float64(0.5), "temperature": np.float32(0.5), "eos_token_id": np.int32(4)}
     options = read_options({"do_sample": True, **given}, {}, CONFIG)
     assert (options.top_k, options.top_p, options.temperature, options.eos_ids) == (3, 0.5, 0.5, [4])
 
 
 @pytest.mark.parametrize("stops, found", [("end", ["end"]), (["end", "fin"], ["end", "fin"]), (("end",), ["end"]), ([], [])])
-def test_stop_strings_are_one_or_several(stops, found):
+def test_stop_strings_one_or_several_give_a_list(stops, found):
     assert read_options({"stop_strings": stops}, {}, CONFIG).stops == found
 
 
 @pytest.mark.parametrize("eos, found", [(3, [3]), ([3, 4], [3, 4]), ((3,), [3]), ([], [])])
-def test_the_call_says_which_tokens_end_a_text(eos, found):
+def test_eos_token_id_of_the_call_replaces_all_others(eos, found):
     assert read_options({"eos_token_id": eos}, {"eos_token_id": 9}, CONFIG).eos_ids == found
 
 
-def test_defaults_come_from_the_generation_config_and_the_call_wins():
+def test_generation_config_gives_defaults_and_the_call_wins():
     from_file = {"do_sample": True, "temperature": 0.5, "top_k": 7, "eos_token_id": 9, "transformers_version": "5.0.0"}
     options = read_options({"top_k": 3}, from_file, CONFIG)
     assert (options.do_sample, options.temperature, options.top_k, options.eos_ids) == (True, 0.5, 3, [9])
 
 
 @pytest.mark.parametrize("name, value", [("top_p", 1.5), ("max_length", 0), ("eos_token_id", 50), ("stop_strings", 5)])
-def test_a_bad_value_in_the_generation_config_is_said_to_come_from_there(name, value):
+def test_generation_config_wrong_value_raises_the_name_of_the_file(name, value):
     with pytest.raises(NeoError, match=f"generation_config.json.*{name}"):
         read_options({}, {name: value}, CONFIG)
     with pytest.raises(NeoError) as error:
@@ -128,23 +128,23 @@ def test_a_bad_value_in_the_generation_config_is_said_to_come_from_there(name, v
 
 
 @pytest.mark.parametrize("name", ["temperature", "top_k", "top_p", "min_p", "typical_p", "length_penalty", "early_stopping"])
-def test_an_option_that_changes_nothing_warns(name):
+def test_options_without_effect_warn(name):
     why = "num_beams above 1" if name in ("length_penalty", "early_stopping") else "do_sample=True"
     value = True if name == "early_stopping" else 1
-    with pytest.warns(UserWarning, match=f"{name} changes nothing here: it takes {why}"):
+    with pytest.warns(UserWarning, match=f"{name} changes nothing here: it needs {why}"):
         read_options({name: value}, {}, CONFIG)
     read_options({name: value, "do_sample": True, "num_beams": 2}, {}, CONFIG)  # a warning here would be an error
     read_options({}, {name: value}, CONFIG)  # nor is the user told about what the file says
 
 
-def test_all_that_change_nothing_are_named():
+def test_options_without_effect_are_all_named():
     with pytest.warns(UserWarning) as warned:
         read_options({"temperature": 0.5, "top_p": 0.5, "length_penalty": 2.0}, {}, CONFIG)
     whole = " ".join(str(warning.message) for warning in warned)
     assert all(name in whole for name in ("temperature", "top_p", "length_penalty", "do_sample=True", "num_beams above 1"))
 
 
-# limits(prompt_length, positions) -> (shortest, longest), both counting the prompt
+# limits(prompt_length, positions) -> (min_length, max_length), both with the prompt
 
 
 @pytest.mark.parametrize(
@@ -163,17 +163,17 @@ def test_all_that_change_nothing_are_named():
         ({"max_length": 100, "slide": True}, (0, 100)),
     ],
 )
-def test_lengths_count_the_prompt_unless_they_are_of_new_tokens(given, limits):
+def test_limits_count_the_prompt_unless_for_new_tokens(given, limits):
     assert Options(**given).limits(prompt_length=10, positions=32) == limits
 
 
 @pytest.mark.parametrize("prompt_length, longest, slid", [(12, 32, 32), (20, 32, 40), (31, 32, 51)])
-def test_the_default_of_20_new_tokens_shrinks_to_what_fits(prompt_length, longest, slid):
+def test_limits_default_of_20_new_tokens_shrinks_to_what_fits(prompt_length, longest, slid):
     assert Options().limits(prompt_length, positions=32) == (0, longest)
     assert Options(slide=True).limits(prompt_length, positions=32) == (0, slid)
 
 
-def test_another_default_gives_way_to_limits_that_were_asked_for():
+def test_limits_default_new_tokens_gives_way_to_given_limits():
     assert Options(default_new_tokens=5).limits(prompt_length=10, positions=32) == (0, 15)
     assert Options(default_new_tokens=256).limits(prompt_length=10, positions=32) == (0, 32)
     assert Options(default_new_tokens=5, max_new_tokens=7).limits(prompt_length=10, positions=32) == (0, 17)
@@ -181,23 +181,23 @@ def test_another_default_gives_way_to_limits_that_were_asked_for():
 
 
 @pytest.mark.parametrize("given", [{}, {"max_new_tokens": 1}, {"max_length": 33}])
-def test_a_prompt_that_fills_the_model_leaves_no_room(given):
+def test_limits_prompt_that_fills_the_model_raises(given):
     with pytest.raises(NeoError, match=r"prompt has 32 tokens.* 32 positions.*no room.*slide=True"):
         Options(**given).limits(prompt_length=32, positions=32)
 
 
-def test_asking_for_more_than_fits_is_an_error():
+def test_limits_more_than_fits_raises():
     with pytest.raises(NeoError, match="prompt's 10 tokens and 30 new ones make 40, and the model has 32 positions"):
         Options(max_new_tokens=30).limits(prompt_length=10, positions=32)
 
 
 @pytest.mark.parametrize("max_length", [9, 10])
-def test_a_max_length_that_the_prompt_uses_up_is_an_error(max_length):
+def test_limits_max_length_within_the_prompt_raises(max_length):
     with pytest.raises(NeoError, match=f"prompt has 10 tokens and max_length is {max_length}.*max_new_tokens"):
         Options(max_length=max_length).limits(prompt_length=10, positions=32)
 
 
 @pytest.mark.parametrize("given", [{"min_length": 16}, {"min_new_tokens": 6}])
-def test_a_minimum_above_the_maximum_warns(given):
+def test_limits_minimum_above_the_maximum_warns(given):
     with pytest.warns(UserWarning, match="at least 16 tokens were asked for and at most 15"):
         assert Options(max_new_tokens=5, **given).limits(prompt_length=10, positions=32) == (16, 15)

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import neo_np
-from neo_np.generate import logits_processors, sampling
+from neo_np.generate.logits_processors import make_logits_processors
 from neo_np.generate.options import read_options
+from neo_np.generate.sampling import process_logits
 
 # Least lengths above the greatest are among the cases, and both sides warn of them.
 pytestmark = pytest.mark.filterwarnings(
@@ -179,12 +180,12 @@ def test_the_distributions_that_tokens_are_drawn_from_are_equal(small, prompt, l
     theirs = generate_theirs(reference, prompt, **options)
     ids = theirs.sequences[0].tolist()
     ours = read_options(options, model.generation_config, model.config)
-    rules = logits_processors.rules(ours, ours.limits(len(prompt), 64)[0])
+    rules = make_logits_processors(ours, ours.limits(len(prompt), 64)[0])
     all_logits = model.logits(ids[:-1])[len(prompt) - 1 :]
     assert len(all_logits) == len(theirs.scores)
     for step, (logits, their_logits, scores) in enumerate(zip(all_logits, theirs.logits, theirs.scores)):
         np.testing.assert_allclose(logits, their_logits[0], atol=1e-4)
-        found = sampling.apply_rules(their_logits[0].numpy(), ids[: len(prompt) + step], rules)
+        found = process_logits(their_logits[0].numpy(), ids[: len(prompt) + step], rules)
         np.testing.assert_array_equal(found == -np.inf, scores[0] == -torch.inf)
         np.testing.assert_allclose(found, scores[0], rtol=1e-5, atol=1e-5)
 
@@ -198,9 +199,9 @@ def test_the_distributions_that_beams_are_drawn_from_are_equal(small, prompt, nu
     options = {"do_sample": True, "num_beams": num_beams} | options
     theirs = generate_theirs(reference, prompt, max_new_tokens=3, **options)
     ours = read_options(options, model.generation_config, model.config)
-    rules = logits_processors.rules(ours, ours.limits(len(prompt), 64)[0])
+    rules = make_logits_processors(ours, ours.limits(len(prompt), 64)[0])
     log_probs = torch.log_softmax(theirs.logits[0][0], dim=-1).numpy()
-    found, scores = sampling.apply_rules(log_probs, prompt, rules), theirs.scores[0][0]
+    found, scores = process_logits(log_probs, prompt, rules), theirs.scores[0][0]
     np.testing.assert_array_equal(found == -np.inf, scores == -torch.inf)
     np.testing.assert_allclose(found, scores, rtol=1e-5, atol=1e-5)
 
@@ -223,9 +224,9 @@ def test_a_users_rule_stands_where_theirs_does(small):
     seen.clear()
     our_rule = [lambda logits, ids: rule(ids, logits)]
     ours = read_options({"logits_processor": our_rule, **options}, model.generation_config, model.config)
-    ids, rules = theirs.sequences[0].tolist(), logits_processors.rules(ours, shortest=15)
+    ids, rules = theirs.sequences[0].tolist(), make_logits_processors(ours, shortest=15)
     for step, (logits, scores) in enumerate(zip(theirs.logits, theirs.scores)):
-        found = sampling.apply_rules(logits[0].numpy(), ids[: 3 + step], rules)
+        found = process_logits(logits[0].numpy(), ids[: 3 + step], rules)
         np.testing.assert_allclose(found, scores[0], rtol=1e-5)
     for (our_ids, our_scores), (their_ids, their_scores) in zip(seen, seen_by_theirs, strict=True):
         assert our_ids == their_ids
