@@ -1,94 +1,131 @@
 """Learning merges: how byte-pair encoding finds its rules in a text.
 
-Sennrich et al. 2016 (arXiv 1508.07909), section 3.2: begin with words cut into characters; join the most frequent pair of
-neighbours into one new symbol, everywhere; repeat. Each pair so joined is a merge rule, and their order is their rank.
+Sennrich et al. 2016 (arXiv 1508.07909), section 3.2: begin with words as lists of characters, merge the most frequent pair of
+neighbours into one symbol, everywhere, and repeat. Each merged pair is a rule; its position in the list is its rank.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 
-BORDER, MERGED_AWAY = -1, -2  # what stands between two words, and what is left of the right half of a merged pair
+from neo_np.errors import NeoError
+from neo_np.tokenizer.byte_alphabet import check_text, spell
+from neo_np.tokenizer.chain import BORDER, Chain
+from neo_np.tokenizer.merge import Pair, merge_pair
+from neo_np.tokenizer.pretokenize import PRE_TOKEN
+from neo_np.tokenizer.special_tokens import any_of
 
 
-def learn_merges(words, number, min_frequency=0):
+def learn_merges(words: dict[str, int], number: int, min_frequency: int = 0) -> list[tuple[str, str]]:
     """Return the merge rules that words teach, [(left, right), ...] in the order of their learning.
 
-    words: {word: how often it occurs}. number: how many rules are wanted; there are fewer where no pair is left that
-    occurs at least min_frequency times (and once).
+    words: {word: how often it occurs}. number: how many rules to learn; there are fewer if no pair occurs at least
+    min_frequency times (and once).
 
     >>> learn_merges({"low": 5, "lowest": 2, "newest": 6, "widest": 3}, 4)
     [('e', 's'), ('es', 't'), ('l', 'o'), ('lo', 'w')]
 
-    Symbols are numbered, the characters by code point and then the merged ones as they come; of two pairs that are
-    equally frequent, the one with the lower numbers wins, as in Hugging Face tokenizers.
-
-    Counting all pairs anew for each merge would take minutes. But a merge changes only the pairs beside it: so every pair
-    remembers its places, and a heap brings up the most frequent. A count in the heap may meanwhile be too high, never
-    too low: it is corrected when it comes up.
+    This is the definition. `learn_merges_fast` finds the same rules in seconds instead of hours.
     """
-    symbols = sorted(set("".join(words)))
-    chain = Chain(words, {char: number for number, char in enumerate(symbols)})
-    heap = [(-count, pair) for pair, count in chain.counts.items()]
-    heapify(heap)
-    merges = []
-    while heap and len(merges) < number:
-        count, pair = heappop(heap)
-        true_count = chain.counts[pair]
-        if -count > true_count:
-            heappush(heap, (-true_count, pair))
-            continue
-        if true_count < max(min_frequency, 1):
+    # Two pairs may be equally frequent. Then the older symbols win: characters by code point, then merged symbols by age.
+    age = {char: age for age, char in enumerate(sorted(set("".join(words))))}
+    split_words = [(list(word), count) for word, count in words.items()]
+    merges: list[tuple[str, str]] = []
+    while len(merges) < number:
+        counts: Counter[tuple[str, str]] = Counter()
+        for symbols, count in split_words:
+            for pair in pairwise(symbols):
+                counts[pair] += count
+        best = min(counts, key=lambda pair: (-counts[pair], age[pair[0]], age[pair[1]]), default=None)
+        if best is None or counts[best] < max(min_frequency, 1):
             break
-        for new_pair in chain.merge(pair, len(symbols)):
-            heappush(heap, (-chain.counts[new_pair], new_pair))
-        left, right = pair
-        merges.append((symbols[left], symbols[right]))
-        # This string is new: two ways to it would both be open within it at the earlier merge, which took them all.
-        symbols.append(symbols[left] + symbols[right])
+        merged = best[0] + best[1]
+        age[merged] = len(age)
+        merges.append(best)
+        split_words = [(merge_pair(symbols, best, merged), count) for symbols, count in split_words]
     return merges
 
 
-class Chain:
-    """All words one after the other as numbered symbols, with the count and the places of every pair of neighbours.
+def learn_merges_fast(words: dict[str, int], number: int, min_frequency: int = 0) -> list[tuple[str, str]]:
+    """Return what `learn_merges` returns, without counting all pairs again for every merge.
 
-    symbols: list of int, a BORDER after each word. The symbols stay where they are: `after` and `before` link those still
-    alive. counts: {pair: how often}; places: {pair: where its left symbol stands, ascending}, some of them out of date.
+    A merge changes only the counts of the pairs beside it, so `PairCounts` corrects these. A heap finds the most frequent
+    pair. A count in the heap may be too high, because later merges made the pair rarer; it is corrected when it comes up.
+    """
+    symbols = sorted(set("".join(words)))  # the number of a symbol is its age
+    pairs = PairCounts(words, {char: number for number, char in enumerate(symbols)})
+    heap = [(-count, pair) for pair, count in pairs.counts.items()]
+    heapify(heap)
+    merges: list[tuple[str, str]] = []
+    while heap and len(merges) < number:
+        negative_count, pair = heappop(heap)
+        count = pairs.counts[pair]
+        if -negative_count > count:
+            heappush(heap, (-count, pair))
+            continue
+        if count < max(min_frequency, 1):
+            break
+        for new_pair in pairs.merge(pair, len(symbols)):
+            heappush(heap, (-pairs.counts[new_pair], new_pair))
+        left, right = symbols[pair[0]], symbols[pair[1]]
+        merges.append((left, right))
+        symbols.append(left + right)  # a new string: an earlier merge to this string would have taken all its occurrences
+    return merges
+
+
+class PairCounts:
+    """All words in one chain, with the count and the places of every pair of neighbours.
+
+    counts: {pair: how often it occurs}. places: {pair: the places of its left symbol, ascending}; some are out of date.
     """
 
-    def __init__(self, words, number_of):
-        self.symbols, self.weights = [BORDER], [0]  # a weight is how often the word around a place occurs
+    def __init__(self, words: dict[str, int], number_of: dict[str, int]):
+        symbols, self.weights = [BORDER], [0]  # the weight of a place is how often its word occurs
         for word, count in words.items():
-            self.symbols += [number_of[char] for char in word] + [BORDER]
+            symbols += [number_of[char] for char in word] + [BORDER]
             self.weights += [count] * (len(word) + 1)
-        self.after = list(range(1, len(self.symbols) + 1))
-        self.before = list(range(-1, len(self.symbols) - 1))
-        self.counts, self.places = defaultdict(int), defaultdict(list)
-        for place in range(len(self.symbols) - 1):
-            self._count(place, place + 1, +1)
+        self.chain = Chain(symbols)
+        self.counts: defaultdict[Pair, int] = defaultdict(int)
+        self.places: defaultdict[Pair, list[int]] = defaultdict(list)
+        for place in range(len(symbols) - 1):
+            self.add(place)
 
-    def merge(self, pair, new):
-        """Put the new symbol for a pair, everywhere from left to right, and return the pairs that this made."""
-        made = set()
-        for place in self.places.pop(pair):
-            gone = self.after[place]
-            if (self.symbols[place], self.symbols[gone]) != pair:
-                continue  # one of the two has been merged with another neighbour
-            before, after = self.before[place], self.after[gone]
-            self._count(before, place, -1)
-            self._count(gone, after, -1)
-            self.symbols[place], self.symbols[gone] = new, MERGED_AWAY
-            self.after[place], self.before[after] = after, place
-            made.add(self._count(before, place, +1))
-            made.add(self._count(place, after, +1))
-        del self.counts[pair]
-        return made - {None}
-
-    def _count(self, left, right, sign):
-        """Count the pair at two places (sign +1), or no more (-1), and return it; None where a word ends between them."""
-        pair = self.symbols[left], self.symbols[right]
-        if BORDER in pair:
-            return None
-        self.counts[pair] += sign * self.weights[left]
-        if sign > 0:
-            self.places[pair].append(left)
+    def add(self, place: int) -> Pair:
+        """Count the pair at a place and return it. Pairs with a BORDER do not count."""
+        pair = self.chain.pair(place)
+        if BORDER not in pair:
+            self.counts[pair] += self.weights[place]
+            self.places[pair].append(place)
         return pair
+
+    def remove(self, place: int) -> None:
+        """Count the pair at a place no longer."""
+        pair = self.chain.pair(place)
+        if BORDER not in pair:
+            self.counts[pair] -= self.weights[place]
+
+    def merge(self, pair: Pair, merged: int) -> set[Pair]:
+        """Replace a pair by one symbol, everywhere from left to right, and return the new pairs."""
+        chain, new_pairs = self.chain, set()
+        for place in self.places.pop(pair):
+            if chain.pair(place) != pair:
+                continue  # another merge has taken one of the two
+            self.remove(chain.before[place])
+            self.remove(chain.after[place])
+            chain.merge(place, merged)
+            new_pairs |= {self.add(chain.before[place]), self.add(place)}
+        del self.counts[pair]
+        return {new_pair for new_pair in new_pairs if BORDER not in new_pair}
+
+
+def count_words(texts: Iterable[str], special_tokens: Iterable[str]) -> dict[str, int]:
+    """Return {pre-token in the byte alphabet: how often it occurs}; special tokens in the texts do not count."""
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        raise NeoError(f"train wants a text or an iterable of texts, and got {type(texts).__name__}.")
+    find_special, words = any_of(special_tokens), Counter[str]()
+    for text in [texts] if isinstance(texts, str) else texts:
+        check_text(text)
+        for part in find_special.splititer(text) if find_special else [text]:
+            words.update(PRE_TOKEN.findall(part))
+    return {spell(word): count for word, count in words.items()}

@@ -1,18 +1,113 @@
-"""merge."""
+"""Byte-pair encoding of one word: merge the neighbours whose rule has the lowest rank, everywhere; repeat.
 
-MERGED_AWAY = -1
-CACHED_WORDS = 2**16
-LONGEST_CACHED_WORD = 64
+Sennrich et al. 2016 (arXiv 1508.07909), section 3.2. The rank of a rule is its line number in merges.txt.
+
+    [' ', 't', 'h', 'e']  ->  [' t', 'h', 'e']  ->  [' t', 'he']  ->  [' the']
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
+from itertools import pairwise
+from math import inf
+from typing import TypeVar
+
+from neo_np.errors import NeoError
+from neo_np.tokenizer.chain import BORDER, Chain
+
+Symbol = TypeVar("Symbol", int, str)
+Pair = tuple[int, int]
+
+SHORT_WORD = 16  # bytes; up to here the simple loop is the faster one
+CACHED_WORDS, LONGEST_CACHED_WORD = 2**16, 64
 
 
-class Remembered(dict):
-    """The results of a function of one word, each computed when first asked for; it keeps as many as there is room for."""
+def merge_pair(symbols: list[Symbol], pair: tuple[Symbol, Symbol], merged: Symbol) -> list[Symbol]:
+    """Return the symbols with every occurrence of a pair merged, from left to right: "aaa" becomes "aa", "a"."""
+    left, right = pair
+    result: list[Symbol] = []
+    for symbol in symbols:
+        if symbol == right and result and result[-1] == left:
+            result[-1] = merged
+        else:
+            result.append(symbol)
+    return result
 
-    def __init__(self, function):
-        self.function = function
 
-    def __missing__(self, word):
-        result = self.function(word)
+def merge_steps(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> Iterator[tuple[Pair, list[int]]]:
+    """Yield (pair, ids after merging it) for each merge of a word.
+
+    ids: one for each byte. ranks: {pair: rank of its rule}. merged: {pair: the id that replaces it}.
+    """
+    while len(ids) > 1:
+        pair = min(pairwise(ids), key=lambda pair: ranks.get(pair, inf))
+        if pair not in ranks:
+            break
+        ids = merge_pair(ids, pair, merged[pair])
+        yield pair, ids
+
+
+def merge(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> list[int]:
+    """Return the ids of a word after all merges."""
+    if len(ids) > SHORT_WORD:
+        return merge_long(ids, ranks, merged)
+    for _, ids in merge_steps(ids, ranks, merged):
+        pass
+    return ids
+
+
+def merge_long(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> list[int]:
+    """Return what `merge` returns, without a search through all pairs for every merge.
+
+    100,000 spaces are one word: there the search would take hours. Here each pair with a rule has a list of its places, a
+    heap finds the pair with the lowest rank, and a merge looks only at the two new pairs beside it.
+    """
+    chain = Chain([BORDER, *ids, BORDER])
+    heap: list[tuple[int, Pair]] = []
+    places: defaultdict[Pair, list[int]] = defaultdict(list)
+
+    def note(place: int) -> None:
+        pair = chain.pair(place)
+        if pair in ranks:
+            if pair not in places:
+                heappush(heap, (ranks[pair], pair))
+            places[pair].append(place)
+
+    for place in range(len(ids) + 1):
+        note(place)
+    while heap:
+        _, pair = heappop(heap)
+        for place in sorted(places.pop(pair)):
+            if chain.pair(place) == pair:  # otherwise another merge has taken one of the two
+                chain.merge(place, merged[pair])
+                note(chain.before[place])
+                note(place)
+    return [id for id in chain.symbols if id >= 0]
+
+
+def merge_rules(merges: list[tuple[str, str]], vocab: dict[str, int]) -> tuple[dict[Pair, int], dict[Pair, int]]:
+    """Return ({pair of ids: rank}, {pair of ids: merged id}); raises NeoError if the vocabulary lacks a token."""
+    ranks, merged = {}, {}
+    try:
+        for rank, (left, right) in enumerate(merges):
+            pair = vocab[left], vocab[right]
+            ranks[pair], merged[pair] = rank, vocab[left + right]
+    except KeyError as error:
+        raise NeoError(
+            f"merge number {rank + 1} ({left!r} + {right!r}) needs the token {error}, which the vocabulary "
+            "lacks: the vocabulary and the merges are not of one model."
+        ) from None
+    return ranks, merged
+
+
+class WordCache(dict[str, list[int]]):
+    """The ids of words, computed at the first use of a word and kept while there is room."""
+
+    def __init__(self, ids_of_word: Callable[[str], list[int]]):
+        self.ids_of_word = ids_of_word
+
+    def __missing__(self, word: str) -> list[int]:
+        ids = self.ids_of_word(word)
         if len(self) < CACHED_WORDS and len(word) <= LONGEST_CACHED_WORD:
-            self[word] = result
-        return result
+            self[word] = ids
+        return ids

@@ -1,13 +1,18 @@
-"""pretokenize."""
+r"""Pre-tokenization: cut a text into words, so that no token crosses the border of a word.
+
+>>> PRE_TOKEN.findall("I'll say 20%!")
+['I', "'ll", ' say', ' 20', '%!']
+"""
 
 import re
 
 import regex
 
-# GPT-2's own: English contractions, then runs of letters, of digits, of other characters (each with the
-# one space before it), then runs of white space, which leave their last space to the word that follows.
+# The pattern of GPT-2: English contractions; then letters, digits or other characters, each with at most one space before;
+# then white space. The lookahead (?!\S) leaves the last space of a run to the word after it.
 PRE_TOKEN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
-# What stands between spaces, with the one before it; and white space as above. Pre-tokens never cross these borders, and
-# Python's `re` finds them faster than `regex` finds pre-tokens. (To it alone U+001C to U+001F are white space as well.)
+
+# A faster twin for most of the work: Python's `re` cuts the text at white space into chunks, and a chunk is one or more
+# whole pre-tokens. `\s` of `re` also matches U+001C to U+001F, which are not white space in Unicode, hence the classes.
 SPACE, NO_SPACE = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 CHUNK = re.compile(rf" ?{NO_SPACE}+|{SPACE}+(?!{NO_SPACE})|{SPACE}+")

@@ -1,78 +1,77 @@
-"""Learning merges: the published example, the slow loop as the definition, special tokens, files, speed."""
+"""Learning merges: published examples, the fast version against the definition, special tokens, files, speed."""
 
 import random
 import time
-from collections import Counter
-from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from helpers import ROOT
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neo_np import NeoError, Tokenizer
-from neo_np.tokenizer.learn import Chain, learn_merges
+from neo_np.tokenizer.learn import PairCounts, learn_merges, learn_merges_fast
 
 END = "<|endoftext|>"
-README = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Few letters and few counts: many ties, and pairs that overlap, as in "aaa".
 WORDS = st.dictionaries(st.text("ab", max_size=12) | st.text("abcdé", max_size=6), st.integers(1, 3), max_size=12)
+BOTH = pytest.mark.parametrize("learn", [learn_merges, learn_merges_fast])
+
+# The definition
 
 
-def slow_merges(words, number, min_frequency=0):
-    """The definition: count all pairs; merge the most frequent one everywhere, of equals the lower one; repeat."""
-    number_of = {char: number for number, char in enumerate(sorted(set("".join(words))))}
-    words, merges = [(list(word), count) for word, count in words.items()], []
-    while len(merges) < number:
-        counts = Counter()
-        for tokens, count in words:
-            for pair in pairwise(tokens):
-                counts[pair] += count
-        best = min(counts, key=lambda pair: (-counts[pair], number_of[pair[0]], number_of[pair[1]]), default=None)
-        if best is None or counts[best] < min_frequency:
-            break
-        merges.append(best)
-        number_of["".join(best)] = len(number_of)
-        for tokens, _ in words:
-            place = 0
-            while place < len(tokens) - 1:
-                if (tokens[place], tokens[place + 1]) == best:
-                    tokens[place : place + 2] = ["".join(best)]
-                place += 1
-    return merges
+@BOTH
+def test_learn_merges_example_of_wikipedia_gives_its_merges(learn):
+    """Byte-pair encoding of "aaabdaaabac": aa, then (of ties the older symbols) ab, then aaab."""
+    assert learn({"aaabdaaabac": 1}, 3) == [("a", "a"), ("a", "b"), ("aa", "ab")]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("words", "min_frequency", "merges"),
+    [
+        ({}, 0, []),
+        ({"a": 9}, 0, []),
+        ({"ab": 1}, 2, []),
+        ({"ab": 1, "cab": 1}, 2, [("a", "b")]),
+        ({"ba": 1, "ab": 1}, 0, [("a", "b"), ("b", "a")]),  # a tie: the lower code point wins
+        ({"abx": 2, "cdx": 2, "xx": 3}, 3, [("x", "x")]),
+        ({"aaa": 1}, 0, [("a", "a"), ("aa", "a")]),
+    ],
+)
+def test_learn_merges_small_words_give_the_merges_counted_by_hand(learn, words, min_frequency, merges):
+    assert learn(words, 10, min_frequency) == merges
 
 
 @given(WORDS, st.integers(0, 30), st.integers(0, 4))
 @example({"aaaaaaa": 1, "aaa": 1}, 9, 0)
-def test_merges_are_those_of_the_slow_loop(words, number, min_frequency):
-    assert learn_merges(words, number, min_frequency) == slow_merges(words, number, min_frequency)
+def test_learn_merges_fast_any_words_gives_what_the_definition_gives(words, number, min_frequency):
+    assert learn_merges_fast(words, number, min_frequency) == learn_merges(words, number, min_frequency)
 
 
 @given(WORDS)
-def test_no_two_merges_make_the_same_token(words):
+def test_learn_merges_any_words_makes_no_token_twice(words):
     made = [left + right for left, right in learn_merges(words, 1000)]
     assert len(set(made)) == len(made)
 
 
-def test_pairs_are_counted_as_the_words_stand_after_a_merge():
-    chain = Chain({"abab": 2, "aab": 1}, {"a": 0, "b": 1})
-    assert chain.counts == {(0, 1): 5, (1, 0): 2, (0, 0): 1}
-    assert chain.merge((0, 1), 2) >= {(2, 2), (0, 2)}
-    assert {pair: count for pair, count in chain.counts.items() if count} == {(2, 2): 2, (0, 2): 1}
+def test_pair_counts_after_a_merge_are_those_of_the_merged_words():
+    pairs = PairCounts({"abab": 2, "aab": 1}, {"a": 0, "b": 1})
+    assert pairs.counts == {(0, 1): 5, (1, 0): 2, (0, 0): 1}
+    assert pairs.merge((0, 1), 2) >= {(2, 2), (0, 2)}
+    assert {pair: count for pair, count in pairs.counts.items() if count} == {(2, 2): 2, (0, 2): 1}
 
 
-def test_the_example_of_wikipedia():
-    """Byte-pair encoding of "aaabdaaabac": aa, then (of ties the lower pair) ab, then aaab."""
-    assert learn_merges({"aaabdaaabac": 1}, 3) == [("a", "a"), ("a", "b"), ("aa", "ab")]
+# Tokenizer.train
 
 
-def test_the_learned_tokens_are_the_words_when_there_is_room():
+def test_train_with_room_makes_each_word_a_token():
     tokenizer = Tokenizer.train("the king and the queen and the king", 1000)
     assert tokenizer.token_strings(tokenizer.encode("the king and the queen")) == ["the", " king", " and", " the", " queen"]
     assert len(tokenizer) == 257 + len(tokenizer.merges) < 1000
 
 
-def test_ids_are_special_tokens_then_bytes_then_merges():
+def test_train_ids_are_special_tokens_then_bytes_then_merges():
     tokenizer = Tokenizer.train("low lower lowest", 260, ["<pad>", END, "<bos>"])
     ids = tokenizer.vocab
     assert (ids["<pad>"], ids[END], ids["<bos>"], ids["!"], ids["Ń"]) == (0, 1, 2, 3, 258)
@@ -81,20 +80,20 @@ def test_ids_are_special_tokens_then_bytes_then_merges():
     assert tokenizer.special_tokens == {"<pad>": 0, END: 1, "<bos>": 2}
 
 
-def test_rare_pairs_are_not_merged():
+def test_train_min_frequency_leaves_rare_pairs_out():
     assert Tokenizer.train("ab ab cd", 300, min_frequency=2).merges == [("a", "b")]
     assert Tokenizer.train("ab ab", 257).merges == []
 
 
-def test_every_text_can_be_told_whatever_was_learned():
+def test_train_empty_text_still_encodes_every_character():
     tokenizer = Tokenizer.train("", 5000)
     everything = "".join(map(chr, range(0xD800))) + "\U0010ffff"
     assert len(tokenizer) == 257
     assert tokenizer.decode(tokenizer.encode(everything)) == everything
 
 
-def test_special_tokens_are_no_text():
-    """They teach nothing, no merge reaches across them, and the longer one is found first."""
+def test_train_special_tokens_in_the_text_teach_nothing():
+    """No merge reaches across them, and the longer one is found first."""
     special = [END, "xy", "xyxy"]
     with_them = Tokenizer.train([f"ab{END}ab{END * 9}abxyxyc"] * 3, 300, special)
     without = Tokenizer.train(["ab", "ab", "ab", "c"] * 3, 300, special)
@@ -102,14 +101,14 @@ def test_special_tokens_are_no_text():
     assert with_them.encode("xyxyxy") == [2, 1]
 
 
-def test_texts_may_come_one_by_one():
+def test_train_iterator_of_texts_is_read_text_by_text():
     parts = ["once upon", " a time", "", " there was"]
     assert Tokenizer.train(iter(parts), 290).merges == Tokenizer.train("".join(parts), 290).merges
     assert Tokenizer.train(["ab"] * 5, 300).merges == [("a", "b")]  # and never "ba"
 
 
 @pytest.mark.parametrize("special", [[END], [], ["<pad>"], [END, "<a b>"], ["<pad>", END, "Grüße"]])
-def test_saved_and_loaded_it_is_the_same(special, tmp_path):
+def test_train_saved_and_loaded_gives_an_equal_tokenizer(special, tmp_path):
     trained = Tokenizer.train(README, 400, special)
     trained.save(tmp_path)
     loaded = Tokenizer.load(tmp_path)
@@ -140,14 +139,18 @@ def test_saved_and_loaded_it_is_the_same(special, tmp_path):
         ((" t t t", 300, ["Ġt"]), "'Ġt', a special token"),
     ],
 )
-def test_wrong_arguments_are_named(arguments, message):
+def test_train_wrong_arguments_raise_with_their_name(arguments, message):
     with pytest.raises(NeoError, match=message):
         Tokenizer.train(*arguments)
 
 
+# Speed
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "vocab_size", "seconds"), [(130_000, 500, 1.5), (8_000_000, 2048, 60)])
-def test_learning_takes_seconds_and_not_minutes(size, vocab_size, seconds):
-    """Words as frequent as in a language (Zipf's law). Counting anew per merge would take about ten times as long."""
+def test_train_text_like_a_language_takes_seconds(size, vocab_size, seconds):
+    """Words as frequent as in a language (Zipf's law). Counting all pairs for every merge would take ten times as long."""
     rng = random.Random(0)
     words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(1, 10))) for _ in range(size // 100)]
     weights = [1 / rank for rank in range(1, len(words) + 1)]
@@ -158,7 +161,8 @@ def test_learning_takes_seconds_and_not_minutes(size, vocab_size, seconds):
     assert time.perf_counter() - begin < seconds
 
 
-def test_one_endless_word_takes_no_quadratic_time():
+@pytest.mark.slow
+def test_train_one_endless_word_takes_no_quadratic_time():
     text = "".join(random.Random(0).choices("abcdefgh", k=100_000))
     begin = time.perf_counter()
     assert len(Tokenizer.train(text, 1000)) == 1000

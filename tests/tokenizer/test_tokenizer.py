@@ -641,7 +641,7 @@ def test_damaged_tokenizer_json(tiny, tmp_path, path, value, message):
     ("file", "content", "message"),
     [
         ("vocab.json", "{", "not valid JSON"),
-        ("vocab.json", b'{"\xff": 1}', "not valid JSON"),
+        ("vocab.json", b'{"\xff": 1}', "not UTF-8"),
         ("vocab.json", "[]", "not a vocabulary"),
         ("vocab.json", '{"a": -1}', "not a vocabulary"),
         ("vocab.json", '{"a": "1"}', "not a vocabulary"),
