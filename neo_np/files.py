@@ -1,26 +1,82 @@
-"""files."""
+"""Reading and writing files: every file that neo_np reads is opened by `open_file`."""
 
 import json
+import os
+import stat
 from pathlib import Path
+from typing import IO, Any
 
 from neo_np.errors import NeoError
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
-def read_json(file):
-    """Return what a JSON file holds; raises NeoError naming the file where it cannot be read."""
+
+def open_file(file: str | os.PathLike) -> IO[bytes]:
+    """Open a file for reading bytes.
+
+    Raises NeoError for what is no ordinary file (a pipe would block for ever), for a missing file or permission, and for a
+    Git LFS pointer, the text that a clone without Git LFS has in place of a large file.
+    """
     try:
-        return json.loads(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise NeoError(f"{file} cannot be read: {error.strerror}.") from None
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            raise NeoError(f"{file} is {'a folder' if os.path.isdir(file) else 'no ordinary file'}: a file was expected there.")
+        opened = open(file, "rb")
+        begin = opened.read(len(LFS_POINTER))
+        opened.seek(0)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise error if isinstance(error, NeoError) else unreadable(file, error) from None
+    if begin == LFS_POINTER:
+        opened.close()
+        raise NeoError(f"{file} is a pointer of Git LFS, not the file itself: install git-lfs and run 'git lfs pull' there.")
+    return opened
+
+
+def unreadable(file: str | os.PathLike, error: Exception) -> NeoError:
+    """Return the NeoError that says why the system does not let us read a file."""
+    if isinstance(error, PermissionError):
+        return NeoError(f"{file} cannot be read: permission denied. Change its permissions (chmod), or ask its owner.")
+    return NeoError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.")
+
+
+def is_there(path: str | os.PathLike) -> bool:
+    """Return whether a file or folder exists; raises NeoError if the permission to look is missing."""
+    try:
+        os.stat(path)
+    except PermissionError as error:
+        raise unreadable(path, error) from None
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def read_text(file: str | os.PathLike) -> str:
+    """Return the text of a UTF-8 file, its line breaks as they are, without a byte order mark.
+
+    Raises NeoError naming the file, and the byte that is not UTF-8.
+    """
+    with open_file(file) as opened:
+        try:
+            return opened.read().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise NeoError(f"{file} is not UTF-8 ({error.reason} at byte {error.start}): convert it to UTF-8.") from None
+        except OSError as error:
+            raise unreadable(file, error) from None
+
+
+def read_json(file: str | os.PathLike) -> Any:
+    """Return what a JSON file holds; raises NeoError naming the file if it cannot be read."""
+    text = read_text(file)
+    try:
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise NeoError(f"{file} is not valid JSON ({error}): it is damaged, fetch it anew.") from None
+        raise NeoError(f"{file} is not valid JSON ({error}): the file is damaged, download or copy it again.") from None
 
 
-def write_text(file, text):
-    """Write a text file as UTF-8 with line feeds on every system."""
+def write_text(file: Path, text: str) -> None:
+    """Write a text file as UTF-8, with line feeds on every system."""
     file.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_json(file, entries):
-    """Write a JSON file, indented as the hub's are."""
-    file.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+def write_json(file: Path, entries: Any) -> None:
+    """Write a JSON file, indented like those on the hub."""
+    write_text(file, json.dumps(entries, indent=2) + "\n")

@@ -149,8 +149,9 @@ model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetens
 onnx/model.onnx
 """.split()
 TO_LOAD = (
-    "config.json generation_config.json merges.txt vocab.json tokenizer.json tokenizer_config.json added_tokens.json".split()
-)
+    "config.json generation_config.json merges.txt vocab.json tokenizer.json tokenizer_config.json special_tokens_map.json "
+    "added_tokens.json"
+).split()
 WEIGHTS = [name for name in ON_THE_HUB if re.fullmatch(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?", name)]
 
 
