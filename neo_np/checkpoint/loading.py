@@ -1,14 +1,15 @@
 """Loading a checkpoint: a folder in the Hugging Face format becomes a `Model`, and every file is checked."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from neo_np.checkpoint.find import CONFIG, GENERATION_CONFIG, SHARD_INDEX, WEIGHTS, find_checkpoint, how_to_get_weights
-from neo_np.checkpoint.safetensors_file import DTYPES, Entry, holds, map_file, read_header, read_tensor
+from neo_np.checkpoint.safetensors_file import DTYPES, Entry, map_file, read_header, read_tensor, same_numbers
 from neo_np.errors import NeoError, warn
 from neo_np.files import is_there, read_json
-from neo_np.gpt_neo.config import Config
+from neo_np.gpt_neo.config import CAUSAL_LM, Config
 from neo_np.gpt_neo.params import Params, parameter_shapes
 from neo_np.model import Model
 from neo_np.tokenizer.tokenizer import Tokenizer
@@ -16,6 +17,22 @@ from neo_np.tokenizer.tokenizer import Tokenizer
 # Causal masks that old versions of transformers saved with the weights.
 OLD_BUFFERS = ".attn.attention.bias", ".attn.attention.masked_bias"
 TOKEN_EMBEDDING, OUTPUT_EMBEDDING = "wte.weight", "lm_head.weight"
+
+# What the names of a GPT-Neo's tensors begin with. Any other tensor belongs to another head, such as a classifier's.
+PARTS = {"wte", "wpe", "h", "ln_f", "lm_head"}
+# The entries of transformers' GenerationConfig that old checkpoints have in config.json.
+GENERATION_ENTRIES = """
+assistant_confidence_threshold assistant_early_exit assistant_ensemble_weight assistant_lookbehind bad_words_ids
+begin_suppress_tokens cache_config cache_implementation compile_config constraints continuous_batching_config
+decoder_start_token_id disable_compile diversity_penalty do_sample dola_layers early_stopping encoder_no_repeat_ngram_size
+encoder_repetition_penalty epsilon_cutoff eta_cutoff exponential_decay_length_penalty force_words_ids forced_bos_token_id
+forced_eos_token_id guidance_scale is_assistant length_penalty low_memory max_cache_len max_length max_matching_ngram_size
+max_new_tokens max_time min_length min_new_tokens min_p no_repeat_ngram_size num_assistant_tokens
+num_assistant_tokens_schedule num_beam_groups num_beams num_return_sequences output_logits output_scores penalty_alpha
+prefill_chunk_size prompt_lookup_num_tokens remove_invalid_values renormalize_logits repetition_penalty
+return_dict_in_generate sequence_bias speculation_type stop_strings suppress_tokens target_lookbehind temperature
+token_healing top_h top_k top_p typical_p use_mtp watermarking_config
+""".split()
 
 Tensors = dict[str, tuple[Path, Entry]]  # for each name: the file that holds the tensor, and its entry in the header
 
@@ -32,11 +49,14 @@ def load(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | T
     folder = find_checkpoint(name)
     config = load_config(folder / CONFIG)
     params, config = load_params(folder, config)
-    if tokenizer is None:
-        tokenizer = Tokenizer.load(folder)
-    elif not isinstance(tokenizer, Tokenizer):
-        tokenizer = Tokenizer.load(find_checkpoint(tokenizer, weights_wanted=False))
-    return Model(config, params, tokenizer, load_generation_config(folder))
+    return Model(config, params, load_tokenizer(folder, tokenizer), load_generation_config(folder, config))
+
+
+def load_tokenizer(folder: Path, wanted: str | os.PathLike | Tokenizer | None) -> Tokenizer:
+    """Return the tokenizer of a folder, or the one that is wanted instead."""
+    if isinstance(wanted, Tokenizer):
+        return wanted
+    return Tokenizer.load(folder if wanted is None else find_checkpoint(wanted, weights_wanted=False))
 
 
 def load_config(file: Path) -> Config:
@@ -47,10 +67,13 @@ def load_config(file: Path) -> Config:
         raise error if str(file) in str(error) else NeoError(f"{file}: {error}") from None
 
 
-def load_generation_config(folder: Path) -> dict[str, Any]:
-    """Read the checkpoint's own defaults for `generate`."""
-    file = folder / GENERATION_CONFIG
-    return read_entries(file) if is_there(file) else {}
+def load_generation_config(folder: Path, config: Config) -> dict[str, Any]:
+    """Return the checkpoint's own defaults for `generate`: generation_config.json, else what config.json has of them."""
+    if is_there(folder / GENERATION_CONFIG):
+        return read_entries(folder / GENERATION_CONFIG)
+    old = {name: config.other[name] for name in GENERATION_ENTRIES if config.other.get(name) is not None}
+    ids = {"bos_token_id": config.bos_token_id, "eos_token_id": config.eos_token_id}
+    return {name: id for name, id in ids.items() if id is not None} | old if old else {}
 
 
 def read_entries(file: Path) -> dict[str, Any]:
@@ -64,29 +87,48 @@ def read_entries(file: Path) -> dict[str, Any]:
 def load_params(folder: Path, config: Config) -> tuple[Params, Config]:
     """Read the weights of a folder and return (params, config).
 
-    The config comes back untied if the file has an `lm_head.weight` that differs from the token embedding. Weights
-    are never held twice: float32 weights stay in the file, which is mapped into memory, and others are read piece by
-    piece into an array that is allocated once.
+    The config comes back tied or untied as the weights are. Weights are never held twice: float32 weights stay in the file,
+    which is mapped into memory, and others are read piece by piece into an array that is allocated once.
     """
     headers = {file: read_header(file) for file in weight_files(folder)}
     mapped = {file: map_file(file, header) for file, header in headers.items()}
-    tensors = collect_tensors(headers)
+    tensors, ignored = collect_tensors(headers)
     where = next(iter(headers)) if len(headers) == 1 else folder
-
-    def read(name: str, file: Path, entry: Entry):
-        return read_tensor(name, file, entry, mapped[file])
-
-    head = tensors.pop(OUTPUT_EMBEDDING, None) if config.tie_word_embeddings else None
+    config = check_output_embedding(tensors, config, where)
     shapes = parameter_shapes(config)
     check_tensors(tensors, shapes, where)
-    named = {name: read(name, *tensors[name]) for name in shapes}
-    if head is not None:
-        check_tensors({OUTPUT_EMBEDDING: head}, {OUTPUT_EMBEDDING: shapes[TOKEN_EMBEDDING]}, where)
-        if not holds(*head, named[TOKEN_EMBEDDING]):
+    if ignored:
+        shown = ", ".join(ignored[:4]) + (", ..." if len(ignored) > 4 else "")
+        warn(f"{where}: the tensors {shown} are ignored: they belong to another head than a language model's.")
+    return Params({name: read_tensor(name, *tensors[name], mapped[tensors[name][0]]) for name in shapes}), config
+
+
+def check_output_embedding(tensors: Tensors, config: Config, where: Path) -> Config:
+    """Reduce two equal embeddings to one tensor, and return the config with `tie_word_embeddings` as the weights have it."""
+    head, embedding = tensors.get(OUTPUT_EMBEDDING), tensors.get(TOKEN_EMBEDDING)
+    if not config.tie_word_embeddings:
+        if head or not is_without_head(config):
+            return config
+        warn(f"{where}: there is no lm_head.weight, so the hidden states are right and the logits mean nothing.")
+        return replace(config, tie_word_embeddings=True)
+    if head and embedding is None:  # `safetensors.torch.save_model` stores arrays that share memory once, under either name
+        tensors[TOKEN_EMBEDDING] = tensors.pop(OUTPUT_EMBEDDING)
+    elif head and embedding:
+        shape = parameter_shapes(config)[TOKEN_EMBEDDING]
+        check_tensors(
+            {TOKEN_EMBEDDING: embedding, OUTPUT_EMBEDDING: head}, {TOKEN_EMBEDDING: shape, OUTPUT_EMBEDDING: shape}, where
+        )
+        if not same_numbers(head, embedding):
             warn(f"{head[0]}: lm_head.weight differs from wte.weight though config.json ties them; it is used.")
-            named[OUTPUT_EMBEDDING] = read(OUTPUT_EMBEDDING, *head)
-            config = Config.from_dict(config.to_dict() | {"tie_word_embeddings": False})
-    return Params(named), config
+            return replace(config, tie_word_embeddings=False)
+        del tensors[OUTPUT_EMBEDDING]
+    return config
+
+
+def is_without_head(config: Config) -> bool:
+    """Return whether config.json names only architectures that have no language-model head."""
+    named = config.other.get("architectures")
+    return isinstance(named, list) and bool(named) and CAUSAL_LM not in named
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -111,18 +153,20 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in files]
 
 
-def collect_tensors(headers: dict[Path, dict[str, Entry]]) -> Tensors:
-    """Return the tensors of all files under their names in the model: without the prefix, without old buffers."""
+def collect_tensors(headers: dict[Path, dict[str, Entry]]) -> tuple[Tensors, list[str]]:
+    """Return the tensors of all files under their names in the model, and the names of those that it has no use for."""
     tensors: Tensors = {}
+    ignored = []
     for file, header in headers.items():
         for stored_name, entry in header.items():
             name = stored_name.removeprefix("transformer.")
-            if name.endswith(OLD_BUFFERS):
-                continue
-            if name in tensors:
+            if name.partition(".")[0] not in PARTS:
+                ignored.append(stored_name)
+            elif name in tensors:
                 raise NeoError(f"{file}: the tensor {stored_name} is there twice; {tensors[name][0]} has it too.")
-            tensors[name] = file, entry
-    return tensors
+            elif not name.endswith(OLD_BUFFERS):
+                tensors[name] = file, entry
+    return tensors, ignored
 
 
 def check_tensors(tensors: Tensors, shapes: dict[str, tuple[int, ...]], where: Path) -> None:

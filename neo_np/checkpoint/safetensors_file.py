@@ -116,7 +116,7 @@ def map_file(file: Path, header: dict[str, Entry]) -> np.ndarray | None:
         return None
 
 
-def holds(file: Path, entry: Entry, array: np.ndarray) -> bool:
-    """Return whether a tensor in a file equals an array, without reading it into memory as a whole."""
-    flat = array.reshape(-1)
-    return all(np.array_equal(flat[part], numbers) for part, numbers in read_chunks(file, entry))
+def same_numbers(left: tuple[Path, Entry], right: tuple[Path, Entry]) -> bool:
+    """Return whether two tensors of one shape, each given as (file, entry), hold equal numbers, whatever their dtypes."""
+    pairs = zip(read_chunks(*left), read_chunks(*right))
+    return all(np.array_equal(numbers, others) for (_, numbers), (_, others) in pairs)

@@ -4,15 +4,17 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from neo_np.checkpoint.find import CONFIG, GENERATION_CONFIG, SHARD_INDEX, TOKENIZER_FILES, WEIGHTS
-from neo_np.checkpoint.loading import OUTPUT_EMBEDDING
+from neo_np.checkpoint.loading import GENERATION_ENTRIES, OUTPUT_EMBEDDING, TOKEN_EMBEDDING
 from neo_np.errors import NeoError
 from neo_np.files import write_json
+from neo_np.gpt_neo.config import Config
 from neo_np.model import Model
 
 # A file among these that the new checkpoint does not have belongs to an older one, and is deleted.
@@ -59,9 +61,19 @@ def write_checkpoint(model: Model, folder: Path) -> None:
     # safetensors writes the memory of an array as it is: a transposed view would come back in the wrong order.
     named = {name: np.ascontiguousarray(array) for name, array in named.items()}
     save_file(named, folder / WEIGHTS, metadata={"format": "pt"})
-    write_json(folder / CONFIG, model.config.to_dict() | {"dtype": model.params.wte.weight.dtype.name})
+    write_json(folder / CONFIG, config_entries(model.config, named[f"transformer.{TOKEN_EMBEDDING}"].dtype))
     shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors would let only the owner read it
     if model.generation_config:
         write_json(folder / GENERATION_CONFIG, model.generation_config)
     if model.tokenizer:
         model.tokenizer.save(folder)
+
+
+def config_entries(config: Config, dtype: np.dtype) -> dict[str, Any]:
+    """Return the entries of config.json: each fact once, in the place where transformers looks for it.
+
+    Until version 4.56, transformers called the precision "torch_dtype". Generation parameters are in generation_config.json.
+    """
+    elsewhere = {"torch_dtype", *GENERATION_ENTRIES}
+    kept = {name: value for name, value in config.to_dict().items() if name not in elsewhere}
+    return kept | {"dtype": dtype.name}
