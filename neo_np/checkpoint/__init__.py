@@ -1,1 +1,1 @@
-"""Files to `Model` and back: finding checkpoints, reading safetensors, loading, saving."""
+"""Checkpoints: folders in the Hugging Face format, found, downloaded, loaded as a `Model`, and saved."""

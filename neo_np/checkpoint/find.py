@@ -1,69 +1,125 @@
-"""find."""
+"""Finding the folder of a checkpoint: by its path, in the weights folder, in the Hugging Face cache, on the hub."""
 
 import os
 import re
+import shlex
 from pathlib import Path
 
-from neo_np.checkpoint.hub import (
-    TOKENIZER_FILES,
-    WEIGHTS_FOLDER,
-    cache_folder,
-    can_download,
-    download,
-    find_folder,
-    find_in_cache,
-)
+from neo_np.checkpoint.hub import cache_folder, can_download, download, find_folder, find_in_cache, repository_name
 from neo_np.errors import NeoError
+from neo_np.files import is_there
 
-DEFAULT = "tales-2M"
+DEFAULT_CHECKPOINT = "tales-2M"
+
+CONFIG, GENERATION_CONFIG = "config.json", "generation_config.json"
+WEIGHTS, SHARD_INDEX = "model.safetensors", "model.safetensors.index.json"
+SHARDS = "model-*.safetensors"
+TOKENIZER_FILES = (
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+
+PACKAGE = Path(__file__).resolve().parent.parent
+INSTALLED_WEIGHTS = PACKAGE / "weights"  # a wheel has the weights inside the package, a clone beside it
+WEIGHTS_FOLDER = INSTALLED_WEIGHTS if INSTALLED_WEIGHTS.is_dir() else PACKAGE.parent / "weights"
+
 HUB_NAME = re.compile(r"(?:(?P<owner>[\w-][\w.-]*)/)?(?P<name>[\w-][\w.-]*)")
-SHIPPED_OWNERS = {"gpt-neo-125m": "eleutherai", "tales-2m": ""}  # tales-2M has none
+GPT_NEO_OWNER = "EleutherAI"
+# Who owns the names that ship in the weights folder. The default checkpoint is not on the hub.
+OWNERS = {"gpt-neo-125m": GPT_NEO_OWNER.lower(), DEFAULT_CHECKPOINT.lower(): None}
+
+CONVERSION = """
+    from transformers import GPTNeoForCausalLM
+    model = GPTNeoForCausalLM.from_pretrained({source!r})
+    model.save_pretrained({target!r})"""
 
 
-def find_checkpoint(name=None, weights_wanted=True):
-    """Return the folder of a checkpoint by its path, its name in weights/ or its name on the Hugging Face hub.
+def find_checkpoint(name: str | os.PathLike | None = None, weights_wanted: bool = True) -> Path:
+    """Return the folder of a checkpoint.
 
-    weights_wanted: False where the tokenizer alone is needed. Raises NeoError that says where it was looked for.
+    name: None for the default checkpoint; the path of a folder; the name of a folder in the weights folder; or the name of a
+        repository on the Hugging Face hub.
+    weights_wanted: False if only the tokenizer is needed.
+    Raises NeoError that says where it was looked for.
     """
     if name is None:
-        name = WEIGHTS_FOLDER / DEFAULT
+        name = WEIGHTS_FOLDER / DEFAULT_CHECKPOINT
     if not isinstance(name, str | os.PathLike) or not os.fspath(name):
         raise NeoError(f"a checkpoint is named by a folder or a hub name, and got {name!r}.")
     folder = Path(os.path.expanduser(name))
-    if os.path.isdir(folder):
-        if not any((folder / file).exists() for file in ("config.json", *TOKENIZER_FILES)):
-            raise NeoError(f"the folder {folder} holds no checkpoint: there is no config.json in it.")
-        return folder
-    if os.path.exists(folder):
+    if is_there(folder):
+        return check_folder(folder)
+    return find_by_name(name, weights_wanted)
+
+
+def check_folder(folder: Path) -> Path:
+    """Return a folder if it holds a checkpoint; raises NeoError for a file, and for a folder without one."""
+    if not folder.is_dir():
         raise NeoError(f"{folder} is a file, and a checkpoint is a folder: did you mean {folder.parent}?")
-    hub_name = HUB_NAME.fullmatch(name) if isinstance(name, str) else None
-    in_weights = find_in_weights(*hub_name.groups()) if hub_name else None
-    is_repository = hub_name and hub_name["owner"]
-    cached = find_in_cache(hub_name["owner"], hub_name["name"]) if is_repository else None
+    if not any(is_there(folder / file) for file in (CONFIG, *TOKENIZER_FILES)):
+        raise NeoError(f"the folder {folder} holds no checkpoint: there is no {CONFIG} in it.")
+    return folder
+
+
+def find_by_name(name: str | os.PathLike, weights_wanted: bool) -> Path:
+    """Return the folder of a checkpoint that is no path: in the weights folder, in the cache, or downloaded."""
+    match = HUB_NAME.fullmatch(name) if isinstance(name, str) else None
+    owner, short_name = match.groups() if match else (None, None)
+    in_weights = find_in_weights(owner, short_name) if short_name else None
+    cached = find_in_cache(owner, short_name) if owner and short_name else None
     for place in (in_weights, cached):
         if place and (has_weights(place) or not weights_wanted):
             return place
-    if is_repository and can_download():
-        return download(name, weights_wanted)
-    if in_weights or cached:
-        return in_weights or cached  # loading it says what is missing there, with the command that fetches it
-    if name == WEIGHTS_FOLDER / DEFAULT:
-        raise NeoError(f"the checkpoint that ships is not in {folder}: use neo_np from its clone ('pip install -e .' there).")
-    there = ", ".join(sorted(file.parent.name for file in WEIGHTS_FOLDER.glob("*/config.json"))) or "nothing"
-    install = "; to download from the hub, 'pip install huggingface_hub' first" if is_repository else ""
+    if owner and can_download():
+        wanted = (CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES, *((WEIGHTS, SHARDS, SHARD_INDEX) if weights_wanted else ()))
+        return download(str(name), wanted)
+    if place := in_weights or cached:
+        return place  # loading it says what is missing, and how to get it
+    if name == WEIGHTS_FOLDER / DEFAULT_CHECKPOINT:
+        raise NeoError(
+            f"the default checkpoint is not in {name}: install neo_np from its clone ('pip install -e .' there), or restore "
+            "that folder."
+        )
+    there = ", ".join(sorted(file.parent.name for file in WEIGHTS_FOLDER.glob(f"*/{CONFIG}"))) or "nothing"
+    install = "; to download from the hub, 'pip install huggingface_hub' first" if owner else ""
     raise NeoError(
         f"no checkpoint {os.fspath(name)!r}: it is no folder, not in {WEIGHTS_FOLDER} (which has {there}) "
         f"and not in the Hugging Face cache {cache_folder()}{install}."
     )
 
 
-def find_in_weights(owner, name):
-    """Return the folder of weights/ with this name, or None; what ships there is found under its own owner alone."""
-    if owner and SHIPPED_OWNERS.get(name.lower(), owner.lower()) != owner.lower():
+def find_in_weights(owner: str | None, name: str) -> Path | None:
+    """Return the folder of this name in the weights folder, or None; one that ships is found only under its own owner."""
+    if owner and OWNERS.get(name.lower(), owner.lower()) != owner.lower():
         return None
     return find_folder(WEIGHTS_FOLDER, name)
 
 
-def has_weights(folder):
+def has_weights(folder: Path) -> bool:
     """Return whether a folder has safetensors weights, whole or in shards."""
-    return (folder / "model.safetensors").exists() or (folder / "model.safetensors.index.json").exists()
+    return is_there(folder / WEIGHTS) or is_there(folder / SHARD_INDEX)
+
+
+def how_to_get_weights(folder: Path) -> str:
+    """Return the end of a sentence that says how to get the weights that a checkpoint's folder lacks."""
+    if name := repository_name(folder):
+        code = CONVERSION.format(source=name, target=f"weights/{name.split('/')[-1]}")
+        return f"; if {name} has only pytorch_model.bin, a pickle, which is never read, convert it with transformers:{code}"
+    if pickles := sorted(folder.glob("pytorch_model*.bin")):
+        code = CONVERSION.format(source=str(folder), target=str(folder))
+        return f", and {pickles[0].name}, a pickle, is never read; convert it with transformers:{code}"
+    folder = folder.resolve()
+    if folder.parent == WEIGHTS_FOLDER.resolve() and folder.name.startswith("gpt-neo"):
+        name = f"{GPT_NEO_OWNER}/{folder.name}"
+        if WEIGHTS_FOLDER == INSTALLED_WEIGHTS:
+            return f": fetch it with 'pip install huggingface_hub', then give the model's whole name, {name}."
+        place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        return (
+            ": fetch it with 'pip install huggingface_hub', then "
+            f"'hf download {name} {WEIGHTS} --local-dir {shlex.quote(str(place))}'."
+        )
+    return f": a checkpoint folder needs it (or shards with {SHARD_INDEX})."

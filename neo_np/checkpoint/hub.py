@@ -1,49 +1,56 @@
-"""Where checkpoints are found: in weights/, in the local Hugging Face cache, or on the hub."""
+"""The Hugging Face hub: repositories in the local cache, and downloads."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from neo_np.errors import NeoError
 
-WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent.parent / "weights"
-TOKENIZER_FILES = "vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "added_tokens.json"
-NEEDED_FILES = ("config.json", "generation_config.json", *TOKENIZER_FILES)
-WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
-CONVERSION = """
-    from transformers import GPTNeoForCausalLM
-    model = GPTNeoForCausalLM.from_pretrained({source!r})
-    model.save_pretrained({target!r})"""
+REPOSITORY_PREFIX = "models--"  # then owner--name
 
 
-def find_folder(folder, name):
-    """Return the folder of this name, in any case, or None."""
-    inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    return next((inner for inner in inside if inner.is_dir() and inner.name.lower() == name.lower()), None)
-
-
-def cache_folder():
+def cache_folder() -> Path:
     """Return where the Hugging Face libraries keep downloads, by their own environment variables."""
-    home = os.environ.get("HF_HOME")
-    if not home:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
 
 
-def find_in_cache(owner, name):
+def find_in_cache(owner: str, name: str) -> Path | None:
     """Return the newest snapshot of a hub repository in the local cache, or None.
 
-    The cache's layout: models--OWNER--NAME/refs/main names the commit, and snapshots/COMMIT holds its files.
+    The layout of the cache: models--OWNER--NAME/refs/main names a commit, and snapshots/COMMIT holds its files.
     """
-    repository = find_folder(cache_folder(), f"models--{owner}--{name}")
+    repository = find_folder(cache_folder(), f"{REPOSITORY_PREFIX}{owner}--{name}")
     if repository is None:
         return None
-    main = repository / "refs" / "main"
-    snapshots = [repository / "snapshots" / main.read_text().strip()] if main.is_file() else []
-    snapshots += sorted(repository.glob("snapshots/*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
-    return next((folder for folder in snapshots if (folder / "config.json").exists()), None)
+    try:
+        snapshots = sorted((repository / "snapshots").iterdir(), key=os.path.getmtime, reverse=True)
+        main = repository / "refs" / "main"
+        if os.path.isfile(main):
+            snapshots.insert(0, repository / "snapshots" / main.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError):  # a damaged cache is no reason to stop: the files can be downloaded again
+        return None
+    return next((folder for folder in snapshots if os.path.exists(folder / "config.json")), None)
 
 
-def can_download():
+def find_folder(folder: Path, name: str) -> Path | None:
+    """Return the folder of this name inside a folder, in any case, or None."""
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError:
+        return None
+    return next((inner for inner in inside if inner.name.lower() == name.lower() and os.path.isdir(inner)), None)
+
+
+def repository_name(folder: Path) -> str | None:
+    """Return "OWNER/NAME" for a snapshot's folder in the cache, else None."""
+    repository = folder.resolve().parent.parent
+    if repository.parent != cache_folder().resolve() or not repository.name.startswith(REPOSITORY_PREFIX):
+        return None
+    return repository.name.removeprefix(REPOSITORY_PREFIX).replace("--", "/", 1)
+
+
+def can_download() -> bool:
     """Return whether huggingface_hub is installed."""
     try:
         import huggingface_hub  # noqa: F401
@@ -52,34 +59,15 @@ def can_download():
     return True
 
 
-def download(name, weights_wanted):
-    """Fetch the files that are needed with huggingface_hub, which shows its own progress bar, and return the folder."""
+def download(name: str, patterns: Iterable[str]) -> Path:
+    """Download the files of a repository that match the patterns, and return their folder.
+
+    huggingface_hub does it, and shows its own progress bar. Raises NeoError with the reason if it fails.
+    """
     from huggingface_hub import snapshot_download
 
-    wanted = NEEDED_FILES + WEIGHT_FILES if weights_wanted else NEEDED_FILES
     try:
-        return Path(snapshot_download(name, allow_patterns=list(wanted)))
+        return Path(snapshot_download(name, allow_patterns=list(patterns)))
     except Exception as error:  # the library raises errors of many kinds: network, names, permissions, disk
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise NeoError(f"{name!r} is not on this machine and could not be downloaded: {reason}") from None
-
-
-def how_to_fetch(folder):
-    """Return the end of a sentence that says how missing weights are had."""
-    folder = folder.resolve()
-    if folder.parent.name == "snapshots" and folder.is_relative_to(cache_folder().resolve()):
-        name = folder.parent.parent.name.removeprefix("models--").replace("--", "/", 1)
-        how = CONVERSION.format(source=name, target=f"weights/{name.split('/')[-1]}")
-        return (
-            f"; if {name} has pytorch_model.bin alone, a pickle, which is never read, convert it once with transformers:{how}"
-        )
-    if pickles := sorted(folder.glob("pytorch_model*.bin")):
-        how = CONVERSION.format(source=str(folder), target=str(folder))
-        return f", and {pickles[0].name}, a pickle, is never read; convert it once with transformers:{how}"
-    if folder.parent == WEIGHTS_FOLDER and folder.name.startswith("gpt-neo"):
-        place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-        return (
-            ": fetch it with 'pip install huggingface_hub', then "
-            f"'hf download EleutherAI/{folder.name} model.safetensors --local-dir {place}'."
-        )
-    return ": a checkpoint folder needs it (or shards with model.safetensors.index.json)."

@@ -1,42 +1,54 @@
-"""safetensors_file."""
+"""Reading safetensors files, whose format is: the header's length, a JSON header, the bytes of all tensors.
+
+The `safetensors` package checks the header. Reading with NumPy, rather than through that package, can map float32 weights into
+memory, and reads bfloat16, which NumPy does not have.
+"""
 
 import json
+import math
 import os
 import sys
-import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from neo_np.errors import NeoError
+from neo_np.errors import NeoError, warn
+from neo_np.files import open_file
 
 CHUNK = 2**20  # numbers converted at a time
 FLOAT_SIZE = 4  # bytes of a float32, at a multiple of which it must lie in memory
 
+Entry = dict[str, Any]  # "dtype", "shape" and "data_offsets" of one tensor
 
-def read_header(file):
-    """Return {name: entry} for the tensors of a safetensors file, data_offsets counted from its start."""
-    try:
-        with safe_open(file, framework="numpy"):
-            pass  # opening checks the header against itself and against the size of the file
-        with open(file, "rb") as f:
-            length = int.from_bytes(f.read(8), "little")
-            header = json.loads(f.read(length))
-    except (OSError, SafetensorError) as error:
-        raise NeoError(f"{file} is not a whole safetensors file ({error}): it is cut off or damaged, fetch it anew.") from None
+
+def read_header(file: Path) -> dict[str, Entry]:
+    """Return {name: entry} for the tensors of a safetensors file, with data_offsets counted from the start of the file."""
+    with open_file(file) as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        try:
+            with safe_open(file, framework="numpy"):
+                pass  # opening checks the header, and that the file is as long as the header says
+            header = json.loads(opened.read(length))
+        except (OSError, SafetensorError) as error:
+            raise NeoError(
+                f"{file} is not a whole safetensors file ({error}): it is damaged or cut off, download or copy it again."
+            ) from None
     header.pop("__metadata__", None)
     for entry in header.values():
         entry["data_offsets"] = [8 + length + offset for offset in entry["data_offsets"]]
     return header
 
 
-def widen_bfloat16(bits):
-    """Return float32 numbers from bfloat16 bits: bfloat16 is the upper half of a float32, and the lower half is zero."""
+def widen_bfloat16(bits: np.ndarray) -> np.ndarray:
+    """Return float32 numbers from bfloat16 bits, which are the upper half of a float32 whose lower half is zero."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
-# For each dtype of the file: how NumPy reads it and how it becomes float32.
-DTYPES = {
+# For each dtype of the file: how NumPy reads it, and how it becomes float32.
+DTYPES: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
     "F64": ("<f8", lambda numbers: numbers.astype(np.float32)),
     "F32": ("<f4", lambda numbers: numbers),
     "F16": ("<f2", lambda numbers: numbers.astype(np.float32)),
@@ -44,51 +56,67 @@ DTYPES = {
 }
 
 
-def read_chunks(file, entry):
-    """Yield (slice, float32 numbers) until the whole tensor, laid flat, has been read."""
+def read_chunks(file: Path, entry: Entry) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield (slice, float32 numbers) until the whole tensor, as one flat array, has been read."""
     stored, to_float32 = DTYPES[entry["dtype"]]
-    size = int(np.prod(entry["shape"]))
-    with open(file, "rb") as f:
-        f.seek(entry["data_offsets"][0])
+    size = math.prod(entry["shape"])
+    with open(file, "rb") as opened:
+        opened.seek(entry["data_offsets"][0])
         for start in range(0, size, CHUNK):
-            numbers = np.fromfile(f, stored, min(CHUNK, size - start))
-            yield slice(start, start + numbers.size), to_float32(numbers)
+            numbers = np.fromfile(opened, stored, min(CHUNK, size - start))
+            with np.errstate(all="ignore"):  # a float64 beyond float32 becomes infinite, and `read_tensor` warns
+                converted = to_float32(numbers)
+            yield slice(start, start + numbers.size), converted
 
 
-def read_tensor(name, file, entry, mapped):
-    """Return one tensor as float32, with a warning where numbers are NaN or infinite; mapped: {file: its bytes or None}."""
+def read_tensor(name: str, file: Path, entry: Entry, mapped: np.ndarray | None) -> np.ndarray:
+    """Return one tensor as float32, with a warning if numbers are NaN or infinite.
+
+    mapped: the bytes of the file from `map_file`, or None to read them.
+    """
     begin, end = entry["data_offsets"]
-    if mapped[file] is not None and entry["dtype"] == "F32" and begin % FLOAT_SIZE == 0:
-        array = mapped[file][begin:end].view(np.float32).reshape(entry["shape"])
+    if mapped is not None and entry["dtype"] == "F32" and begin % FLOAT_SIZE == 0:
+        array = mapped[begin:end].view(np.float32).reshape(entry["shape"])
     else:
-        array = np.empty(entry["shape"], np.float32)
+        try:
+            array = np.empty(entry["shape"], np.float32)
+        except MemoryError:
+            size = FLOAT_SIZE * math.prod(entry["shape"]) / 1e9
+            raise NeoError(f"{file}: there is no memory for the tensor {name}, which takes {size:.1f} GB.") from None
         for part, numbers in read_chunks(file, entry):
             array.reshape(-1)[part] = numbers
     if not all_finite(array):
-        warnings.warn(f"{file}: the tensor {name} has numbers that are NaN or infinite; expect nonsense.", stacklevel=4)
+        warn(f"{file}: the tensor {name} has numbers that are NaN or infinite; expect nonsense.")
     return array
 
 
-def all_finite(array):
+def all_finite(array: np.ndarray) -> bool:
     """Return whether no number is NaN or infinite.
 
-    Sums of rows tell it fast, and as a product BLAS makes them on all processors; where one overflows, all is looked at.
+    Sums of rows show it fast: as a matrix product they run on all processors. If a sum overflows, every number is checked.
     """
     with np.errstate(all="ignore"):
         sums = array @ np.ones(array.shape[-1], array.dtype)
         return bool(np.isfinite(sums).all() or np.isfinite(array).all())
 
 
-def map_file(file):
-    """Return the bytes of a file mapped into memory, or None where float32 numbers could not be used as they lie there.
+def map_file(file: Path, header: dict[str, Entry]) -> np.ndarray | None:
+    """Return the bytes of a file mapped into memory, or None if its tensors must be read.
 
-    The system reads each part when it is first looked at, and what is changed in the array stays out of the file ("c").
-    Windows would not let a mapped file be replaced, as `save` does.
+    The system then reads each part when it is first used. Changes to the array do not reach the file ("c", copy on write).
+    Only float32 numbers can be used as they are in the file; Windows does not let `save` replace a mapped file; and some
+    systems cannot map files at all, such as Python in a browser.
     """
-    return np.asarray(np.memmap(file, mode="c")) if sys.byteorder == "little" and os.name == "posix" else None
+    has_float32 = any(entry["dtype"] == "F32" for entry in header.values())
+    if not has_float32 or sys.byteorder != "little" or os.name != "posix":
+        return None
+    try:
+        return np.asarray(np.memmap(file, mode="c"))
+    except OSError:
+        return None
 
 
-def holds(file, entry, array):
-    """Return whether a tensor in a file equals an array, without holding it in memory."""
-    flat = array.reshape(-1)
-    return all(np.array_equal(flat[part], numbers) for part, numbers in read_chunks(file, entry))
+def same_numbers(left: tuple[Path, Entry], right: tuple[Path, Entry]) -> bool:
+    """Return whether two tensors of one shape, each given as (file, entry), hold equal numbers, whatever their dtypes."""
+    pairs = zip(read_chunks(*left), read_chunks(*right))
+    return all(np.array_equal(numbers, others) for (_, numbers), (_, others) in pairs)

@@ -1,35 +1,40 @@
-"""saving."""
+"""Saving a model as a checkpoint folder in the Hugging Face format, which transformers loads too."""
 
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from neo_np.checkpoint.loading import SHARD_INDEX, WEIGHTS
+from neo_np.checkpoint.find import CONFIG, GENERATION_CONFIG, SHARD_INDEX, TOKENIZER_FILES, WEIGHTS
+from neo_np.checkpoint.loading import GENERATION_ENTRIES, OUTPUT_EMBEDDING, TOKEN_EMBEDDING
 from neo_np.errors import NeoError
 from neo_np.files import write_json
+from neo_np.gpt_neo.config import Config
 from neo_np.model import Model
 
-TOKENIZER_FILES = "vocab.json", "merges.txt", "tokenizer_config.json", "added_tokens.json"
-SAVED_FILES = WEIGHTS, "config.json", "generation_config.json", *TOKENIZER_FILES
+# A file among these that the new checkpoint does not have belongs to an older one, and is deleted.
+SAVED_FILES = WEIGHTS, CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES
+# These would win over what is saved, or contradict it, and may be somebody's only copy: never deleted.
+FOREIGN_FILES = "tokenizer.json", SHARD_INDEX
 
 
-def save(model, folder):
-    """Write a model as a checkpoint folder that transformers loads too; raises NeoError where that cannot be done.
+def save(model: Model, folder: str | os.PathLike) -> None:
+    """Write a model as a checkpoint folder; transformers loads it too.
 
-    The files are written beside the folder and moved in when all are complete, so that a failure to write them leaves
-    nothing behind. An older checkpoint there is replaced.
+    The files are written beside the folder and moved in when all are complete, so a failure to write them leaves nothing
+    behind. An older checkpoint there is replaced. Raises NeoError if the folder cannot be written.
     """
     if not isinstance(model, Model):
         raise NeoError(f"save wants a Model and a folder, in this order; got {type(model).__name__} first.")
     if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
         raise NeoError(f"save wants the folder to write into, and got {folder!r:.40}.")
     folder = Path(os.path.expanduser(folder))
-    for other in ("tokenizer.json", SHARD_INDEX):
+    for other in FOREIGN_FILES:
         if os.path.exists(folder / other):
             raise NeoError(f"{folder} holds {other}, which would contradict the files saved there: choose another folder.")
     written = None
@@ -43,23 +48,32 @@ def save(model, folder):
                 os.replace(written / name, folder / name)
             else:
                 (folder / name).unlink(missing_ok=True)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, TypeError, ValueError, SafetensorError) as error:  # TypeError: an entry that JSON does not have
         raise NeoError(f"{folder} cannot be written: {error}.") from None
     finally:
         if written:
             shutil.rmtree(written, ignore_errors=True)
 
 
-def write_checkpoint(model, folder):
+def write_checkpoint(model: Model, folder: Path) -> None:
     """Write config.json, model.safetensors, the tokenizer's files and generation_config.json into a folder."""
-    dtype = model.params.wte.weight.dtype.name
-    named = {name if name == "lm_head.weight" else f"transformer.{name}": a for name, a in model.params.flat().items()}
-    # safetensors writes the memory of an array as it lies there: a transposed view would come back scrambled.
+    named = {name if name == OUTPUT_EMBEDDING else f"transformer.{name}": array for name, array in model.params.flat().items()}
+    # safetensors writes the memory of an array as it is: a transposed view would come back in the wrong order.
     named = {name: np.ascontiguousarray(array) for name, array in named.items()}
     save_file(named, folder / WEIGHTS, metadata={"format": "pt"})
-    write_json(folder / "config.json", model.config.to_dict() | {"dtype": dtype})
-    shutil.copymode(folder / "config.json", folder / WEIGHTS)  # safetensors would let nobody but its owner read it
+    write_json(folder / CONFIG, config_entries(model.config, named[f"transformer.{TOKEN_EMBEDDING}"].dtype))
+    shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors would let only the owner read it
     if model.generation_config:
-        write_json(folder / "generation_config.json", model.generation_config)
+        write_json(folder / GENERATION_CONFIG, model.generation_config)
     if model.tokenizer:
         model.tokenizer.save(folder)
+
+
+def config_entries(config: Config, dtype: np.dtype) -> dict[str, Any]:
+    """Return the entries of config.json: each fact once, in the place where transformers looks for it.
+
+    Until version 4.56, transformers called the precision "torch_dtype". Generation parameters are in generation_config.json.
+    """
+    elsewhere = {"torch_dtype", *GENERATION_ENTRIES}
+    kept = {name: value for name, value in config.to_dict().items() if name not in elsewhere}
+    return kept | {"dtype": dtype.name}

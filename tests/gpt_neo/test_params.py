@@ -75,9 +75,26 @@ def test_attention_types_say_kinds_and_how_often(types, layers):
     assert Config.from_dict(without("attention_layers") | {"attention_types": types}).attention_layers == tuple(layers)
 
 
-@pytest.mark.parametrize(("eos", "ids"), [(None, []), (7, [7]), ([7, 9], [7, 9]), ([], [])])
+@pytest.mark.parametrize(
+    ("eos", "ids"),
+    [(None, []), (7, [7]), ([7, 9], [7, 9]), ([], []), (50257, []), ([7, 50257], [7]), (-1, []), ([0, -1], [0]), (10**30, [])],
+)
 def test_ids_that_end_a_text(eos, ids):
-    assert Config.from_dict(FILE | {"eos_token_id": eos}).eos_token_ids == ids
+    config = Config.from_dict(FILE | {"eos_token_id": eos})
+    assert config.eos_token_ids == ids
+    assert config.to_dict()["eos_token_id"] == eos
+
+
+@pytest.mark.parametrize(("bos", "start"), [(None, None), (0, 0), (50256, 50256), (50257, None), (-1, None)])
+def test_start_id_of_a_bos_outside_the_vocabulary_is_none(bos, start):
+    config = Config.from_dict(FILE | {"bos_token_id": bos})
+    assert config.start_id == start
+    assert config.to_dict()["bos_token_id"] == bos
+
+
+def test_config_of_a_classifier_is_written_as_that_of_a_language_model():
+    entries = FILE | {"architectures": ["GPTNeoForSequenceClassification"]}
+    assert Config.from_dict(entries).to_dict()["architectures"] == ["GPTNeoForCausalLM"]
 
 
 SIZES = "vocab_size hidden_size num_layers num_heads max_position_embeddings window_size intermediate_size".split()
@@ -127,11 +144,22 @@ def test_missing_attention_layers_are_named():
         ({"layer_norm_epsilon": float("nan")}, "layer_norm_epsilon is nan, and it must be a small number above 0"),
         ({"layer_norm_epsilon": True}, "layer_norm_epsilon is True, and it must be a small number above 0"),
         ({"tie_word_embeddings": "yes"}, "tie_word_embeddings is 'yes', and it must be true or false"),
-        ({"eos_token_id": 50257}, "eos_token_id is 50257, and it must be a token id below vocab_size 50257"),
-        ({"eos_token_id": [0, -1]}, "eos_token_id is -1, and it must be a token id"),
+        ({"eos_token_id": [0, 1.5]}, "eos_token_id is 1.5, and it must be a token id"),
+        ({"eos_token_id": [[0]]}, r"eos_token_id is \[0\], and it must be a token id"),
+        ({"eos_token_id": True}, "eos_token_id is True, and it must be a token id"),
         ({"eos_token_id": "end"}, "eos_token_id is 'end', and it must be a token id"),
         ({"bos_token_id": 1.5}, "bos_token_id is 1.5, and it must be a token id"),
         ({"bos_token_id": [1]}, r"bos_token_id is \[1\], and it must be a token id"),
+        ({"num_layers": 10**9}, "num_layers is 1000000000, and neo_np takes up to 10000 layers"),
+        ({"num_layers": 10**9, "attention_types": [[["global"], 10**9]]}, "num_layers is 1000000000, and neo_np takes up to"),
+        ({"resid_dropout": "x"}, "resid_dropout is 'x', and it must be a number from 0 to 1"),
+        ({"embed_dropout": None}, "embed_dropout is None, and it must be a number from 0 to 1"),
+        ({"attention_dropout": 1.01}, "attention_dropout is 1.01, and it must be a number from 0 to 1"),
+        ({"attention_dropout": True}, "attention_dropout is True, and it must be a number from 0 to 1"),
+        ({"resid_dropout": float("nan")}, "resid_dropout is nan, and it must be a number from 0 to 1"),
+        ({"resid_dropout": [0.1]}, r"resid_dropout is \[0.1\], and it must be a number from 0 to 1"),
+        ({"initializer_range": "x"}, "initializer_range is 'x', and it must be a number"),
+        ({"initializer_range": float("inf")}, "initializer_range is inf, and it must be a number"),
     ],
 )
 def test_a_config_that_makes_no_model_is_refused_in_one_sentence(changes, sentence):

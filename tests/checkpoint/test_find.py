@@ -1,4 +1,4 @@
-"""Where checkpoints are looked for: folders, weights/, the local Hugging Face cache, the hub; in this order."""
+"""Finding checkpoints: folders, the weights folder, the local Hugging Face cache, the hub."""
 
 import fnmatch
 import os
@@ -11,7 +11,7 @@ import pytest
 
 from neo_np import NeoError
 from neo_np.checkpoint import find
-from neo_np.checkpoint.find import find_checkpoint
+from neo_np.checkpoint.find import DEFAULT_CHECKPOINT, find_checkpoint
 
 NAME = "EleutherAI/gpt-neo-125M"
 TABLES = ["vocab.json", "merges.txt"]
@@ -66,12 +66,12 @@ def make_cached(name=NAME, files=COMPLETE, commit="0123abc", main="0123abc", cac
     return snapshot
 
 
-def test_without_a_name_it_is_the_one_that_ships(tmp_path):
-    assert make(tmp_path / "weights" / "tales-2M") == find_checkpoint()
+def test_find_without_a_name_gives_the_default_checkpoint(tmp_path):
+    assert make(tmp_path / "weights" / DEFAULT_CHECKPOINT) == find_checkpoint()
 
 
 @pytest.mark.parametrize("convert", [str, Path])
-def test_a_folder(tmp_path, convert):
+def test_find_of_a_folder_gives_it(tmp_path, convert):
     folder = make(tmp_path / "home" / "mine")
     assert find_checkpoint(convert(folder)) == folder
     assert find_checkpoint(convert("home/mine")).resolve() == folder
@@ -79,12 +79,12 @@ def test_a_folder(tmp_path, convert):
 
 
 @pytest.mark.parametrize("name", ["mine", "MINE", "someone/Mine"])
-def test_a_name_in_weights_in_any_case(tmp_path, name):
+def test_find_of_a_name_in_the_weights_folder_ignores_case(tmp_path, name):
     assert make(tmp_path / "weights" / "Mine") == find_checkpoint(name)
 
 
 @pytest.mark.parametrize("name", [NAME, NAME.lower(), NAME.upper()])
-def test_a_hub_name_in_any_case_is_found_in_weights_and_in_the_cache(tmp_path, name):
+def test_find_of_a_hub_name_ignores_case_in_weights_and_cache(tmp_path, name):
     cached = make_cached()
     assert find_checkpoint(name) == cached
     assert find_checkpoint(name) == cached  # and looking leaves no trace
@@ -95,12 +95,12 @@ def test_a_hub_name_in_any_case_is_found_in_weights_and_in_the_cache(tmp_path, n
     assert find_checkpoint(name) == shipped
 
 
-def test_another_owner_means_another_model(tmp_path):
+def test_find_of_another_owner_does_not_give_what_ships(tmp_path):
     make(tmp_path / "weights" / "gpt-neo-125M")
     assert make_cached("someone/gpt-neo-125M") == find_checkpoint("someone/gpt-neo-125M")
 
 
-def test_the_order_of_places(tmp_path, downloads):
+def test_find_looks_in_folder_weights_cache_and_hub_in_this_order(tmp_path, downloads):
     make_cached(files=["config.json"])  # begun and not finished: no weights
     assert find_checkpoint(NAME) == tmp_path / "downloaded"
     cached = make_cached()
@@ -122,13 +122,13 @@ def test_the_order_of_places(tmp_path, downloads):
         ({"HF_HOME": "{tmp}/hf", "HF_HUB_CACHE": "{tmp}/cache"}, "cache"),
     ],
 )
-def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch, environment, cache):
+def test_find_with_environment_variables_looks_in_that_cache(tmp_path, monkeypatch, environment, cache):
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value.format(tmp=tmp_path))
     assert make_cached(cache=cache) == find_checkpoint(NAME)
 
 
-def test_of_several_snapshots_main_counts_and_else_the_newest():
+def test_find_of_several_snapshots_takes_main_else_the_newest():
     old, main, new = (make_cached(commit=commit, main="main-commit") for commit in ("old", "main-commit", "new"))
     for age, snapshot in enumerate((new, main, old)):
         os.utime(snapshot, (10**9 - age, 10**9 - age))
@@ -149,13 +149,14 @@ model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetens
 onnx/model.onnx
 """.split()
 TO_LOAD = (
-    "config.json generation_config.json merges.txt vocab.json tokenizer.json tokenizer_config.json added_tokens.json".split()
-)
+    "config.json generation_config.json merges.txt vocab.json tokenizer.json tokenizer_config.json special_tokens_map.json "
+    "added_tokens.json"
+).split()
 WEIGHTS = [name for name in ON_THE_HUB if re.fullmatch(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?", name)]
 
 
 @pytest.mark.parametrize(("weights_wanted", "expected"), [(True, TO_LOAD + WEIGHTS), (False, TO_LOAD)])
-def test_only_the_files_needed_are_downloaded(tmp_path, downloads, weights_wanted, expected):
+def test_download_asks_for_the_files_needed_only(tmp_path, downloads, weights_wanted, expected):
     assert find_checkpoint("someone/else", weights_wanted) == tmp_path / "downloaded"
     [(name, patterns)] = downloads
     assert name == "someone/else"
@@ -166,7 +167,7 @@ def test_only_the_files_needed_are_downloaded(tmp_path, downloads, weights_wante
 @pytest.mark.parametrize(
     "name", ["else", Path("someone/else"), "a/b/c", "https://huggingface.co/a/b", "C:\\a/b", "../b", "a b/c"]
 )
-def test_what_is_no_hub_name_is_not_looked_for_there(downloads, name):
+def test_find_of_what_is_no_hub_name_does_not_download(downloads, name):
     with pytest.raises(NeoError, match=re.escape(repr(str(name)))):
         find_checkpoint(name)
     assert not downloads
@@ -180,7 +181,7 @@ def test_what_is_no_hub_name_is_not_looked_for_there(downloads, name):
         (RuntimeError(), "RuntimeError"),
     ],
 )
-def test_a_failed_download_is_one_sentence(downloads, monkeypatch, failure, reason):
+def test_download_that_fails_is_one_sentence(downloads, monkeypatch, failure, reason):
     def fail(*_, **__):
         raise failure
 
@@ -189,7 +190,7 @@ def test_a_failed_download_is_one_sentence(downloads, monkeypatch, failure, reas
         find_checkpoint("someone/else")
 
 
-def test_ctrl_c_ends_a_download(downloads, monkeypatch):
+def test_download_stopped_by_ctrl_c_ends(downloads, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
@@ -198,7 +199,7 @@ def test_ctrl_c_ends_a_download(downloads, monkeypatch):
         find_checkpoint("someone/else")
 
 
-def test_what_is_nowhere_is_said_with_all_the_places(tmp_path):
+def test_find_of_what_is_nowhere_names_all_places(tmp_path):
     make(tmp_path / "weights" / "this")
     make(tmp_path / "weights" / "that")
     for name in ("nonsense", "someone/nonsense"):
@@ -207,19 +208,19 @@ def test_what_is_nowhere_is_said_with_all_the_places(tmp_path):
         assert ("pip install huggingface_hub" in str(caught.value)) == ("/" in name)
 
 
-def test_an_unfinished_folder_is_named_so_that_loading_says_what_it_lacks(tmp_path):
+def test_find_of_an_unfinished_download_gives_its_folder(tmp_path):
     assert make_cached(files=["config.json"]) == find_checkpoint(NAME)
     assert make(tmp_path / "weights" / "gpt-neo-125M", ["config.json"]) == find_checkpoint(NAME)
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_find_of_a_file_names_its_folder(tmp_path):
     file = make(tmp_path / "mine") / "model.safetensors"
     with pytest.raises(NeoError, match=f"{re.escape(str(file))} is a file.*did you mean {re.escape(str(file.parent))}\\?"):
         find_checkpoint(file)
 
 
-@pytest.mark.parametrize("name", ["", b"bytes", 5, [], {}, ["tales-2M"], True])
-def test_what_is_no_name_at_all(name):
+@pytest.mark.parametrize("name", ["", b"bytes", 5, [], {}, ["a/b"], True])
+def test_find_of_what_is_no_name_is_refused(name):
     with pytest.raises(NeoError, match=f"folder.*{re.escape(repr(name))}"):
         find_checkpoint(name)
 
@@ -237,7 +238,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("name", NONSENSE.values(), ids=NONSENSE)
-def test_nonsense_makes_a_clear_error(name):
+def test_find_of_nonsense_is_one_sentence(name):
     with pytest.raises(NeoError, match=r"^[^\n]*$"):
         find_checkpoint(name)
     with pytest.raises(NeoError, match=r"^[^\n]*$"):
