@@ -1,9 +1,5 @@
-"""`python -m neo_np.train`."""
+"""Run `python -m neo_np.train`."""
 
-import sys
+from neo_np.train.command import main_in_new_environment
 
-from neo_np.train.command import main
-from neo_np.train.environment import start_anew_with_environment
-
-start_anew_with_environment()
-sys.exit(main())
+raise SystemExit(main_in_new_environment())

@@ -1,10 +1,10 @@
-"""environment."""
+"""The environment of the training command: BLAS with one thread, and memory that the process keeps."""
 
 import os
 import sys
 
-# BLAS reads its variables when NumPy loads it. Its own threads would get in the way of those that share out the batch; and
-# without the other three (of the GNU C library) each large array is memory that the system has to clear anew.
+# BLAS reads its variables when NumPy is imported. Its own threads would compete with those that share a batch. The last three
+# are for the GNU C library: without them, it returns the memory of each large array to the system, which must clear it again.
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -16,14 +16,18 @@ ENVIRONMENT = {
 }
 
 
-def start_anew_with_environment():
-    """Start this very command again with `ENVIRONMENT` set, where it is not; Windows goes on without."""
+def restart_with_environment() -> None:
+    """Replace this process by the same command with `ENVIRONMENT`, unless it is set already. Windows runs without it."""
     if os.name == "posix" and not all(name in os.environ for name in ENVIRONMENT):
         sys.stdout.flush()
         os.execve(sys.executable, sys.orig_argv, ENVIRONMENT | dict(os.environ))
 
 
-def default_threads():
-    """Return one thread for each processor where BLAS uses but one itself, else 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if os.environ.get("OPENBLAS_NUM_THREADS") == "1" else 1
+def processors() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_threads() -> int:
+    """Return one thread for each processor if BLAS itself uses only one, else 1."""
+    return processors() if os.environ.get("OPENBLAS_NUM_THREADS") == "1" else 1

@@ -1,16 +1,15 @@
-"""The folder of a training run: checkpoints `step-N`, each complete or not there at all, and the log.
+"""The checkpoints of a training run: step-N, each complete or absent.
 
-- train.npy, valid.npy: the token ids of the text
-- log.jsonl: one line of JSON for each step, each validation and each sample
-- step-1000: a checkpoint that `neo_np.load` takes, with optimizer.safetensors and training.json beside
+The folder of a run has
+- train.npy, valid.npy: the token ids of the text,
+- log.jsonl: one line of JSON for each step, each validation and each sample,
+- step-1000: a checkpoint that `neo_np.load` takes, with optimizer.safetensors and training.json in it.
 """
 
 import dataclasses
-import json
 import os
 import re
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -22,10 +21,10 @@ from neo_np.errors import NeoError
 from neo_np.files import read_json, write_json
 from neo_np.train.trainer import Trainer, TrainingOptions
 
-OPTIMIZER, TRAINING, LOG = "optimizer.safetensors", "training.json", "log.jsonl"
+OPTIMIZER, TRAINING = "optimizer.safetensors", "training.json"
 
 
-def steps(folder):
+def steps(folder: str | os.PathLike) -> dict[int, Path]:
     """Return {N: path} of the complete checkpoints step-N in a run's folder, in ascending order."""
     found = {}
     for path in Path(folder).glob("step-*"):
@@ -34,12 +33,11 @@ def steps(folder):
     return dict(sorted(found.items()))
 
 
-def save_step(trainer, folder, extra, keep):
-    """Write the checkpoint of the present step, then delete all but the newest `keep`; return its path.
+def save_step(trainer: Trainer, folder: str | os.PathLike, extra: dict, keep: int) -> Path:
+    """Write a checkpoint of the current step, then delete all but the newest `keep`; return its path.
 
-    It is written under another name, and gets its own when everything is on the disk: so a run that is killed at any
-    moment leaves no half checkpoint. extra: a dict for training.json. Raises NeoError where it cannot be written; what
-    was there before stays.
+    The checkpoint gets its name when all its files are on the disk, so a run that is killed at any moment leaves no incomplete
+    one. extra: more entries for training.json. Raises NeoError if it cannot be written; older checkpoints stay.
     """
     path = Path(folder) / f"step-{trainer.step}"
     if path.exists():
@@ -69,23 +67,23 @@ def save_step(trainer, folder, extra, keep):
     return path
 
 
-def discard(path):
-    """Delete a checkpoint, first its name, so that none that is half deleted looks complete."""
+def discard(path: Path) -> None:
+    """Delete a checkpoint. It loses its name first, so a deletion that is interrupted leaves no incomplete checkpoint."""
     gone = path.with_name(f".{path.name}.old")
     os.rename(path, gone)
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def newest_sentence(folder):
-    """Return a sentence that says which checkpoint of a run is the newest complete one."""
+def newest_sentence(folder: str | os.PathLike) -> str:
+    """Return a sentence that names the newest complete checkpoint of a run."""
     found = steps(folder)
-    return f"The newest complete one is {found[max(found)]}." if found else "None has been saved yet."
+    return f"The newest complete checkpoint is {found[max(found)]}." if found else "No checkpoint has been saved yet."
 
 
-def resume(folder, tokens):
+def resume(folder: str | os.PathLike, tokens) -> tuple[Trainer, dict]:
     """Return (trainer, training.json) as they were when the newest complete checkpoint of a run was saved.
 
-    Raises NeoError where there is none, or where it is damaged.
+    Raises NeoError if there is none, or if it is damaged.
     """
     found = steps(folder)
     if not found:
@@ -100,41 +98,9 @@ def resume(folder, tokens):
         trainer.optimizer.step, trainer.smoothed_loss = state["step"], state["smoothed_loss"]
         trainer.rng.bit_generator.state = state["generator"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise NeoError(f"{path} is no checkpoint to resume from ({error}): delete it to go on from the one before.") from None
+        raise NeoError(
+            f"{path} is no checkpoint to resume from ({error}): delete it to continue with the one before."
+        ) from None
     for leftover in Path(folder).glob(".step-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     return trainer, state
-
-
-class Log:
-    """The log of a run, one JSON object a line; on resuming, the lines of steps that were lost are taken out again."""
-
-    def __init__(self, folder, step=0):
-        self.path = Path(folder) / LOG
-        part = self.path.with_name(f".{LOG}.part")
-        try:
-            kept = []
-            if self.path.exists():
-                kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if step_of(line) <= step]
-            part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-            os.replace(part, self.path)
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink()
-            raise NeoError(f"the log {self.path} cannot be written: {error.strerror}.") from None
-
-    def write(self, entry):
-        """Add a line: a dict that has a "step"."""
-        try:
-            with open(self.path, "a", encoding="utf-8") as f:
-                f.write(json.dumps(entry) + "\n")
-        except OSError as error:
-            raise NeoError(f"the log {self.path} cannot be written: {error.strerror}.") from None
-
-
-def step_of(line):
-    """Return the step that a line of the log tells of; infinity for one that was only half written."""
-    try:
-        return json.loads(line)["step"]
-    except ValueError:
-        return float("inf")

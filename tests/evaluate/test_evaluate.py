@@ -66,7 +66,7 @@ def slow_text(model, ids, window, stride):
 # Log-likelihoods
 
 
-def test_rows_of_every_length_in_batches_of_every_size():
+def test_log_likelihoods_equal_single_tokens_in_every_batch_size():
     rng = np.random.default_rng(0)
     lengths = [(2, 1), (33, 32), (9, 3), (33, 1), (50, 20), (80, 32), (9, 8), (2, 1), (20, 5)]
     rows = [(rng.integers(259, size=length).tolist(), scored) for length, scored in lengths]
@@ -82,7 +82,7 @@ def test_rows_of_every_length_in_batches_of_every_size():
         assert {type(value) for result in found for value in result} == {float, bool}
 
 
-def test_one_wrong_token_is_not_greedy():
+def test_log_likelihoods_with_one_wrong_token_are_not_greedy():
     ids = [5, 6, 7]
     for _ in range(6):
         ids.append(int(MODEL.logits(ids)[-1].argmax()))
@@ -91,13 +91,13 @@ def test_one_wrong_token_is_not_greedy():
         assert not log_likelihoods(MODEL, [(changed, 6)])[0][1]
 
 
-def test_an_untied_head_is_used():
+def test_log_likelihoods_use_an_untied_head():
     model = small_model(tie_word_embeddings=False)
     ids = TOKENIZER.encode("the house")
     assert log_likelihoods(model, [(ids, 3)])[0][0] == pytest.approx(slow_continuation(model, ids, 3)[0], rel=1e-12)
 
 
-def test_logits_are_never_held_for_a_whole_batch():
+def test_log_likelihoods_never_hold_all_logits():
     model = random_model(vocab_size=5000, hidden_size=6, max_position_embeddings=1024)
     rows = [(np.arange(1025), 1024)] * 4
     tracemalloc.start()
@@ -119,19 +119,19 @@ def test_logits_are_never_held_for_a_whole_batch():
         (([], 2.0), "batch_size is 2.0"),
     ],
 )
-def test_rows_that_cannot_be_scored(arguments, expected):
+def test_log_likelihoods_refuse_rows_that_cannot_be_scored(arguments, expected):
     with pytest.raises(NeoError, match=expected):
         log_likelihoods(MODEL, *arguments)
 
 
-def test_a_model_that_gives_nan_is_refused():
+def test_log_likelihoods_refuse_nan():
     model = small_model()
     model.params.ln_f.bias[0] = np.nan
     with pytest.raises(NeoError, match="not numbers"):
         log_likelihoods(model, [([1, 2], 1)])
 
 
-def test_progress_counts_all_tokens():
+def test_log_likelihoods_report_progress_in_tokens():
     seen = []
     log_likelihoods(MODEL, [([1, 2, 3], 1), ([1, 2], 1), ([1] * 5, 1)], 2, lambda *numbers: seen.append(numbers))
     assert seen == [(8, 10), (10, 10)]  # the longest rows first, so that those of like length share a batch
@@ -152,12 +152,12 @@ def test_progress_counts_all_tokens():
         ("t", "hex", (["the"], ["x"])),  # encoded as one text, and cut after as many tokens as the context alone has
     ],
 )
-def test_context_and_continuation(context, continuation, expected):
+def test_continuation_row_splits_as_the_harness(context, continuation, expected):
     ids, scored = continuation_row(MODEL, context, continuation)
     assert (TOKENIZER.token_strings(ids[:-scored]), TOKENIZER.token_strings(ids[-scored:])) == expected
 
 
-def test_continuations_without_a_token_to_score():
+def test_continuation_row_without_a_token_to_score_is_refused():
     with pytest.raises(NeoError, match="'he' after 't' adds no token"):
         continuation_row(MODEL, "t", "he")
     with pytest.raises(NeoError, match="'' after '' adds no token"):
@@ -172,7 +172,7 @@ def test_continuations_without_a_token_to_score():
 
 
 @given(st.integers(0, 60), st.integers(1, 12), st.data())
-def test_windows_score_each_token_once_with_context(length, window, data):
+def test_text_windows_score_each_token_once_with_context(length, window, data):
     stride = data.draw(st.integers(1, window))
     scored = 1
     for ids, count in text_windows(list(range(length)), window, stride):
@@ -184,12 +184,12 @@ def test_windows_score_each_token_once_with_context(length, window, data):
     assert scored == max(length, 1)
 
 
-def test_the_windows_of_the_docstring():
+def test_text_windows_of_the_docstring():
     assert [("".join(ids), n) for ids, n in text_windows("abcdefgh", 4, 2)] == [("abcde", 4), ("cdefg", 2), ("defgh", 1)]
 
 
 @pytest.mark.parametrize(("window", "stride"), [(None, None), (32, 32), (8, 3), (5, 1), (1, 1)])
-def test_text_against_single_tokens(window, stride):
+def test_evaluate_text_equals_single_tokens(window, stride):
     found = evaluate_text(MODEL, DOCUMENTS, window, stride, batch_size=3)
     window, stride = window or 32, stride or 16
     texts = [[END, *TOKENIZER.encode(document)] for document in DOCUMENTS if document]
@@ -201,11 +201,11 @@ def test_text_against_single_tokens(window, stride):
     assert found == pytest.approx(counted | measured, rel=1e-12)
 
 
-def test_the_smallest_window_has_a_stride_too():
+def test_evaluate_text_with_window_1_has_stride_1():
     assert evaluate_text(MODEL, DOCUMENTS, window=1) == evaluate_text(MODEL, DOCUMENTS, window=1, stride=1)
 
 
-def test_the_first_token_is_not_scored_without_one_before_it():
+def test_evaluate_text_without_a_begin_token_leaves_the_first_token_unscored():
     found = evaluate_text(NO_BEGIN, DOCUMENTS, 8, 4)
     texts = [TOKENIZER.encode(document) for document in DOCUMENTS if document]
     nats = -sum(slow_text(NO_BEGIN, ids, 8, 4) for ids in texts)
@@ -216,12 +216,12 @@ def test_the_first_token_is_not_scored_without_one_before_it():
     assert found["bits_per_byte"] == pytest.approx(nats / math.log(2) / size, rel=1e-12)
 
 
-def test_an_eos_token_alone_stands_before_a_text_too():
+def test_evaluate_text_with_only_an_eos_token_begins_with_it():
     eos_alone = small_model(std=0.3, bos_token_id=None, eos_token_id=[END, 7])
     assert evaluate_text(eos_alone, ["the house"]) == evaluate_text(MODEL, ["the house"])
 
 
-def test_loss_of_one_window_is_that_of_the_model(tales):
+def test_evaluate_text_of_one_window_equals_model_loss(tales):
     text = "Once upon a time there was a king."
     ids = tales.tokenizer.encode(text)
     found = evaluate_text(tales, [text])
@@ -229,7 +229,7 @@ def test_loss_of_one_window_is_that_of_the_model(tales):
     assert evaluate_text(tales, [ids]) == evaluate_text(tales, [np.array(ids)]) == found
 
 
-def test_batch_size_changes_nothing_but_rounding(tales):
+def test_evaluate_text_does_not_depend_on_batch_size(tales):
     documents = ["Once upon a time " * 100, "The king said nothing. " * 7, "A", "She looked, and looked " * 30]
     expected = evaluate_text(tales, documents, stride=100, batch_size=1)
     for batch_size in (2, 3, 50):
@@ -250,7 +250,7 @@ def test_batch_size_changes_nothing_but_rounding(tales):
         (small_model(tokenizer=None), ["x"], {}, "this model has no tokenizer"),
     ],
 )
-def test_texts_that_cannot_be_evaluated(model, documents, options, expected):
+def test_evaluate_text_refuses_what_cannot_be_evaluated(model, documents, options, expected):
     with pytest.raises(NeoError, match=expected):
         evaluate_text(model, documents, **options)
 
@@ -264,7 +264,7 @@ def likeliest_text(model, beginning, word_count):
     return " ".join(written.split(" ")[: len(beginning.split(" ")) + word_count])
 
 
-def test_last_words_against_single_tokens(tales):
+def test_evaluate_lambada_equals_single_tokens(tales):
     texts = [likeliest_text(tales, "Once upon a time", 3), "The princess sat under the wheelbarrow", "Alone"]
     texts += [likeliest_text(tales, "The king said", 5), "said the old woman and " * 60 + "cat", "two  spaces"]
     rows = []
@@ -281,7 +281,7 @@ def test_last_words_against_single_tokens(tales):
     assert found == pytest.approx({"texts": len(texts), "acc": statistics.mean(acc), "acc_stderr": error})
 
 
-def test_choices_against_single_tokens(tales):
+def test_evaluate_choices_equals_single_tokens(tales):
     questions = [
         {"context": "Once upon a time there was a", "choices": ["king", "queen who lived in a great castle"], "label": 0},
         {"context": "Once upon a time there was a", "choices": ["x", "x and the king said to the queen"], "label": 0},
@@ -316,7 +316,7 @@ def test_choices_against_single_tokens(tales):
         (["ab", "cd"], [-1.0, -1.0], (0, 0)),  # the first of equals
     ],
 )
-def test_the_length_of_a_choice_is_its_characters(monkeypatch, choices, scores, likeliest):
+def test_evaluate_choices_divides_by_characters(monkeypatch, choices, scores, likeliest):
     monkeypatch.setattr(likelihood, "log_likelihoods", lambda *arguments: [(score, False) for score in scores])
     for label in (0, 1):
         found = evaluate_choices(MODEL, [{"context": "x", "choices": choices, "label": label}])
@@ -324,12 +324,12 @@ def test_the_length_of_a_choice_is_its_characters(monkeypatch, choices, scores, 
         assert found["acc_stderr"] is found["acc_norm_stderr"] is None
 
 
-def test_a_perplexity_beyond_all_floats_is_infinite(monkeypatch):
+def test_evaluate_lambada_perplexity_can_be_infinite(monkeypatch):
     monkeypatch.setattr(likelihood, "log_likelihoods", lambda *arguments: [(-800.0, False)])
     assert evaluate_lambada(MODEL, ["a b"])["perplexity"] == math.inf
 
 
-def test_nothing_to_evaluate():
+def test_evaluate_of_nothing_is_refused():
     for function in (evaluate_lambada, evaluate_choices):
         with pytest.raises(NeoError, match="nothing to score"):
             function(MODEL, [])
@@ -366,7 +366,7 @@ def as_table(result):
     return [[name, shown[type(value)](value)] for name, value in result.items()]
 
 
-def test_text_command(run, tmp_path, tales):
+def test_text_command_prints_table_and_json(run, tmp_path, tales):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts/1.txt").write_text("The king\n<|endoftext|>\nThe queen said " + "no " * 2000, encoding="utf-8")
     (tmp_path / "texts/2.txt").write_text("said nothing.", encoding="utf-8")
@@ -379,7 +379,7 @@ def test_text_command(run, tmp_path, tales):
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-def test_lambada_command(run, tmp_path, tales):
+def test_lambada_command_prints_table(run, tmp_path, tales):
     texts = ["The king said nothing", "Ünï cödé\u2028 x"]
     write_lines(tmp_path / "words.jsonl", [{"text": text, "more": [1]} for text in texts])
     status, out, err = run("lambada", "words.jsonl")
@@ -387,7 +387,7 @@ def test_lambada_command(run, tmp_path, tales):
     assert [line.split() for line in out.splitlines()] == as_table(evaluate_lambada(tales, texts))
 
 
-def test_choices_command(run, tmp_path, tales):
+def test_choices_command_prints_table_and_json(run, tmp_path, tales):
     (tmp_path / "q.jsonl").write_text("\ufeff" + json.dumps(CHOICES) + "\n\n", encoding="utf-8")
     status, out, err = run("choices", "q.jsonl", "--json", "--batch-size", 1)
     assert (status, err) == (0, "")
@@ -396,7 +396,7 @@ def test_choices_command(run, tmp_path, tales):
     assert [line.split() for line in out.splitlines()] == as_table(evaluate_choices(tales, [CHOICES]))
 
 
-def test_models_are_loaded_by_name(run, tmp_path, monkeypatch, tales):
+def test_command_loads_model_and_tokenizer_by_name(run, tmp_path, monkeypatch, tales):
     asked = []
     monkeypatch.setattr(neo_np, "load", lambda *names: asked.append(names) or tales)
     write_lines(tmp_path / "q.jsonl", [CHOICES])
@@ -429,7 +429,7 @@ def test_models_are_loaded_by_name(run, tmp_path, monkeypatch, tales):
         ("choices", '{"context": "a", "choices": ["a"]}', 'should be {"context": "...", "choices": ["...", ...], "label": 0}'),
     ],
 )
-def test_a_wrong_line_is_named(run, tmp_path, kind, line, expected):
+def test_command_names_a_wrong_line(run, tmp_path, kind, line, expected):
     right = json.dumps({"text": "a b"} if kind == "lambada" else CHOICES)
     (tmp_path / "bad.jsonl").write_text(f"{right}\n\n{line}\n{right}\n", encoding="utf-8")
     status, out, err = run(kind, "bad.jsonl")
@@ -437,7 +437,7 @@ def test_a_wrong_line_is_named(run, tmp_path, kind, line, expected):
     assert err.startswith(f"error: bad.jsonl, line 3 {expected}")
 
 
-def test_files_without_lines(run, tmp_path):
+def test_command_refuses_files_without_lines(run, tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n", encoding="utf-8")
     (tmp_path / "latin.jsonl").write_bytes('{"text": "é"}'.encode("latin-1"))
     for arguments, expected in [
@@ -451,7 +451,7 @@ def test_files_without_lines(run, tmp_path):
         assert err.startswith(f"error: {expected}")
 
 
-def test_wrong_arguments_are_one_line(run, tmp_path):
+def test_command_with_wrong_arguments_prints_one_line(run, tmp_path):
     write_lines(tmp_path / "q.jsonl", [CHOICES])
     for arguments in [(), ("nothing",), ("text",), ("lambada",), ("choices", "q.jsonl", "--batch-size", 0)]:
         status, out, err = run(*arguments)
@@ -459,14 +459,14 @@ def test_wrong_arguments_are_one_line(run, tmp_path):
         assert err.startswith("error: ")
 
 
-def test_help_says_how_the_numbers_are_defined(run):
+def test_help_defines_the_numbers(run):
     for kind, words in [("text", "UTF-8 bytes"), ("lambada", "last space"), ("choices", "per character")]:
         status, out, _ = run(kind, "--help")
         assert status == 0
         assert words in " ".join(out.split())
 
 
-def test_progress_is_shown_on_a_terminal_alone(run, tmp_path, monkeypatch):
+def test_command_shows_progress(run, tmp_path, monkeypatch):
     write_lines(tmp_path / "q.jsonl", [CHOICES] * 3)
     assert run("choices", "q.jsonl", "--batch-size", 4)[2] == ""
     shown = io.StringIO()

@@ -42,7 +42,7 @@ def slow_log_likelihood(model, ids, scored):
     return total, greedy
 
 
-def test_loglikelihood(tales):
+def test_loglikelihood_equals_single_tokens(tales):
     encode = tales.tokenizer.encode
     likeliest = tales.generate(encode("Once upon a"), max_new_tokens=1)[-1]
     pairs = [
@@ -62,7 +62,7 @@ def test_loglikelihood(tales):
     assert found[1][1] and not found[0][1]
 
 
-def test_loglikelihood_rolling(tales):
+def test_loglikelihood_rolling_equals_evaluate_text(tales):
     texts = ["Once upon a time " * 100, "", "The king said nothing."]
     found = harness_model(tales).loglikelihood_rolling(requests(*((text,) for text in texts)))
     for text, score in zip(texts, found):
@@ -73,7 +73,7 @@ def test_loglikelihood_rolling(tales):
             assert score == 0
 
 
-def test_generate_until(tales):
+def test_generate_until_cuts_at_the_stop_texts(tales):
     def until(context, **options):
         return harness_model(tales).generate_until(requests((context, options)))[0]
 
@@ -97,13 +97,13 @@ def test_generate_until(tales):
     assert until("", max_gen_toks=9) == tales.generate("", max_new_tokens=9)
 
 
-def test_generation_leaves_out_the_end_of_the_text(tales, monkeypatch):
+def test_generate_until_leaves_out_special_tokens(tales, monkeypatch):
     king = tales.tokenizer.encode(" king")
     monkeypatch.setattr(type(tales), "generate", lambda self, ids, **options: [*ids, *king, tales.config.eos_token_id])
     assert harness_model(tales).generate_until(requests(("x", {"max_gen_toks": 9}))) == [" king"]
 
 
-def test_options_that_no_model_could_follow(tales):
+def test_generate_until_refuses_impossible_options(tales):
     adapter = harness_model(tales)
     request = requests(("x", {"until": ["."], "temperature": 0.0}))
     options = dict(request[0].args[1])
@@ -116,18 +116,18 @@ def test_options_that_no_model_could_follow(tales):
         adapter.generate_until(requests(("x", {"max_gen_toks": 0})))
 
 
-def test_a_model_without_a_begin_token(tales):
+def test_loglikelihood_rolling_without_a_begin_token_is_refused(tales):
     model = random_model(vocab_size=2048, bos_token_id=None, eos_token_id=None, tokenizer=tales.tokenizer)
     with pytest.raises(NeoError, match="no bos_token_id to begin with"):
         harness_model(model).loglikelihood_rolling(requests(("x",)))
 
 
-def test_without_lm_eval_one_sentence_says_so(monkeypatch, tales):
+def test_harness_model_without_lm_eval_is_refused(monkeypatch, tales):
     monkeypatch.setitem(sys.modules, "lm_eval.api.model", None)
     with pytest.raises(NeoError, match="lm_eval is not installed: pip install lm_eval"):
         harness_model(tales)
 
 
-def test_importing_the_adapter_does_not_import_the_harness():
+def test_import_of_the_adapter_does_not_import_lm_eval():
     code = "import sys, neo_np.harness; print('lm_eval' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

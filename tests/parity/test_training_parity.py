@@ -103,15 +103,15 @@ def test_adamw_makes_the_updates_of_torch(betas, eps, decay_embeddings):
             np.testing.assert_allclose(ours[name], tensor.numpy(), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("most", [0.5, 5.0, 50.0])
-def test_clipping_is_torch_s(most):
+@pytest.mark.parametrize("max_norm", [0.5, 5.0, 50.0])
+def test_clip_gradients_equals_torch(max_norm):
     rng = np.random.default_rng(0)
     gradients = {"a": rng.standard_normal((4, 5), np.float32), "b": rng.standard_normal(7, np.float32)}
     tensors = [torch.zeros(g.shape, requires_grad=True) for g in gradients.values()]
     for tensor, g in zip(tensors, gradients.values()):
         tensor.grad = torch.tensor(g)
-    expected = torch.nn.utils.clip_grad_norm_(tensors, most)
-    assert clip_gradients(gradients, most) == pytest.approx(expected.item(), rel=1e-6)
+    expected = torch.nn.utils.clip_grad_norm_(tensors, max_norm)
+    assert clip_gradients(gradients, max_norm) == pytest.approx(expected.item(), rel=1e-6)
     for tensor, g in zip(tensors, gradients.values()):
         np.testing.assert_allclose(g, tensor.grad.numpy(), rtol=1e-5)
 

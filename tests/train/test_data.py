@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from helpers import ROOT
 
-import neo_np.train.data
 from neo_np import NeoError, Tokenizer
 from neo_np.tokenizer.byte_alphabet import BYTE_TO_CHAR
+from neo_np.train import data
 from neo_np.train.data import load_tokens, random_windows, repeat_passages, tokenize_files
 
 END = "<|endoftext|>"
@@ -43,7 +43,7 @@ def expected_tokens(tokenizer):
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_documents_stand_one_after_the_other_behind_their_end_token(files, tales, tmp_path, small_pieces, processes):
+def test_tokenize_files_puts_the_end_token_before_each_document(files, tales, tmp_path, small_pieces, processes):
     tokens = tokenize_files(files, tales.tokenizer, tmp_path / "tokens.npy", processes)
     assert tokens.tolist() == expected_tokens(tales.tokenizer)
     assert isinstance(tokens, np.memmap) and tokens.dtype == np.uint16
@@ -52,22 +52,22 @@ def test_documents_stand_one_after_the_other_behind_their_end_token(files, tales
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_processes_may_start_in_any_way(files, tales, tmp_path, small_pieces, monkeypatch, method):
+def test_tokenize_files_with_any_start_method(files, tales, tmp_path, small_pieces, monkeypatch, method):
     context = multiprocessing.get_context(method)
     monkeypatch.setattr(multiprocessing, "Process", context.Process)
     tokens = tokenize_files(files, tales.tokenizer, tmp_path / "tokens.npy", 2)
     assert tokens.tolist() == expected_tokens(tales.tokenizer)
 
 
-def test_a_small_text_starts_no_process(files, tales, tmp_path, monkeypatch):
+def test_tokenize_files_of_a_small_text_starts_no_process(files, tales, tmp_path, monkeypatch):
     monkeypatch.setattr(multiprocessing, "Process", None)
     assert len(tokenize_files(files, tales.tokenizer, tmp_path / "tokens.npy", 4))
 
 
-def test_little_of_the_text_is_in_memory(files, tales, tmp_path, small_pieces, monkeypatch):
+def test_tokenize_files_holds_little_text_in_memory(files, tales, tmp_path, small_pieces, monkeypatch):
     """With two processes, no more than two jobs and the next one have been read and not yet been written."""
-    jobs, read, written, ahead = neo_np.train.data._jobs, [], [], []
-    monkeypatch.setattr("neo_np.train.data._jobs", lambda files: (read.append(job) or job for job in jobs(files)))
+    jobs, read, written, ahead = data.jobs, [], [], []
+    monkeypatch.setattr("neo_np.train.data.jobs", lambda files: (read.append(job) or job for job in jobs(files)))
 
     def on_progress(*call):
         ahead.append(len(read) - len(written))
@@ -78,14 +78,14 @@ def test_little_of_the_text_is_in_memory(files, tales, tmp_path, small_pieces, m
 
 
 @pytest.mark.parametrize(("end_id", "dtype"), [(65_535, np.uint16), (65_536, np.uint32), (100_000, np.uint32)])
-def test_ids_beyond_two_bytes_get_four(files, tmp_path, end_id, dtype):
+def test_tokenize_files_with_large_ids_uses_four_bytes(files, tmp_path, end_id, dtype):
     vocab = {char: byte for byte, char in BYTE_TO_CHAR.items()} | {END: end_id}
     tokens = tokenize_files(files, Tokenizer(vocab, []), tmp_path / "tokens.npy")
     assert tokens.dtype == dtype
     assert tokens[:4].tolist() == [end_id, *b"Onc"]
 
 
-def test_progress_rises_to_the_whole(files, tales, tmp_path, small_pieces):
+def test_tokenize_files_progress_rises_to_the_total(files, tales, tmp_path, small_pieces):
     calls = []
     tokenize_files(files, tales.tokenizer, tmp_path / "tokens.npy", 2, lambda *call: calls.append(call))
     total = sum(file.stat().st_size for file in files)
@@ -106,7 +106,7 @@ def assert_refused(message, tmp_path, *arguments):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_what_cannot_be_tokenized_is_said(files, tales, tmp_path, small_pieces, processes):
+def test_tokenize_files_refuses_what_cannot_be_tokenized(files, tales, tmp_path, small_pieces, processes):
     out = tmp_path / "tokens.npy"
     (tmp_path / "blank.txt").write_text(f" \n{END}\n")
     (tmp_path / "latin.txt").write_bytes(b"Once upon a \xe9")
@@ -127,7 +127,7 @@ def test_what_cannot_be_tokenized_is_said(files, tales, tmp_path, small_pieces, 
     assert_refused("processes must be at least 1", tmp_path, files, tokenizer, out, 0)
 
 
-def test_a_full_disk_is_said(files, tales, tmp_path):
+def test_tokenize_files_on_a_full_disk_is_refused(files, tales, tmp_path):
     """The system lets a file grow to 1,000 bytes: the failure of a write that has begun."""
     limits, action = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
@@ -140,7 +140,7 @@ def test_a_full_disk_is_said(files, tales, tmp_path):
         signal.signal(signal.SIGXFSZ, action)
 
 
-def test_the_sudden_end_of_a_process_is_said(files, tales, tmp_path, small_pieces):
+def test_tokenize_files_with_a_killed_process_is_refused(files, tales, tmp_path, small_pieces):
     def kill(*_):
         max(multiprocessing.active_children(), key=lambda process: process.pid).kill()
 
@@ -153,13 +153,13 @@ import itertools, sys, neo_np
 from neo_np.train import data
 if __name__ == "__main__":
     data.WORTH_PROCESSES = 0
-    data._jobs = lambda files: itertools.repeat([("Once upon a time", True)])
+    data.jobs = lambda files: itertools.repeat([("Once upon a time", True)])
     data.tokenize_files([sys.argv[1]], neo_np.load().tokenizer, sys.argv[2], 2, lambda *_: print(flush=True))
 """
 
 
 @pytest.mark.parametrize("kind", ["SIGINT", "SIGKILL"])
-def test_nothing_is_left_running(files, tmp_path, kind):
+def test_tokenize_files_that_is_stopped_leaves_no_process(files, tmp_path, kind):
     """Ctrl-C goes to all processes of a terminal, and one alone answers; a killed one takes the others with it."""
     command = [sys.executable, "-c", ENDLESS, str(files[0]), str(tmp_path / "tokens.npy")]
     pipe = subprocess.PIPE
@@ -179,25 +179,25 @@ def test_nothing_is_left_running(files, tmp_path, kind):
 # Reading
 
 
-def test_what_is_no_token_file_is_refused(tmp_path):
+def test_load_tokens_refuses_other_files(tmp_path):
     file = tmp_path / "tokens.npy"
     with pytest.raises(NeoError, match="cannot be read: No such file"):
         load_tokens(file)
     for content in (b"", b"Once upon a time", b"PK\x03\x04"):
         file.write_bytes(content)
-        with pytest.raises(NeoError, match="is no whole token file"):
+        with pytest.raises(NeoError, match="is not a complete token file"):
             load_tokens(file)
     np.save(file, np.arange(1000, dtype=np.uint16))
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(NeoError, match="is no whole token file"):
+    with pytest.raises(NeoError, match="is not a complete token file"):
         load_tokens(file)
     for array in (np.zeros(3), np.zeros((2, 2), np.uint16), np.zeros(3, np.int64), np.array([None])):
         np.save(file, array, allow_pickle=True)
-        with pytest.raises(NeoError, match="is no"):
+        with pytest.raises(NeoError, match="is not"):
             load_tokens(file)
 
 
-def test_windows_are_parts_of_the_tokens_at_every_place_alike():
+def test_random_windows_start_everywhere_equally_often():
     tokens = np.arange(100, 110, dtype=np.uint16)
     windows = random_windows(tokens, 7000, 4, np.random.default_rng(0))
     assert windows.shape == (7000, 4) and windows.dtype == np.int64
@@ -209,7 +209,7 @@ def test_windows_are_parts_of_the_tokens_at_every_place_alike():
     assert random_windows(tokens, 2, 10, np.random.default_rng()).tolist() == [list(range(100, 110))] * 2
 
 
-def test_too_few_tokens_for_a_window():
+def test_random_windows_of_too_few_tokens_are_refused():
     with pytest.raises(NeoError, match="10 tokens, and one window takes 11"):
         random_windows(np.arange(10), 1, 11, np.random.default_rng())
 

@@ -13,9 +13,10 @@ import pytest
 from helpers import random_model
 
 import neo_np
-import neo_np.train.runs as runs
 from neo_np import NeoError, Tokenizer
-from neo_np.train.runs import Log, newest_sentence, resume, save_step, steps
+from neo_np.train import runs
+from neo_np.train.log import Log
+from neo_np.train.runs import newest_sentence, resume, save_step, steps
 from neo_np.train.trainer import Trainer, TrainingOptions
 
 TOKENS = np.random.default_rng(0).integers(256, size=400).astype(np.uint16)
@@ -62,7 +63,7 @@ def no_waiting_for_the_disk(monkeypatch):
 
 
 @pytest.mark.parametrize("step", [0, 3])
-def test_a_run_resumes_as_it_was(tmp_path, step):
+def test_resume_gives_the_same_trainer(tmp_path, step):
     trainer = trainer_at(step)
     path = save_step(trainer, tmp_path, {"intervals": {"keep": 2}}, keep=2)
     assert path == tmp_path / f"step-{step}" and os.listdir(tmp_path) == [path.name]
@@ -72,7 +73,7 @@ def test_a_run_resumes_as_it_was(tmp_path, step):
     assert_equal_trainers(resumed, trainer)
 
 
-def test_a_step_is_a_checkpoint_like_any_other(tmp_path):
+def test_save_step_writes_a_checkpoint_that_loads(tmp_path):
     trainer = trainer_at(1)
     model = neo_np.load(save_step(trainer, tmp_path, {}, keep=1))
     assert repr(model.config) == repr(trainer.model.config)
@@ -81,7 +82,7 @@ def test_a_step_is_a_checkpoint_like_any_other(tmp_path):
     assert model.tokenizer.encode("a b") == trainer.model.tokenizer.encode("a b")
 
 
-def test_the_newest_are_kept_by_number(tmp_path):
+def test_save_step_keeps_the_newest_by_number(tmp_path):
     trainer, kept = new_trainer(), []
     for step in (7, 8, 9, 10, 11, 100):
         trainer.optimizer.step = step
@@ -89,18 +90,18 @@ def test_the_newest_are_kept_by_number(tmp_path):
         kept.append(list(steps(tmp_path)))
     assert kept == [[7], [7, 8], [7, 8, 9], [8, 9, 10], [9, 10, 11], [10, 11, 100]]
     assert sorted(os.listdir(tmp_path)) == ["step-10", "step-100", "step-11"]  # nothing else either
-    assert newest_sentence(tmp_path) == f"The newest complete one is {tmp_path / 'step-100'}."
+    assert newest_sentence(tmp_path) == f"The newest complete checkpoint is {tmp_path / 'step-100'}."
 
 
-def test_only_complete_names_count(tmp_path):
+def test_steps_counts_only_complete_names(tmp_path):
     for name in (".step-9.part", ".step-8.old", "step-x", "step-", "step-7.bak", "my-step-6", "step-5"):
         (tmp_path / name).mkdir()
     assert steps(tmp_path) == {5: tmp_path / "step-5"}
     assert steps(tmp_path / "nowhere") == {}
-    assert newest_sentence(tmp_path / "nowhere") == "None has been saved yet."
+    assert newest_sentence(tmp_path / "nowhere") == "No checkpoint has been saved yet."
 
 
-def test_a_step_gets_its_name_when_all_its_files_are_on_the_disk(tmp_path, monkeypatch):
+def test_save_step_renames_when_all_files_are_on_the_disk(tmp_path, monkeypatch):
     happened, rename = [], os.rename
     monkeypatch.setattr(os, "fsync", lambda descriptor: happened.append(os.readlink(f"/proc/self/fd/{descriptor}")))
     monkeypatch.setattr(os, "rename", lambda old, new: happened.append(new) or rename(old, new))
@@ -108,7 +109,7 @@ def test_a_step_gets_its_name_when_all_its_files_are_on_the_disk(tmp_path, monke
     assert sorted(os.path.basename(file) for file in happened[:-1]) == FILES and happened[-1] == path
 
 
-def test_saving_a_step_again_changes_nothing(tmp_path):
+def test_save_step_of_the_same_step_changes_nothing(tmp_path):
     trainer = trainer_at(1)
     path = save_step(trainer, tmp_path, {}, keep=1)
     before = {file.name: file.stat().st_mtime_ns for file in path.iterdir()}
@@ -149,7 +150,7 @@ def killed_before_line(count):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # who is killed closes no file
-def test_killed_before_any_line_that_saves_there_is_a_whole_checkpoint(tmp_path):
+def test_save_step_killed_before_any_line_leaves_a_whole_checkpoint(tmp_path):
     """keep=1, so that the old checkpoint is deleted meanwhile: the most that can go wrong."""
     trainer, count, found = trainer_at(2), 0, []
     (tmp_path / "before").mkdir()
@@ -180,7 +181,7 @@ def assert_equal_trainers_now(trainer, other):
 
 
 @pytest.mark.parametrize("what", ["write_checkpoint", "save_file", "write_json", "os.fsync", "os.rename"])
-def test_a_full_disk_leaves_the_old_checkpoint_and_no_rest(tmp_path, monkeypatch, what):
+def test_save_step_on_a_full_disk_leaves_only_the_old_checkpoint(tmp_path, monkeypatch, what):
     trainer = trainer_at(1)
     save_step(trainer, tmp_path, {}, keep=1)
     trainer.train_step()
@@ -200,7 +201,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_rest(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("limit", [0, 1, 1000, 10_000, 100_000])
-def test_files_that_the_system_cuts_off_leave_no_rest(tmp_path, limit):
+def test_save_step_beyond_a_file_size_limit_leaves_only_the_old_checkpoint(tmp_path, limit):
     """A real failure to write, in whichever library: the system lets no file grow beyond the limit."""
     trainer = trainer_at(1)
     save_step(trainer, tmp_path, {}, keep=1)
@@ -221,7 +222,7 @@ def test_files_that_the_system_cuts_off_leave_no_rest(tmp_path, limit):
 # Checkpoints that cannot be resumed
 
 
-def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path):
+def test_resume_without_a_checkpoint_is_refused(tmp_path):
     (tmp_path / ".step-3.part").mkdir()
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(NeoError, match="holds no checkpoint step-N to resume from"):
@@ -250,7 +251,7 @@ def without_entry(name):
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", [cut, os.unlink], ids=["cut", "missing"])
-def test_a_damaged_checkpoint_is_named(tmp_path, name, damage):
+def test_resume_names_a_damaged_checkpoint(tmp_path, name, damage):
     path = save_step(trainer_at(1), tmp_path, {}, keep=1)
     if name == "merges.txt":
         (path / name).write_text("a\n" * 100)  # there are no merges: what was cut off would not be missed
@@ -258,7 +259,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, name, damage):
     with pytest.raises(NeoError) as caught:
         resume(tmp_path, TOKENS)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-    assert "delete it to go on from the one before" in str(caught.value)
+    assert "delete it to continue with the one before" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -271,17 +272,17 @@ def test_a_damaged_checkpoint_is_named(tmp_path, name, damage):
         lambda file: file.write_text("{}"),
     ],
 )
-def test_a_training_json_that_makes_no_sense_is_named(tmp_path, change):
+def test_resume_names_a_nonsensical_training_json(tmp_path, change):
     path = save_step(trainer_at(1), tmp_path, {}, keep=1)
     change(path / "training.json")
-    with pytest.raises(NeoError, match="delete it to go on from the one before"):
+    with pytest.raises(NeoError, match="delete it to continue with the one before"):
         resume(tmp_path, TOKENS)
 
 
 # The log
 
 
-def test_resuming_takes_the_lines_of_lost_steps_out_of_the_log(tmp_path):
+def test_log_drops_the_lines_of_later_steps(tmp_path):
     log = Log(tmp_path)
     assert (tmp_path / "log.jsonl").read_text() == ""
     entries = [{"step": 1, "loss": 0.1}, {"step": 2, "loss": 1 / 3}, {"step": 2, "sample": "é\n"}, {"step": 3, "loss": 2.0}]
@@ -298,7 +299,7 @@ def test_resuming_takes_the_lines_of_lost_steps_out_of_the_log(tmp_path):
     assert (tmp_path / "log.jsonl").read_text() == ""
 
 
-def test_a_log_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+def test_log_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     log = Log(tmp_path)
     (tmp_path / "log.jsonl").unlink()
     (tmp_path / "log.jsonl").mkdir()

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from helpers import random_model
 
-import neo_np.train.trainer as loop
 from neo_np import NeoError
 from neo_np.gpt_neo.backward import loss_and_gradients
+from neo_np.train import trainer as trainer_module
+from neo_np.train.data import random_windows
 from neo_np.train.trainer import Interrupted, Trainer, TrainingOptions
 from neo_np.train.validation import validate, validation_windows
 
@@ -33,7 +34,7 @@ def assert_same_state(state, other):
     assert state[1:] == other[1:]
 
 
-def test_the_options_reach_the_optimizer():
+def test_trainer_options_reach_the_optimizer():
     optimizer = new_trainer(betas=(0.7, 0.8), weight_decay=0.3, decay_embeddings=False).optimizer
     assert optimizer.betas == (0.7, 0.8)
     assert (optimizer.decay["wte.weight"], optimizer.decay["h.0.mlp.c_fc.weight"]) == (0, 0.3)
@@ -45,7 +46,7 @@ def test_the_options_reach_the_optimizer():
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 @pytest.mark.parametrize("size", [None, 1, 2, 3, 5, 9])
-def test_micro_batches_and_threads_change_nothing(size, threads):
+def test_batch_gradients_do_not_depend_on_micro_batches_and_threads(size, threads):
     """In float64, where the order of additions matters to 15 digits alone; and with a batch that only 1 and 5 divide."""
     trainer = new_trainer(np.float64, micro_batch_size=size, threads=threads)
     windows = np.random.default_rng(1).integers(50, size=(5, 17))
@@ -59,19 +60,19 @@ def test_micro_batches_and_threads_change_nothing(size, threads):
 
 
 @pytest.mark.parametrize(("length", "size"), [(16, 32), (31, 16), (512, 1), (600, 1)])
-def test_a_micro_batch_has_as_many_windows_as_have_512_tokens_together(length, size, monkeypatch):
+def test_batch_gradients_by_default_take_512_tokens_at_a_time(length, size, monkeypatch):
     seen = []
 
     def record(params, config, ids, targets, dropout, of):
         seen.append(len(ids))
         return 0.0, {}
 
-    monkeypatch.setattr(loop, "loss_and_gradients", record)
+    monkeypatch.setattr(trainer_module, "loss_and_gradients", record)
     new_trainer(sequence_length=length).batch_gradients(np.zeros((size * 2 + 1, length + 1), int))
     assert seen == [size, size, 1]
 
 
-def test_the_same_batch_gives_the_same_bits_with_dropout_on_threads():
+def test_batch_gradients_with_dropout_and_threads_are_reproducible():
     results = []
     for _ in range(3):
         trainer = new_trainer(dropout=DROPOUT, micro_batch_size=1, threads=3)
@@ -80,10 +81,10 @@ def test_the_same_batch_gives_the_same_bits_with_dropout_on_threads():
     assert results[0] == results[1] == results[2]
 
 
-def test_each_micro_batch_has_its_own_dropout():
+def test_batch_gradients_draw_dropout_for_each_micro_batch():
     trainer, losses = new_trainer(dropout=DROPOUT, micro_batch_size=1), []
-    original = trainer._micro_batch_gradients
-    trainer._micro_batch_gradients = lambda *args: losses.append(original(*args)) or losses[-1]
+    original = trainer.micro_batch_gradients
+    trainer.micro_batch_gradients = lambda *args: losses.append(original(*args)) or losses[-1]
     trainer.batch_gradients(np.tile(TOKENS[:17], (4, 1)).astype(int))  # four times the same window
     trainer.batch_gradients(np.tile(TOKENS[:17], (4, 1)).astype(int))
     assert len({loss for loss, _ in losses}) == 8
@@ -92,10 +93,10 @@ def test_each_micro_batch_has_its_own_dropout():
 # A step
 
 
-def test_a_step_reports_loss_norm_rate_and_speed(monkeypatch):
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=iter([10.0, 10.5]).__next__))
+def test_train_step_reports_loss_norm_rate_and_speed(monkeypatch):
+    monkeypatch.setattr(trainer_module, "time", SimpleNamespace(perf_counter=iter([10.0, 10.5]).__next__))
     trainer, twin = new_trainer(), new_trainer()
-    windows = loop.random_windows(TOKENS, 5, 17, twin.rng)
+    windows = random_windows(TOKENS, 5, 17, twin.rng)
     gradients = loss_and_gradients(twin.model.params, twin.model.config, windows[:, :-1], windows[:, 1:])[1]
     entry = trainer.train_step()
     assert entry == {
@@ -109,7 +110,7 @@ def test_a_step_reports_loss_norm_rate_and_speed(monkeypatch):
     assert entry["norm"] > 1  # as it was before clipping
 
 
-def test_the_rate_rises_in_a_line_and_falls_along_a_cosine_and_is_what_the_update_uses(monkeypatch):
+def test_train_step_uses_the_learning_rate_schedule(monkeypatch):
     """Without gradients, weight decay alone moves a matrix: p (1 - rate decay)."""
     trainer = new_trainer(np.float64, steps=12, learning_rate=0.3, min_learning_rate=0.1, weight_decay=0.5)
     zeros = {name: np.zeros_like(p) for name, p in trainer.params.items()}
@@ -125,7 +126,7 @@ def test_the_rate_rises_in_a_line_and_falls_along_a_cosine_and_is_what_the_updat
     assert rates[7] == pytest.approx(0.2) and rates[11] == pytest.approx(0.1)
 
 
-def test_the_smoothed_loss_is_the_mean_of_fifty_and_then_follows(monkeypatch):
+def test_train_step_smooths_the_loss(monkeypatch):
     trainer, losses = new_trainer(steps=200), np.random.default_rng(2).uniform(1, 5, 150)
     monkeypatch.setattr(trainer, "batch_gradients", lambda windows: (losses[trainer.step], {}))
     smoothed = [trainer.train_step()["smoothed_loss"] for _ in losses]
@@ -139,7 +140,7 @@ def test_the_smoothed_loss_is_the_mean_of_fifty_and_then_follows(monkeypatch):
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf, 1.0])
-def test_a_loss_or_norm_that_is_no_number_changes_nothing(loss, monkeypatch):
+def test_train_step_with_nan_changes_nothing(loss, monkeypatch):
     trainer = new_trainer()
     trainer.train_step()
     before = state_of(trainer)
@@ -155,7 +156,7 @@ def test_a_loss_or_norm_that_is_no_number_changes_nothing(loss, monkeypatch):
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])
-def test_a_step_that_is_interrupted_changes_nothing_and_can_be_made_later(after, monkeypatch):
+def test_train_step_interrupted_changes_nothing(after, monkeypatch):
     trainer, twin = (new_trainer(dropout=DROPOUT, micro_batch_size=2, threads=2) for _ in range(2))
     for t in (trainer, twin):
         t.train_step()
@@ -167,7 +168,7 @@ def test_a_step_that_is_interrupted_changes_nothing_and_can_be_made_later(after,
             trainer.stop.set()
         return loss_and_gradients(*args)
 
-    monkeypatch.setattr(loop, "loss_and_gradients", stop_after)
+    monkeypatch.setattr(trainer_module, "loss_and_gradients", stop_after)
     if after == 0:
         trainer.stop.set()
     with pytest.raises(Interrupted):
@@ -185,7 +186,7 @@ def test_a_step_that_is_interrupted_changes_nothing_and_can_be_made_later(after,
 
 
 @pytest.mark.parametrize("size", [5, 9, 10, 11, 57, 1000])
-def test_validation_windows_are_spread_over_the_whole_text_and_apart(size):
+def test_validation_windows_are_spread_evenly(size):
     windows = validation_windows(np.arange(size).astype(np.uint16), 10, 8)
     assert windows.shape == (min(8, size // 10), 10) and windows.dtype == np.int64
     if len(windows):
@@ -196,7 +197,7 @@ def test_validation_windows_are_spread_over_the_whole_text_and_apart(size):
         assert windows[-1, -1] == size - 1 or len(windows) == 1
 
 
-def test_validation_is_the_loss_of_each_window(tales):
+def test_validate_equals_the_loss_of_each_window(tales):
     """A slow loop: `Model.loss` for each window alone, and the bytes of the text that each stands for."""
     text = "Once upon a time there was a queen — ü 日本.<|endoftext|>The king said: " * 20
     windows = validation_windows(np.array(tales.tokenizer.encode(text)), 33, 7)

@@ -1,0 +1,173 @@
+"""The arguments of `python -m neo_np.train`, and the `Config` and `TrainingOptions` that they ask for."""
+
+import argparse
+from collections.abc import Iterable
+
+from neo_np.errors import NeoError
+from neo_np.gpt_neo.config import Config
+from neo_np.terminal import OneLineParser, number, positive, share, whole
+from neo_np.train.environment import default_threads
+from neo_np.train.trainer import TrainingOptions
+
+HELD_OUT = 0.05  # the share of the text to validate on, if --valid gives no other
+NEW_MODEL = (  # options that make no sense with --init
+    "layers",
+    "hidden_size",
+    "heads",
+    "attention",
+    "window_size",
+    "positions",
+    "activation",
+    "sinusoidal_positions",
+    "untied",
+    "vocab_size",
+    "tokenizer",
+)
+DESCRIPTION = """Train a GPT-Neo model on text files, from random weights or from another checkpoint.
+The folder of the run gets checkpoints step-N, which every command takes as --model, and log.jsonl."""
+EXAMPLES = """examples:
+  python -m neo_np.train my_texts/ --out runs/mine --steps 5000
+  python -m neo_np.train --resume runs/mine
+"""
+INTERVALS = "validate_every", "sample_every", "sample_prompt", "save_every", "keep"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    parser = OneLineParser(
+        prog="python -m neo_np.train",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("text", nargs="*", help="text files, or folders of *.txt, with <|endoftext|> between documents")
+    add("--out", metavar="FOLDER", help="the folder of the run, new or empty")
+    add("--resume", metavar="FOLDER", help="continue the run in this folder from its newest checkpoint, with its own options")
+    add("--valid", metavar="PATH", nargs="+", help=f"text to validate on (default: the last {HELD_OUT:.0%}% of the text)")
+    add("--init", metavar="NAME", help="start from this checkpoint, a folder or a name (default: random weights)")
+    add_model_options(parser.add_argument_group("the model (not with --init)"))
+    add_run_options(parser.add_argument_group("the run"))
+    add_report_options(parser.add_argument_group("reports and checkpoints"))
+    return parser
+
+
+def add_model_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options that describe a new model."""
+    add = group.add_argument
+    add("--layers", type=positive, metavar="N", help="blocks (default: 4)")
+    add("--hidden-size", type=positive, metavar="C", help="channels (default: 192)")
+    add("--heads", type=positive, metavar="H", help="attention heads (default: 6)")
+    add("--attention", metavar="KINDS", help="kinds of attention layers, repeated in turn (default: global,local)")
+    add("--window-size", type=positive, metavar="N", help="tokens that a local layer sees (default: 64)")
+    add("--positions", type=positive, metavar="N", help="the most tokens that a text may have (default: 256)")
+    add("--activation", metavar="NAME", help="activation function of the MLP (default: gelu_new)")
+    add(
+        "--sinusoidal-positions",
+        action="store_true",
+        help="start with sinusoids as position embeddings: heads find the token before sooner (default: random numbers)",
+    )
+    add("--untied", action="store_true", help="use an output embedding of its own (default: the token embedding)")
+    add("--vocab-size", type=positive, metavar="V", help="tokens that the tokenizer learns from the text (default: 2048)")
+    add("--tokenizer", metavar="NAME", help="use the tokenizer of this checkpoint (default: learn one from the text)")
+
+
+def add_run_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options of `TrainingOptions`."""
+    add = group.add_argument
+    add("--steps", type=positive, metavar="N", default=2000, help="updates (default: 2000)")
+    add("--batch-size", type=positive, metavar="B", default=16, help="windows of text in each update (default: 16)")
+    add("--sequence-length", type=positive, metavar="T", help="tokens of a window (default: all positions, at most 256)")
+    add(
+        "--micro-batch-size",
+        type=positive,
+        metavar="N",
+        help="windows that a thread computes at a time (default: as many as have 512 tokens)",
+    )
+    add("--learning-rate", type=number, metavar="X", help="the highest (default: 2e-3, or 1e-4 with --init)")
+    add(
+        "--min-learning-rate",
+        "--last-learning-rate",
+        type=number,
+        metavar="X",
+        default=0.0,
+        help="the last one, where the cosine ends (default: 0)",
+    )
+    add("--warmup-steps", type=whole, metavar="N", help="steps until the highest is reached (default: 2%% of all)")
+    add("--weight-decay", type=number, metavar="X", default=0.1, help="of AdamW, for matrices only (default: 0.1)")
+    add("--no-decay-embeddings", action="store_true", help="no weight decay for embeddings (default: they decay too)")
+    add("--beta1", type=share, metavar="X", default=0.9, help="of AdamW, for the mean of the gradients (default: 0.9)")
+    add("--beta2", type=share, metavar="X", default=0.95, help="of AdamW, for the mean of their squares (default: 0.95)")
+    add("--clip", type=number, metavar="X", default=1.0, help="the greatest gradient norm, 0 for no limit (default: 1)")
+    add(
+        "--dropout",
+        type=share,
+        metavar="P",
+        help="share of activations set to 0 (default: as in the config; 0 in a new one)",
+    )
+    add(
+        "--repeated-windows",
+        type=share,
+        metavar="P",
+        default=0.0,
+        help="share of the windows that repeat one short passage, which teaches the model to copy (default: 0)",
+    )
+    add("--seed", type=whole, metavar="N", default=0, help="of weights, batches and dropout (default: 0)")
+    add("--threads", type=positive, metavar="N", help="micro-batches computed at the same time (default: one per processor)")
+
+
+def add_report_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options that say how often the run shows and saves something."""
+    add = group.add_argument
+    add("--validate-every", type=positive, metavar="N", default=250, help="steps between validations (default: 250)")
+    add("--sample-every", type=positive, metavar="N", default=500, help="steps between samples of text (default: 500)")
+    add("--sample-prompt", metavar="TEXT", default="", help="the beginning of each sample (default: none, a new document)")
+    add("--save-every", type=positive, metavar="N", default=250, help="steps between checkpoints (default: 250)")
+    add("--keep", type=positive, metavar="N", default=2, help="how many of the newest checkpoints to keep (default: 2)")
+
+
+def option_names(names: Iterable[str]) -> str:
+    """Return options as a user types them: hidden_size becomes --hidden-size."""
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+
+
+def new_config(args: argparse.Namespace) -> Config:
+    """Return the `Config` of a new model. Its vocabulary is provisional until there is a tokenizer."""
+    kinds, layers = (args.attention or "global,local").split(","), args.layers or 4
+    return Config(
+        vocab_size=args.vocab_size or 2048,
+        hidden_size=args.hidden_size or 192,
+        num_layers=layers,
+        num_heads=args.heads or 6,
+        max_position_embeddings=args.positions or 256,
+        attention_layers=[kinds[layer % len(kinds)] for layer in range(layers)],
+        window_size=args.window_size or 64,
+        activation_function=args.activation or "gelu_new",
+        tie_word_embeddings=not args.untied,
+        bos_token_id=None,
+        eos_token_id=None,
+        other={"initializer_range": 0.02, "embed_dropout": 0.0, "attention_dropout": 0.0, "resid_dropout": 0.0},
+    )
+
+
+def training_options(args: argparse.Namespace, config: Config) -> TrainingOptions:
+    """Return the `TrainingOptions` that the arguments ask for."""
+    length = args.sequence_length or min(256, config.max_position_embeddings)
+    if length > config.max_position_embeddings:
+        raise NeoError(f"--sequence-length is {length}, and the model has {config.max_position_embeddings} positions.")
+    return TrainingOptions(
+        steps=args.steps,
+        batch_size=args.batch_size,
+        sequence_length=length,
+        learning_rate=(1e-4 if args.init else 2e-3) if args.learning_rate is None else args.learning_rate,
+        warmup_steps=args.steps // 50 if args.warmup_steps is None else args.warmup_steps,
+        min_learning_rate=args.min_learning_rate,
+        micro_batch_size=args.micro_batch_size,
+        clip=args.clip,
+        betas=(args.beta1, args.beta2),
+        weight_decay=args.weight_decay,
+        decay_embeddings=not args.no_decay_embeddings,
+        repeated_windows=args.repeated_windows,
+        seed=args.seed,
+        threads=args.threads or default_threads(),
+    )
