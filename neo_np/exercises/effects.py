@@ -1,0 +1,2 @@
+def effect_of(finding, function):
+    return None
