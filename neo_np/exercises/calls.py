@@ -3,6 +3,7 @@
 import copy
 import io
 import linecache
+import sys
 import traceback
 import warnings
 from contextlib import contextmanager, redirect_stdout
@@ -18,11 +19,16 @@ PRINTED_AT_MOST = 2000
 
 
 class Printed(io.StringIO):
-    """A place for what a function prints; what does not fit is dropped, so that an endless loop cannot fill the memory."""
+    """What the last call printed. What does not fit is dropped, so that an endless loop cannot fill the memory."""
 
     def write(self, text):
         """Keep the text if there is room for it."""
         return super().write(text) if self.tell() < PRINTED_AT_MOST else len(text)
+
+    def begin(self):
+        """Forget the text of the call before."""
+        self.seek(0)
+        self.truncate()
 
 
 def with_names(function, names):
@@ -42,6 +48,8 @@ def with_names(function, names):
 def call(function, arguments, expected, compare_as):
     """Call a function with copies of the arguments and return the `Outcome`; only Overtime and an interrupt pass through."""
     copies = copy.deepcopy(arguments)
+    if isinstance(sys.stdout, Printed):
+        sys.stdout.begin()
     try:
         result = function(*copies)
         if isinstance(result, np.ndarray | list | dict):  # the function may change it at the next call

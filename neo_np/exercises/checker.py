@@ -1,11 +1,12 @@
 """`check`, the decorator of the notebooks, and `diagnose`, the same for programs."""
 
+import sys
 from dataclasses import dataclass
 
 from neo_np.errors import NeoError
 from neo_np.exercises.course import find
 from neo_np.exercises.diagnosis import NOT_BEGUN, RIGHT, WRONG, examine
-from neo_np.exercises.display import as_text, show
+from neo_np.exercises.display import as_text, show, warning_on
 from neo_np.exercises.effects import effect_of
 from neo_np.exercises.exercise import Case
 from neo_np.exercises.messages import BAD, Text, Title, message_of
@@ -31,15 +32,15 @@ def check(function):
     try:
         exercise = find(getattr(function, "__name__", function))
     except NeoError as error:
-        show([Title(BAD, str(error))])
+        show([Title(BAD, str(error)[0].upper() + str(error)[1:])])
         return function
-    finding = examine(exercise, function)
+    finding = examine(exercise, function, on_stuck=warning_on(sys.stdout))
     if finding.verdict != NOT_BEGUN:
         keep_check(finding, function)
     parts = message_of(finding)
-    if finding.verdict in (RIGHT, WRONG):
-        effect = effect_of(finding, function)
-        parts[-1:] = [Text(effect), *parts[-1:]] if finding.verdict == WRONG else [*parts[-1:], Text(effect)] if effect else parts[-1:]
+    effect = effect_of(finding, function) if finding.verdict in (RIGHT, WRONG) else None
+    if effect:
+        parts.insert(len(parts) - (finding.verdict == WRONG), Text(effect))  # before the line about hints
     show(parts)
     return function
 

@@ -3,7 +3,18 @@
 import difflib
 
 from neo_np.errors import NeoError
-from neo_np.exercises import nb02_tokens, nb04_layer_norm, nb05_one_head
+from neo_np.exercises import (
+    nb00_whole_model,
+    nb01_arrays,
+    nb02_tokens,
+    nb03_embeddings,
+    nb04_layer_norm,
+    nb05_one_head,
+    nb06_many_heads,
+    nb07_local_attention,
+    nb08_mlp,
+    nb09_stream,
+)
 from neo_np.exercises.exercise import Exercise
 
 NOTEBOOKS = {
@@ -18,7 +29,18 @@ NOTEBOOKS = {
     "08": "The MLP",
     "09": "The stream",
 }
-FILES = nb02_tokens, nb04_layer_norm, nb05_one_head
+FILES = (
+    nb00_whole_model,
+    nb01_arrays,
+    nb02_tokens,
+    nb03_embeddings,
+    nb04_layer_norm,
+    nb05_one_head,
+    nb06_many_heads,
+    nb07_local_attention,
+    nb08_mlp,
+    nb09_stream,
+)
 EXERCISES = {exercise.name: exercise for file in FILES for exercise in file.EXERCISES}
 
 

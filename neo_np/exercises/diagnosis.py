@@ -17,9 +17,17 @@ SECONDS = 4.0  # for all cases together
 # Errors that say what is wrong by themselves; no usual mistake raises them.
 PLAIN_ERRORS = NameError, AttributeError, ImportError, SyntaxError, NotImplementedError, SystemExit, RecursionError
 
+SHOWN_FIRST = {VALUE: 0, SHAPE: 1, TYPE: 1, BROKEN: 2}  # numbers say more than an error
+
 RIGHT, WRONG, NOT_BEGUN, ARGUMENTS, SLOW, RANDOM, INTERRUPTED = (
-    "right", "wrong", "not begun", "arguments", "slow", "random", "interrupted",
-)  # fmt: skip
+    "right",
+    "wrong",
+    "not begun",
+    "arguments",
+    "slow",
+    "random",
+    "interrupted",
+)
 
 CHANGES_INPUT = Mistake(
     "changes_input",
@@ -60,11 +68,11 @@ class Finding:
     @property
     def ran_to_numbers(self):
         """Whether the function returned at least one result to compare."""
-        return self.verdict in (RIGHT, RANDOM) or self.shown is not None and self.shown.yours.kind != BROKEN
+        return self.verdict in (RIGHT, RANDOM) or (self.shown is not None and self.shown.yours.kind != BROKEN)
 
 
-def examine(exercise, function, seconds=SECONDS):
-    """Check a function and return the `Finding`."""
+def examine(exercise, function, seconds=SECONDS, on_stuck=lambda: None):
+    """Check a function and return the `Finding`. on_stuck: called if the function cannot be stopped after this many seconds."""
     if not callable(function):
         return Finding(exercise, ARGUMENTS, detail=f"`{exercise.name}` must be a function, and it is {function!r:.60}.")
     if not_begun(function):
@@ -73,20 +81,16 @@ def examine(exercise, function, seconds=SECONDS):
     if detail:
         return Finding(exercise, ARGUMENTS, detail=detail)
     own = with_names(function, given_functions(exercise))
-    screen = sys.stdout
     with kept_apart() as printed:
         try:
-            finding = within(seconds, lambda: run(exercise, own), lambda: warn_of_a_loop_in_c(screen))
+            finding = within(seconds, lambda: run(exercise, own), on_stuck)
         except Overtime as error:
             finding = Finding(exercise, SLOW, place=place_of(error, function), detail=f"{seconds:.0f}")
         except KeyboardInterrupt as error:
             finding = Finding(exercise, INTERRUPTED, place=place_of(error, function))
-    return replace(finding, printed=printed.getvalue())
-
-
-def warn_of_a_loop_in_c(screen):
-    """Tell the student what to do about a loop that cannot be stopped from here."""
-    print("Your function is still running inside NumPy or another C function: choose Kernel > Interrupt, or Ctrl-C.", file=screen)
+    if finding.verdict in (SLOW, INTERRUPTED):
+        return replace(finding, printed=printed.getvalue())
+    return finding
 
 
 def wrong_parameters(exercise, function):
@@ -113,14 +117,18 @@ def run(exercise, function):
         case, expected = prepared[index]
         return call(function, case.arguments, expected, exercise.compare_as)
 
-    outcomes = [outcome(index) for index in range(len(prepared))]
+    outcomes, printed = [], []
+    for index in range(len(prepared)):
+        outcomes.append(outcome(index))
+        printed.append(sys.stdout.getvalue())
     failing = [i for i, (_, expected) in enumerate(prepared) if not right(outcomes[i], expected, exercise.tolerance)]
     finding = Finding(exercise, WRONG if failing else RIGHT, total=len(prepared), failing=len(failing))
     if any(differ(outcome(i), outcomes[i], exercise.tolerance) for i in failing[:3] or range(len(prepared))):
         return replace(finding, verdict=RANDOM)
     if not failing:
-        return finding
-    return explained(finding, function, outcomes, failing, prepared)
+        return replace(finding, printed=printed[0])
+    index = min(failing, key=lambda i: (SHOWN_FIRST[outcomes[i].kind], i))
+    return explained(replace(finding, printed=printed[index]), function, outcomes, failing, prepared, index)
 
 
 def differ(again, first, tolerance):
@@ -130,15 +138,13 @@ def differ(again, first, tolerance):
     return not equal(again.value, first.value, tolerance)
 
 
-def explained(finding, function, outcomes, failing, prepared):
-    """Return a finding of a wrong answer with the mistakes and the case to show."""
+def explained(finding, function, outcomes, failing, prepared, index):
+    """Return a finding of a wrong answer with the mistakes and the case to show, the one with this index."""
     exercise = finding.exercise
     mistakes, partly = find_mistakes(exercise, outcomes, failing, prepared)
     if any(outcome.changed for outcome in outcomes):
         own = [m for m in exercise.mistakes if m.name == CHANGES_INPUT.name]
-        mistakes += (own or [CHANGES_INPUT])[0],
-    order = {VALUE: 0, SHAPE: 1, TYPE: 1, BROKEN: 2}
-    index = min(failing, key=lambda i: (order[outcomes[i].kind], i))
+        mistakes += ((own or [CHANGES_INPUT])[0],)
     case, expected = prepared[index]
     shown = Shown(index + 1, case, outcomes[index], expected)
     if case.random and outcomes[index].kind == VALUE and not outcomes[index].changed:

@@ -6,13 +6,17 @@ import re
 import sys
 import textwrap
 
-from neo_np.exercises.messages import BAD, GOOD, NEUTRAL, Code, Question, Table, Text, Title
+from neo_np.exercises.messages import BAD, GOOD, NEUTRAL, Code, Question, Source, Text, Title
 
 WIDTH = 100
 SIGNS = {GOOD: "✓", BAD: "✗", NEUTRAL: "○"}
 DIFFERS = "≠"
 PLAIN_SIGNS = str.maketrans({"✓": "+", "✗": "x", "○": "o", "≠": "!", "…": "~", "└": "`", "“": '"', "”": '"'})
 ANSI = {GOOD: "\033[32m", BAD: "\033[31m", NEUTRAL: "\033[36m", "mark": "\033[33m"}
+LOOP_IN_C = (
+    "Your function is busy inside NumPy or another C function and cannot be stopped from here: choose Kernel > Interrupt "
+    "(in a terminal: Ctrl-C). If that has no effect, choose Kernel > Restart."
+)
 # Colours that can be read on white and on black, and by colour-blind people.
 COLOURS = {GOOD: "#2e8b57", BAD: "#d55e00", NEUTRAL: "#3a87ad"}
 MARKED = "background:#ffd9a8;color:#000;font-weight:bold"
@@ -36,6 +40,15 @@ def show(parts):
     print(text)
 
 
+def warning_on(screen):
+    """Return a function that tells the student about a loop that cannot be stopped from here."""
+
+    def warn():
+        print(LOOP_IN_C, file=screen)
+
+    return warn
+
+
 def as_text(parts, colour=False):
     """Return a message as text."""
     return "\n".join(text_of(part, colour) for part in parts)
@@ -44,30 +57,50 @@ def as_text(parts, colour=False):
 def text_of(part, colour):
     """Return one part as text, all but the title indented."""
     if isinstance(part, Title):
-        return painted(f"{SIGNS[part.tone]} {part.text}", part.tone, colour)
+        return painted(wrapped(f"{SIGNS[part.tone]} {part.text}", "  ").strip(), part.tone, colour)
     if isinstance(part, Text):
         return wrapped(part.text, "  ")
     if isinstance(part, Question):
         return wrapped(f"Question: {part.text}", "  ")
     if isinstance(part, Code):
         return f"  {part.heading}:\n" + textwrap.indent(part.text, "    ", lambda line: True)
-    grids = part.inputs + part.results
-    width = max((len(grid.label) for grid in grids), default=0)
-    return "\n".join([f"  {part.heading}:", *(grid_text(grid, width, colour) for grid in grids)])
+    if isinstance(part, Source):
+        return "\n".join([f"  {part.heading}:", *(source_line(*line, colour) for line in part.lines)])
+    width = max((len(grid.label) for grid in part.inputs + part.results), default=0)
+    inputs = [grid_text(grid, width, colour) for grid in part.inputs]
+    results = [grid_text(grid, width, colour, *layout(part.results)) for grid in part.results]
+    return "\n".join([f"  {part.heading}:", *inputs, *results])
+
+
+def source_line(line, remarks, colour):
+    """Return a line of source with its remarks below, each under its piece."""
+    lines = [f"    {line}".rstrip()]
+    for column, _, remark in remarks:
+        indent = " " * (4 + min(column, WIDTH // 2))
+        first, *others = wrapped(remark, indent + "  ").split("\n")
+        note = "\n".join([f"{indent}└ {first.strip()}", *others])
+        lines.append(painted(note, NEUTRAL, colour))
+    return "\n".join(lines)
 
 
 def wrapped(text, indent):
     """Return a paragraph in lines of at most WIDTH characters; pieces between backticks are not broken."""
-    return textwrap.fill(
-        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    whole = re.sub(r"`[^`]+`", lambda code: code[0].replace(" ", "\0"), text)
+    lines = textwrap.wrap(whole, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+    return "\n".join(indent + line for line in lines).replace("\0", " ")
 
 
-def grid_text(grid, label_width, colour):
-    """Return a grid as lines: the label, then aligned columns."""
-    columns = max(map(len, grid.rows), default=0)
-    widths = [max(len(row[c][0]) for row in grid.rows if c < len(row)) for c in range(columns)]
-    marked = any(differs for row in grid.rows for _, differs in row)
+def layout(grids):
+    """Return the widths of the columns of all grids together, and whether an entry is marked."""
+    rows = [row for grid in grids for row in grid.rows]
+    columns = max(map(len, rows), default=0)
+    widths = [max(len(row[c][0]) for row in rows if c < len(row)) for c in range(columns)]
+    return widths, any(differs for row in rows for _, differs in row)
+
+
+def grid_text(grid, label_width, colour, widths=None, marked=False):
+    """Return a grid as lines: the label, then aligned columns; with marks, every cell has room for the sign."""
+    widths = widths or layout([grid])[0]
     lines = []
     for number, row in enumerate(grid.rows):
         cells = [cell_text(text, widths[c], differs, marked, colour) for c, (text, differs) in enumerate(row)]
@@ -77,7 +110,7 @@ def grid_text(grid, label_width, colour):
 
 
 def cell_text(text, width, differs, marked, colour):
-    """Return one cell, as wide as its column; every cell of a grid with marks has room for the sign."""
+    """Return one cell, as wide as its column, with the sign if it differs."""
     sign = DIFFERS if differs else " " if marked else ""
     cell = f"{text:>{width}}{sign}"
     return painted(cell, "mark", colour) if differs else cell
@@ -105,8 +138,27 @@ def html_of(part):
         return f"<div><b>Question:</b> <i>{inline(part.text)}</i></div>"
     if isinstance(part, Code):
         return f'<div>{inline(part.heading)}:<pre style="margin:2px 0 6px 16px">{html.escape(part.text)}</pre></div>'
+    if isinstance(part, Source):
+        lines = "".join(source_line_html(*line) for line in part.lines)
+        return f'<div>{inline(part.heading)}:<pre style="margin:2px 0 6px 16px;white-space:pre-wrap">{lines}</pre></div>'
     boxes = "".join(grid_html(grid) for grid in part.inputs) + "".join(grid_html(grid) for grid in part.results)
-    return f'<div style="margin-top:4px">{html.escape(part.heading)}:</div><div style="display:flex;flex-wrap:wrap">{boxes}</div>'
+    return (
+        f'<div style="margin-top:4px">{html.escape(part.heading)}:</div><div style="display:flex;flex-wrap:wrap">{boxes}</div>'
+    )
+
+
+def source_line_html(line, remarks):
+    """Return a line of source as HTML: pieces with a remark are marked, the remark follows below."""
+    shown, end = "", 0
+    for column, piece, _ in sorted(remarks):
+        piece = piece.partition("\n")[0]
+        shown += html.escape(line[end:column]) + f'<span style="{MARKED}">{html.escape(piece)}</span>'
+        end = column + len(piece)
+    shown += html.escape(line[end:]) + "\n"
+    style = f"color:{COLOURS[NEUTRAL]};white-space:normal;font-family:sans-serif;margin:0 0 4px"
+    for column, _, remark in remarks:
+        shown += f'<div style="{style} {column}ch">└ {inline(remark)}</div>'
+    return shown
 
 
 def inline(text):

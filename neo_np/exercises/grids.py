@@ -1,5 +1,6 @@
 """Values as grids of short texts, with a mark on each entry that differs."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,11 +50,15 @@ def result_grids(yours, expected, tolerance):
             differs = ~(np.abs(np.subtract(yours, expected, dtype=float)) <= atol + rtol * np.abs(expected))
         yours, expected, differs = map(np.atleast_1d, (yours, expected, differs))
         decimals = decimals_for(yours, expected, differs)
-        return array_grids("yours", yours, differs, decimals) + array_grids("expected", expected, differs, decimals)
+        unmarked = np.zeros(differs.shape, bool)
+        start = first_place(differs)
+        return array_grids("yours", yours, differs, decimals, start) + array_grids(
+            "expected", expected, unmarked, decimals, start
+        )
     if isinstance(expected, dict) and isinstance(yours, dict):
         return dict_grids(yours, expected)
     if isinstance(expected, list) and isinstance(yours, list):
-        return [list_grid("yours", yours, expected), list_grid("expected", expected, yours)]
+        return [list_grid("yours", yours, expected), list_grid("expected", expected, expected[: len(yours)])]
     return plain_grids("yours", yours) + plain_grids("expected", expected)
 
 
@@ -67,19 +72,24 @@ def plain_grids(label, value):
     return [one_cell(label, repr(value), label == "yours")]
 
 
-def array_grids(label, values, differs, decimals):
+def first_place(differs):
+    """Return the row and column, of the last two axes, at which a crop begins that shows the first difference."""
+    first = np.argwhere(np.atleast_2d(differs))[0][-2:] if differs.any() else (0, 0)
+    return tuple(max(0, int(place) - limit + 1) for place, limit in zip(first, (ROWS, COLUMNS)))
+
+
+def array_grids(label, values, differs, decimals, start=(0, 0)):
     """Return one grid for an array of one or two axes, else one for each index of the first axis."""
     if values.ndim > 2:
-        parts = [array_grids(f"{label}[{i}]", values[i], differs[i], decimals) for i in range(min(len(values), ROWS))]
-        return sum(parts, [])
+        parts = [array_grids(f"{label}[{i}]", values[i], differs[i], decimals, start) for i in range(min(len(values), ROWS))]
+        return list(itertools.chain(*parts))
     values, differs = np.atleast_2d(values), np.atleast_2d(differs)
-    first = np.argwhere(differs)[0] if differs.any() else (0, 0)
-    top, left = (max(0, place - limit + 1) for place, limit in zip(first, (ROWS, COLUMNS)))
+    top, left = start
     rows = [
         tuple((number(x, decimals), bool(mark)) for x, mark in zip(row[left:], marks[left:]))[:COLUMNS]
         for row, marks in zip(values[top:], differs[top:])
     ][:ROWS]
-    cut = values.shape[1] > COLUMNS
+    cut = values.shape[1] > left + COLUMNS
     return [Grid(label, tuple(row + ((("…", False),) if cut else ()) for row in rows))]
 
 
@@ -119,7 +129,7 @@ def dict_grids(yours, expected):
     keys = [key for key in {**expected, **yours} if key not in yours or key not in expected or yours[key] != expected[key]]
     more = f" ({len(keys)} keys differ, the first {KEYS} are shown)" if len(keys) > KEYS else ""
 
-    def rows(values):
-        return tuple(((repr(key), False), (repr(values[key]) if key in values else "missing", True)) for key in keys[:KEYS])
+    def rows(values, mark):
+        return tuple(((repr(key), False), (repr(values[key]) if key in values else "missing", mark)) for key in keys[:KEYS])
 
-    return [Grid(f"yours{more}", rows(yours)), Grid("expected", rows(expected))]
+    return [Grid(f"yours{more}", rows(yours, True)), Grid("expected", rows(expected, False))]

@@ -1,5 +1,6 @@
 """The message of a check, as a list of parts; `display.py` turns the parts into text or HTML."""
 
+import itertools
 from dataclasses import dataclass
 
 from neo_np.exercises.diagnosis import ARGUMENTS, INTERRUPTED, NOT_BEGUN, RANDOM, RIGHT, SLOW
@@ -37,6 +38,14 @@ class Code:
 
     heading: str
     text: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A function's source: heading, and lines of (text, ((column, piece, remark), ...))."""
+
+    heading: str
+    lines: tuple
 
 
 @dataclass(frozen=True)
@@ -108,18 +117,18 @@ def what_is_wrong(finding):
 
 
 def mistakes_of(finding):
-    """Return the sentences and questions of the named mistakes."""
-    mistakes = finding.mistakes
-    if not mistakes:
-        return []
+    """Return each named mistake in one sentence, with its question."""
+    mistakes, parts = finding.mistakes, []
     if len(mistakes) == 1:
-        parts = [Text(f"It looks like this: {mistakes[0].says}")]
-    else:
-        parts = [Text("It looks like " + ("two" if len(mistakes) == 2 else "three") + " mistakes at once:")]
-        parts += [Text(f"{number}. {mistake.says}") for number, mistake in enumerate(mistakes, 1)]
+        parts = [Text(f"It looks like this: {mistakes[0].says}"), Question(mistakes[0].asks)]
+    elif mistakes:
+        parts = [Text(f"It looks like {'two' if len(mistakes) == 2 else 'three'} mistakes at once:")]
+        for number, mistake in enumerate(mistakes, 1):
+            says = mistake.says[0].upper() + mistake.says[1:]
+            parts += [Text(f"{number}. {says}"), Question(mistake.asks)]
     if finding.partly:
         parts.append(Text("And there is something else: this does not explain the extreme cases, such as very large numbers."))
-    return parts + [Question(mistake.asks) for mistake in mistakes]
+    return parts
 
 
 def table_of(finding):
@@ -127,11 +136,12 @@ def table_of(finding):
     exercise, shown = finding.exercise, finding.shown
     inputs = [argument_grids(name, x) for name, x in zip(exercise.parameters, shown.case.arguments)]
     yours = shown.yours
-    if yours.error is not None or yours.changed and yours.kind == VALUE and len(finding.mistakes) == 1:
+    if yours.error is not None or (yours.changed and yours.kind == VALUE and len(finding.mistakes) == 1):
         results = []
     else:
         results = result_grids(yours.value, shown.expected, exercise.tolerance)
-    return Table(f"Case {shown.number} of {finding.total}", sum(inputs, []), results)
+    heading = f"Case {shown.number} of {finding.total}" + ("" if results else ", the inputs")
+    return Table(heading, list(itertools.chain(*inputs)), results)
 
 
 def next_hint(finding):

@@ -1,4 +1,4 @@
-"""Naming a mistake: which switches of the variant give the outcomes that the student's function gave?
+"""Naming a mistake: finding the switches of the variant that give what the student's function gave.
 
 Candidates are each way of making one mistake and each pair of ways of two mistakes. The smallest set that fits is named; if
 two different sets fit equally well, none is.

@@ -50,7 +50,8 @@ NEXT_TOKEN = Exercise(
     minutes=5,
     core=True,
     signature="next_token(logits)",
-    task="Return the id of the likeliest next token, an int. logits is (T, V): row t has a score for each of the V tokens that could "
+    task="Return the id of the likeliest next token, an int. logits is (T, V): row t has a score for each of the V tokens "
+    "that could "
     "follow token t. The next token of the whole text follows the last one.",
     reference=next_token,
     variant=next_token_variant,

@@ -93,7 +93,10 @@ CENTER_ROWS = Exercise(
         ),
         mistake("mean_returned", {"give": "mean"}, "the result is the means.", "What should be done with each row's mean?"),
         mistake(
-            "mean_added", {"sign": 1}, "the mean is added.", "After centring, the mean of each row is 0. What is it in your result?"
+            "mean_added",
+            {"sign": 1},
+            "the mean is added.",
+            "After centring, the mean of each row is 0. What is it in your result?",
         ),
         mistake(
             "turned",
@@ -109,7 +112,12 @@ CENTER_ROWS = Exercise(
         ),
         mistake("median", {"middle": "median"}, "you subtract the median.", "The mean is the sum divided by what?"),
         mistake("maximum", {"middle": "max"}, "you subtract the largest number.", "The mean is the sum divided by what?"),
-        mistake("first_number", {"middle": "first"}, "you subtract the first number of the row.", "The mean is the sum divided by what?"),
+        mistake(
+            "first_number",
+            {"middle": "first"},
+            "you subtract the first number of the row.",
+            "The mean is the sum divided by what?",
+        ),
     ),
     hints=(
         "Work out the mean of each row, then subtract it from all numbers of that row.",
@@ -142,6 +150,7 @@ def pairwise_dots_variant(x, y, product="dots", turned=False, first="x", second=
         "both_upright": lambda: x @ y,
         "left_turned": lambda: x.T @ y,
         "pairs": lambda: (x * y).sum(axis=1),
+        "pairs_as_far_as_they_go": lambda: (x[: len(y)] * y[: len(x)]).sum(axis=1),
         "everything": lambda: (x * y).sum(),
         "axis_0": lambda: (x[:, None] * y[None]).sum(axis=0),
         "axis_1": lambda: (x[:, None] * y[None]).sum(axis=1),
@@ -203,7 +212,7 @@ PAIRWISE_DOTS = Exercise(
         ),
         mistake(
             "same_number_only",
-            ({"product": "pairs"}, {"product": "everything"}),
+            ({"product": "pairs"}, {"product": "pairs_as_far_as_they_go"}, {"product": "everything"}),
             "each row of x meets only the row of y with the same number.",
             "How many pairs can you make of T rows and S rows?",
         ),
@@ -225,11 +234,19 @@ PAIRWISE_DOTS = Exercise(
             "the table has cosines: dot products divided by both lengths.",
             "Is anything divided in a dot product?",
         ),
-        mistake("mean", {"product": "mean"}, "the products are averaged and not added.", "Is anything divided in a dot product?"),
-        mistake("distance", {"product": "distance"}, "the table has distances.", "A dot product multiplies and then adds. What does yours do?"),
+        mistake(
+            "mean", {"product": "mean"}, "the products are averaged and not added.", "Is anything divided in a dot product?"
+        ),
+        mistake(
+            "distance",
+            {"product": "distance"},
+            "the table has distances.",
+            "A dot product multiplies and then adds. What does yours do?",
+        ),
     ),
     hints=(
-        "A dot product multiplies number by number and adds up. The matrix product does this for each row of the left side with "
+        "A dot product multiplies number by number and adds up. The matrix product does this for each row of the left side "
+        "with "
         "each column of the right side.",
         "(T, C) @ (C, S) is (T, S). y is (S, C), so it has to be turned: y.T is (C, S).",
         "return x @ ...  # (T, C) @ (C, S) -> (T, S)",
@@ -287,7 +304,8 @@ PICK_TARGETS = Exercise(
     notebook="01",
     minutes=8,
     signature="pick_targets(table, ids)",
-    task="Return one number from each row of the table: table[t, ids[t]] for each t. table (T, V), ids (T,) whole numbers -> (T,).",
+    task="Return one number from each row of the table: table[t, ids[t]] for each t. table (T, V), ids (T,) whole numbers -> "
+    "(T,).",
     reference=pick_targets,
     variant=pick_targets_variant,
     cases=pick_targets_cases,
@@ -329,7 +347,10 @@ PICK_TARGETS = Exercise(
             "Which index comes first in table[row, column]?",
         ),
         mistake(
-            "diagonal", {"pick": "diagonal"}, "you read table[t, t], so the ids are not used.", "Where does `ids` occur in your line?"
+            "diagonal",
+            {"pick": "diagonal"},
+            "you read table[t, t], so the ids are not used.",
+            "Where does `ids` occur in your line?",
         ),
         mistake(
             "axis_kept",
@@ -349,7 +370,9 @@ PICK_TARGETS = Exercise(
             "the other entries are set to 0, and the table still has its shape.",
             "If only one number of a row is not 0, what is the row's sum?",
         ),
-        mistake("largest", {"pick": "largest"}, "you take the largest number of each row.", "Where does `ids` occur in your line?"),
+        mistake(
+            "largest", {"pick": "largest"}, "you take the largest number of each row.", "Where does `ids` occur in your line?"
+        ),
     ),
     hints=(
         "NumPy takes two arrays as an index: one with the rows, one with the columns. It reads them in pairs.",

@@ -32,7 +32,9 @@ PRINTABLE = {
 }
 
 
-def byte_table_variant(printable="right", start=256, counter=True, missing=(), turned=False, printable_first=False, numbers=False):
+def byte_table_variant(
+    printable="right", start=256, counter=True, missing=(), turned=False, printable_first=False, numbers=False
+):
     """byte_table with a switch for each mistake."""
     own = PRINTABLE[printable]
     others = [byte for byte in range(256) if byte not in own]
@@ -47,7 +49,8 @@ BYTE_TABLE = Exercise(
     minutes=12,
     signature="byte_table()",
     task="Return {byte: character} for all 256 bytes. The printable bytes (33 to 126, 161 to 172, 174 to 255) are shown as the "
-    "character with the same code. All others, in increasing order, get the characters with the codes 256, 257, 258, and so on.",
+    "character with the same code. All others, in increasing order, get the characters with the codes 256, 257, 258, and so "
+    "on.",
     reference=byte_table,
     variant=byte_table_variant,
     package_name="neo_np.tokenizer.byte_alphabet.byte_to_char",
@@ -109,8 +112,10 @@ BYTE_TABLE = Exercise(
         ),
     ),
     hints=(
-        "Go through the bytes from 0 to 255. A printable byte keeps its character; any other takes the next free code from 256 on.",
-        "The dict has 256 entries: 188 bytes keep their character, and 68 get the codes 256 to 323. `chr(code)` is the character.",
+        "Go through the bytes from 0 to 255. A printable byte keeps its character; any other takes the next free code from "
+        "256 on.",
+        "The dict has 256 entries: 188 bytes keep their character, and 68 get the codes 256 to 323. `chr(code)` is the "
+        "character.",
         "table, free = {}, 256\n"
         "for byte in range(256):\n"
         "    if ...:  # 33 to 126, 161 to 172, or 174 to 255\n"
@@ -274,9 +279,18 @@ def merge(tokens, pair):
 
 
 def merge_variant(
-    tokens, pair, from_right=False, only_first=False, jump=2, put="joined", drop_last=False, turned=False, either=False,
-    separator="", only_last=False,
-):  # fmt: skip
+    tokens,
+    pair,
+    from_right=False,
+    only_first=False,
+    jump=2,
+    put="joined",
+    drop_last=False,
+    turned=False,
+    either=False,
+    separator="",
+    only_last=False,
+):
     """Merge with a switch for each mistake."""
     left, right = pair[::-1] if turned else pair
     new = {"joined": left + separator + right, "left": left, "right": right, "tuple": (left, right)}[put]
@@ -302,7 +316,7 @@ def merge_variant(
 
 def fits(two, left, right, either):
     """Return whether two tokens are the pair; either: in any order."""
-    return two == [left, right] or either and two == [right, left]
+    return two == [left, right] or (either and two == [right, left])
 
 
 def merge_cases():
@@ -331,7 +345,8 @@ MERGE = Exercise(
     minutes=12,
     core=True,
     signature="merge(tokens, pair)",
-    task="Return a new list in which each pair of neighbours (left, right) of tokens is joined into one token left + right, from "
+    task="Return a new list in which each pair of neighbours (left, right) of tokens is joined into one token left + right, "
+    "from "
     "left to right. tokens is a list of str, pair is a tuple of two str.",
     reference=merge,
     variant=merge_variant,
@@ -405,9 +420,11 @@ MERGE = Exercise(
         ),
     ),
     hints=(
-        "Walk through the list with an index. If this token and the next one are the pair, put the joined token into the new list "
+        "Walk through the list with an index. If this token and the next one are the pair, put the joined token into the new "
+        "list "
         "and move on by two; else copy the token and move on by one.",
-        "The new list is at most as long as the old one. At the last token there is no next one: look out for the end of the list.",
+        "The new list is at most as long as the old one. At the last token there is no next one: look out for the end of the "
+        "list.",
         "merged, i = [], 0\n"
         "while i < len(tokens):\n"
         "    if tuple(tokens[i : i + 2]) == pair:\n"
@@ -455,14 +472,14 @@ def encode_word_variant(word, merges, choose="first_learnt", rounds=None, how="m
         pairs = [pair for pair in zip(tokens, tokens[1:]) if pair in ranks]
         if not pairs:
             break
-        pair = {
-            "first_learnt": lambda: min(pairs, key=ranks.get),
-            "last_learnt": lambda: max(pairs, key=ranks.get),
-            "leftmost": lambda: pairs[0],
-            "rightmost": lambda: pairs[-1],
-            "longest": lambda: max(pairs, key=lambda pair: len(pair[0] + pair[1])),
-        }[choose]()
-        tokens = merge_variant(tokens, pair, only_first=places == "first", only_last=places == "last")
+        chosen = {
+            "first_learnt": min(pairs, key=ranks.__getitem__),
+            "last_learnt": max(pairs, key=ranks.__getitem__),
+            "leftmost": pairs[0],
+            "rightmost": pairs[-1],
+            "longest": max(pairs, key=lambda two: len(two[0] + two[1])),
+        }
+        tokens = merge_variant(tokens, chosen[choose], only_first=places == "first", only_last=places == "last")
         rounds = None if rounds is None else rounds - 1
     return tokens
 
@@ -477,9 +494,11 @@ def longest_pieces(word, vocabulary):
     return pieces
 
 
-TEXT = """once upon a time there was a king who had a daughter and she was the most beautiful of all the maidens in the land the king
-loved her more than his own life and when the time came that she should be married he let it be known in all the lands thereabout
-that whoever would win her hand must first bring him the golden apple from the garden at the end of the world""".split()
+TEXT = """
+once upon a time there was a king who had a daughter and she was the most beautiful of all the maidens in the land the king loved
+her more than his own life and when the time came that she should be married he let it be known in all the lands thereabout that
+whoever would win her hand must first bring him the golden apple from the garden at the end of the world
+""".split()
 
 
 def learned_merges(words, number):
@@ -504,7 +523,8 @@ ENCODE_WORD = Exercise(
     minutes=15,
     core=True,
     signature="encode_word(word, merges)",
-    task="Cut a word into tokens. Begin with its characters. As long as some pair of neighbours is in the list merges, merge the "
+    task="Cut a word into tokens. Begin with its characters. As long as some pair of neighbours is in the list merges, merge "
+    "the "
     "pair that comes first in the list (it was learnt first). You may call merge(tokens, pair). Returns a list of str.",
     reference=encode_word,
     variant=encode_word_variant,
@@ -623,7 +643,8 @@ DECODE = Exercise(
     minutes=8,
     core=True,
     signature="decode(ids, token_bytes)",
-    task="Return the text of token ids as a str. token_bytes is {id: bytes}. Some tokens are only a part of a character. Bytes that "
+    task="Return the text of token ids as a str. token_bytes is {id: bytes}. Some tokens are only a part of a character. "
+    "Bytes that "
     'are no UTF-8 become the replacement character, as with errors="replace".',
     reference=decode,
     variant=decode_variant,
@@ -665,7 +686,9 @@ DECODE = Exercise(
             "the bytes are read as ASCII, which has no ö.",
             "Which encoding does the task name?",
         ),
-        mistake("backwards", {"turned": True}, "the tokens are joined in the wrong order.", "Which token of the text comes first?"),
+        mistake(
+            "backwards", {"turned": True}, "the tokens are joined in the wrong order.", "Which token of the text comes first?"
+        ),
         mistake(
             "stripped",
             {"strip": True},

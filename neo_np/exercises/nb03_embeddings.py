@@ -53,9 +53,7 @@ def embed_cases():
     rng = np.random.default_rng(3)
     wte, wpe = array([[1, 2], [3, 4], [5, 6]]), array([[10, 20], [30, 40], [50, 60], [70, 80]])
     sizes = [(2, 5, 5, 3), (3, 6, 6, 3), (4, 7, 5, 2), (3, 4, 9, 5), (5, 6, 7, 4), (1, 3, 4, 2), (4, 9, 6, 4), (6, 5, 8, 3)] * 3
-    random = [
-        (rng.integers(0, V, T), random_numbers(rng, V, C), random_numbers(rng, P, C)) for T, V, P, C in sizes
-    ]  # fmt: skip
+    random = [(rng.integers(0, V, T), random_numbers(rng, V, C), random_numbers(rng, P, C)) for T, V, P, C in sizes]
     by_hand = [([2], wte), ([1, 0], wte), ([2, 2], wte), ([0, 2, 1], wte), ([1, 1, 0], wte)]
     return [Case((np.array(ids), table, wpe)) for ids, table in by_hand] + [Case(c, random=True) for c in random]
 
@@ -66,7 +64,8 @@ EMBED = Exercise(
     minutes=8,
     core=True,
     signature="embed(ids, wte, wpe)",
-    task="Turn token ids, (T,), into rows of numbers, (T, C): the row of wte, (V, C), that belongs to the token, plus the row of "
+    task="Turn token ids, (T,), into rows of numbers, (T, C): the row of wte, (V, C), that belongs to the token, plus the "
+    "row of "
     "wpe, (P, C), that belongs to its position. The first position is 0.",
     reference=embed,
     variant=embed_variant,
@@ -138,7 +137,10 @@ EMBED = Exercise(
         "An array as index takes many rows at once: wte[ids] is (T, C). The positions are 0, 1, ..., T - 1.",
         "positions = np.arange(...)  # (T,)\nreturn wte[...] + wpe[...]",
     ),
-    notes={"wte[ids]": "Rows of the token table, by id.", "wpe[positions]": "Rows of the position table, by place in the text."},
+    notes={
+        "wte[ids]": "Rows of the token table, by id.",
+        "wpe[positions]": "Rows of the position table, by place in the text.",
+    },
 )
 
 
@@ -198,7 +200,8 @@ NEAREST = Exercise(
     notebook="03",
     minutes=12,
     signature="nearest(id, wte, k)",
-    task="Return the ids of the k tokens that are most similar to token id, a list of int, the most similar first, without the token "
+    task="Return the ids of the k tokens that are most similar to token id, a list of int, the most similar first, without "
+    "the token "
     "itself. Similarity is the cosine: the dot product of two rows of wte, (V, C), divided by their lengths.",
     reference=nearest,
     variant=nearest_variant,
@@ -268,7 +271,8 @@ NEAREST = Exercise(
     ),
     hints=(
         "Divide each row of wte by its length. Then a dot product is a cosine. Sort, leave out the token itself, take k.",
-        "np.linalg.norm(wte, axis=-1, keepdims=True) is (V, 1). The cosines are (V,). np.argsort(-cosines) lists the ids, largest "
+        "np.linalg.norm(wte, axis=-1, keepdims=True) is (V, 1). The cosines are (V,). np.argsort(-cosines) lists the ids, "
+        "largest "
         "cosine first.",
         "unit = wte / ...  # each row has the length 1\n"
         "cosines = unit @ ...  # (V,)\n"

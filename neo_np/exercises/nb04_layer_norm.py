@@ -27,9 +27,22 @@ def layer_norm_loop(x, weight, bias, eps):
 
 
 def layer_norm_variant(
-    x, weight, bias, eps, axis=-1, keepdims=True, keep_variance=True, center="mean", squares_of="centered", squares="mean",
-    ddof=0, eps_at="inside", root=True, divide=True, affine="both",
-):  # fmt: skip
+    x,
+    weight,
+    bias,
+    eps,
+    axis=-1,
+    keepdims=True,
+    keep_variance=True,
+    center="mean",
+    squares_of="centered",
+    squares="mean",
+    ddof=0,
+    eps_at="inside",
+    root=True,
+    divide=True,
+    affine="both",
+):
     """Layer norm with a switch for each mistake."""
     count = x.size if axis is None else x.shape[axis]
     total = x.sum(axis, keepdims=keepdims)
@@ -38,7 +51,7 @@ def layer_norm_variant(
     powers = np.abs(distance) if squares == "absolute" else distance**2
     variance = powers.sum(axis, keepdims=keepdims and keep_variance) / (1 if squares == "sum" else count - ddof)
     size = np.sqrt(variance + (eps if eps_at == "inside" else 0)) if root and squares != "absolute" else variance
-    size = size + eps if eps_at == "outside" or eps_at == "inside" and size is variance else size
+    size = size + eps if eps_at == "outside" or (eps_at == "inside" and size is variance) else size
     y = (x - middle) / size if divide else x - middle
     y = y + eps if eps_at == "after" else y
     return {
@@ -83,7 +96,8 @@ LAYER_NORM = Exercise(
     minutes=15,
     core=True,
     signature="layer_norm(x, weight, bias, eps)",
-    task="Bring each row of x, (T, C), to mean 0 and variance 1, then multiply by weight, (C,), and add bias, (C,). eps is added "
+    task="Bring each row of x, (T, C), to mean 0 and variance 1, then multiply by weight, (C,), and add bias, (C,). eps is "
+    "added "
     "to the variance, so that a constant row does not divide by 0.",
     reference=layer_norm,
     variant=layer_norm_variant,
@@ -117,11 +131,15 @@ LAYER_NORM = Exercise(
         ),
         mistake(
             "sum_for_mean",
-            ({"center": "sum"}, {"center": "sum", "squares_of": "true_centered"}, {"squares": "sum"},
-             {"center": "sum", "squares": "sum"}),
+            (
+                {"center": "sum"},
+                {"center": "sum", "squares_of": "true_centered"},
+                {"squares": "sum"},
+                {"center": "sum", "squares": "sum"},
+            ),
             "a sum stands where a mean belongs (in the mean or in the variance).",
             "How large would the sum be if the row had a thousand numbers? What must it be divided by?",
-        ),  # fmt: skip
+        ),
         mistake(
             "time_axis",
             {"axis": 0},
@@ -138,7 +156,8 @@ LAYER_NORM = Exercise(
             "no_root",
             {"root": False},
             "you divide by the variance and not by its root, the standard deviation.",
-            "If all numbers of a row double, the variance becomes four times as large. What must you divide by, to undo the doubling?",
+            "If all numbers of a row double, the variance becomes four times as large. What must you divide by, to undo the "
+            "doubling?",
         ),
         mistake(
             "bias_first",
@@ -208,7 +227,8 @@ LAYER_NORM = Exercise(
         ),
     ),
     hints=(
-        "Three steps for each row: subtract its mean; divide by the root of (variance + eps); multiply by weight and add bias. The "
+        "Three steps for each row: subtract its mean; divide by the root of (variance + eps); multiply by weight and add "
+        "bias. The "
         "variance is the mean of the squared distances from the mean.",
         "x is (T, C). Mean and variance must be (T, 1): `keepdims=True` over the last axis. weight and bias are (C,) and meet "
         "every row.",
@@ -228,7 +248,7 @@ LAYER_NORM = Exercise(
 # linear
 
 
-def linear(x, weight, bias):
+def linear(x, weight, bias=0.0):
     """Return x @ weight.T + bias: each output is the dot product of a row of x with a row of weight."""
     return x @ weight.T + bias
 
@@ -239,7 +259,7 @@ def linear_loop(x, weight, bias):
 
 
 def linear_variant(x, weight, bias, transposed=True, biases=1, bias_sign=1, bias_axis="out", turned=False, product="matrix"):
-    """linear with a switch for each mistake."""
+    """Linear with a switch for each mistake."""
     w = weight.T if transposed else weight
     y = {"matrix": lambda: x @ w, "elements": lambda: x * w, "x_turned": lambda: x.T @ w}[product]()
     bias = {"out": bias, "rows": bias[:, None], "mean": bias.mean()}[bias_axis]
@@ -257,7 +277,10 @@ def linear_cases():
         Case((array([[1, 2], [0, 1]]), array([[1, 3], [5, 2]]), array([10, 20]))),
         Case((array([[1, 0, 2]]), array([[1, 2, 3], [4, 5, 6]]), array([100, 200]))),
         Case((array([[0, 0]]), array([[1, 2], [3, 4]]), array([5, 6]))),
-        *(Case((random_numbers(rng, T, i), random_numbers(rng, o, i), random_numbers(rng, o)), random=True) for T, i, o in sizes),
+        *(
+            Case((random_numbers(rng, T, i), random_numbers(rng, o, i), random_numbers(rng, o)), random=True)
+            for T, i, o in sizes
+        ),
     ]
 
 
@@ -282,7 +305,10 @@ LINEAR = Exercise(
             "weight is (out, in). Which shape must stand to the right of (T, in), so that the result is (T, out)?",
         ),
         mistake(
-            "no_bias", {"biases": 0}, "the bias is not added.", "What does the layer give for a row of zeros, and what should it give?"
+            "no_bias",
+            {"biases": 0},
+            "the bias is not added.",
+            "What does the layer give for a row of zeros, and what should it give?",
         ),
         mistake(
             "bias_twice",
@@ -322,7 +348,8 @@ LINEAR = Exercise(
         ),
     ),
     hints=(
-        "An output is a dot product: a row of x with a row of weight. A matrix product makes dot products of rows with columns, so "
+        "An output is a dot product: a row of x with a row of weight. A matrix product makes dot products of rows with "
+        "columns, so "
         "the weight has to be turned first.",
         "x is (T, in), weight.T is (in, out), the product is (T, out). bias is (out,) and meets every row.",
         "product = x @ ...  # (T, out)\nreturn product + ...  # one bias for each output",

@@ -74,12 +74,14 @@ SOFTMAX = Exercise(
             "overflow",
             {"maximum": "none"},
             "`exp` of a large score overflows: exp(1000) is inf, and inf / inf is nan.",
-            "Softmax stays the same if you subtract one number from all scores of a row. Which number makes all of them at most 0?",
+            "Softmax stays the same if you subtract one number from all scores of a row. Which number makes all of them at "
+            "most 0?",
         ),
         mistake(
             "one_maximum",
             {"maximum": "all"},
-            "you subtract the maximum of the whole array. In a row of much lower scores every `exp` becomes 0, and 0 / 0 is nan.",
+            "you subtract the maximum of the whole array. In a row of much lower scores every `exp` becomes 0, and 0 / 0 is "
+            "nan.",
             "Which maximum does each row need, so that its own largest score becomes 0?",
         ),
         mistake(
@@ -118,7 +120,9 @@ SOFTMAX = Exercise(
             "the scores themselves are divided by their sum, without `exp`.",
             "Scores may be negative, and weights may not. Which function makes every number positive?",
         ),
-        mistake("base_2", {"base": "2"}, "you use powers of 2 and not powers of e.", "Which function of NumPy is e to the power x?"),
+        mistake(
+            "base_2", {"base": "2"}, "you use powers of 2 and not powers of e.", "Which function of NumPy is e to the power x?"
+        ),
         mistake(
             "logarithm",
             {"log": True},
@@ -129,14 +133,16 @@ SOFTMAX = Exercise(
     hints=(
         "A weight must be positive, and the weights of a row must add up to 1. `exp` makes every score positive; a division "
         "by the row's sum does the rest. Before that, subtract the row's largest score, so that no `exp` is larger than 1.",
-        "x is (T, S). The largest score of each row and the sum of each row must be (T, 1), so that they meet (T, S) row by row: "
+        "x is (T, S). The largest score of each row and the sum of each row must be (T, 1), so that they meet (T, S) row by "
+        "row: "
         "`keepdims=True`. The result is (T, S) again.",
         "largest = x.max(axis=..., keepdims=...)  # (T, 1)\n"
         "e = np.exp(...)  # (T, S), at most 1\n"
         "return e / ...  # the sum of each row, (T, 1)",
     ),
     notes={
-        "x.max(axis=-1, keepdims=True)": "The largest score of each row. keepdims leaves (T, 1), so that it meets (T, S) row by row.",
+        "x.max(axis=-1, keepdims=True)": "The largest score of each row. keepdims leaves (T, 1), so that it meets (T, S) row "
+        "by row.",
         "e.sum(axis=-1, keepdims=True)": "One sum for each row. The last axis holds the keys, whatever comes before it.",
     },
 )
@@ -192,7 +198,8 @@ CAUSAL_MASK = Exercise(
     minutes=10,
     core=True,
     signature="causal_mask(queries, keys)",
-    task="Return the mask, (T, S), that is added to the scores: 0.0 where the token at position queries[t] may look at position "
+    task="Return the mask, (T, S), that is added to the scores: 0.0 where the token at position queries[t] may look at "
+    "position "
     "keys[s], and a very low number such as -1e9 where it may not. A token sees itself and the tokens before it. queries and "
     "keys are arrays of positions, (T,) and (S,).",
     reference=causal_mask,
@@ -275,10 +282,12 @@ CAUSAL_MASK = Exercise(
         ),
     ),
     hints=(
-        "A key is visible if its position is not later than the query's. Compare every query with every key, then turn True and "
+        "A key is visible if its position is not later than the query's. Compare every query with every key, then turn True "
+        "and "
         "False into 0 and a very low number.",
         "queries[:, None] is (T, 1) and keys is (S,): comparing them gives (T, S), one row for each query.",
-        "visible = keys <= ...  # (T, S), True or False\nreturn np.where(visible, ..., ...)  # 0.0 where visible, else very low",
+        "visible = keys <= ...  # (T, S), True or False\nreturn np.where(visible, ..., ...)  # 0.0 where visible, else very "
+        "low",
     ),
     notes={"distance >= 0": "A key at distance 0 is the token itself; a negative distance is the future."},
 )
@@ -303,7 +312,18 @@ def attend_loop(q, k, v, mask):
 
 
 def attend_variant(
-    q, k, v, mask, scale="none", masking="before", axis=-1, swap=False, values="v", give="mean", maximum="row", query_weights=False
+    q,
+    k,
+    v,
+    mask,
+    scale="none",
+    masking="before",
+    axis=-1,
+    swap=False,
+    values="v",
+    give="mean",
+    maximum="row",
+    query_weights=False,
 ):
     """Attend with a switch for each mistake."""
     scores = k @ q.T if swap else q @ k.T
@@ -328,10 +348,18 @@ def attend_cases():
     rng = np.random.default_rng(55)
     sizes = [(1, 2, 2), (2, 2, 2), (3, 3, 3), (2, 3, 4), (3, 5, 2), (4, 4, 2), (4, 4, 3), (3, 4, 6), (5, 5, 4), (2, 6, 3)] * 2
     cases = [
-        Case((array([[1, 0], [0, 2]]), array([[1, 0], [1, 1]]), array([[1, 2], [3, 5]]), causal_mask(np.arange(2), np.arange(2)))),
-        Case((array([[1, 1, 0], [0, 1, 2], [2, 0, 1]]), array([[0, 1, 1], [1, 0, 1], [1, 2, 0]]),
-              array([[1, 0, 2], [0, 3, 1], [4, 1, 0]]), causal_mask(np.arange(3), np.arange(3)))),
-    ]  # fmt: skip
+        Case(
+            (array([[1, 0], [0, 2]]), array([[1, 0], [1, 1]]), array([[1, 2], [3, 5]]), causal_mask(np.arange(2), np.arange(2)))
+        ),
+        Case(
+            (
+                array([[1, 1, 0], [0, 1, 2], [2, 0, 1]]),
+                array([[0, 1, 1], [1, 0, 1], [1, 2, 0]]),
+                array([[1, 0, 2], [0, 3, 1], [4, 1, 0]]),
+                causal_mask(np.arange(3), np.arange(3)),
+            )
+        ),
+    ]
     for T, S, D in sizes:
         mask = causal_mask(np.arange(S - T, S), np.arange(S))
         cases.append(Case((*(random_numbers(rng, n, D) / 2 for n in (T, S, S)), mask), random=True))
@@ -348,7 +376,8 @@ ATTEND = Exercise(
     minutes=15,
     core=True,
     signature="attend(q, k, v, mask)",
-    task="One attention head. Compare each query with each key by a dot product, add the mask, turn each row of scores into weights "
+    task="One attention head. Compare each query with each key by a dot product, add the mask, turn each row of scores into "
+    "weights "
     "with softmax, and use them to average the values. q (T, D), k and v (S, D), mask (T, S) -> (T, D).",
     reference=attend,
     variant=attend_variant,
@@ -371,7 +400,8 @@ ATTEND = Exercise(
         mistake(
             "no_mask",
             {"masking": "none"},
-            "the mask has no effect: tokens see the future. Either it is not added, or the number added is too near to 0 (-1e-9).",
+            "the mask has no effect: tokens see the future. Either it is not added, or the number added is too near to 0 "
+            "(-1e-9).",
             "Where in your code does the mask meet the scores?",
         ),
         mistake(
@@ -430,7 +460,8 @@ ATTEND = Exercise(
         ),
     ),
     hints=(
-        "Four steps: scores, mask, weights, mean. The score of a query and a key is their dot product. The mask hides the future. "
+        "Four steps: scores, mask, weights, mean. The score of a query and a key is their dot product. The mask hides the "
+        "future. "
         "Softmax makes weights of each row. The result is the mean of the values with these weights.",
         "q @ k.T is (T, S), and so are mask and weights. weights @ v is (T, D). GPT-Neo does not divide by sqrt(D).",
         "scores = q @ ...  # (T, S)\nweights = softmax(...)  # the mask is added before\nreturn ... @ v  # (T, D)",

@@ -49,7 +49,7 @@ def same_type(result, expected):
     if isinstance(expected, np.ndarray | np.generic | int | float):
         return isinstance(result, np.ndarray | np.generic | int | float) and number_kind(result) == number_kind(expected)
     if isinstance(expected, list):
-        one = isinstance(result, list | tuple) or isinstance(result, np.ndarray) and result.ndim == 1
+        one = isinstance(result, list | tuple) or (isinstance(result, np.ndarray) and result.ndim == 1)
         return one and all(same_type(a, expected[0]) for a in result if expected)
     return isinstance(result, type(expected))
 
