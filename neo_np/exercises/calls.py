@@ -1,0 +1,90 @@
+"""Calling a student's function: in its own namespace, with copies of the inputs, its printing kept apart."""
+
+import copy
+import io
+import linecache
+import sys
+import traceback
+import warnings
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from types import FunctionType
+
+import numpy as np
+
+from neo_np.exercises.outcomes import BROKEN, Outcome, outcome_of, same_contents
+from neo_np.exercises.timeout import Overtime
+
+PRINTED_AT_MOST = 2000
+
+
+class Printed(io.StringIO):
+    """What the last call printed. What does not fit is dropped, so that an endless loop cannot fill the memory."""
+
+    def write(self, text):
+        """Keep the text if there is room for it."""
+        return super().write(text) if self.tell() < PRINTED_AT_MOST else len(text)
+
+    def begin(self):
+        """Forget the text of the call before."""
+        self.seek(0)
+        self.truncate()
+
+
+def with_names(function, names):
+    """Return the function with these names among its global names, and with itself under its own name.
+
+    A function that calls itself finds the version of an earlier cell otherwise: its own name is bound after the check.
+    """
+    if not isinstance(function, FunctionType):
+        return function
+    namespace = {**function.__globals__, **names}
+    copied = FunctionType(function.__code__, namespace, function.__name__, function.__defaults__, function.__closure__)
+    copied.__kwdefaults__ = function.__kwdefaults__
+    namespace[function.__name__] = copied
+    return copied
+
+
+def call(function, arguments, expected, compare_as):
+    """Call a function with copies of the arguments and return the `Outcome`; only Overtime and an interrupt pass through."""
+    copies = copy.deepcopy(arguments)
+    if isinstance(sys.stdout, Printed):
+        sys.stdout.begin()
+    try:
+        result = function(*copies)
+        if isinstance(result, np.ndarray | list | dict):  # the function may change it at the next call
+            result = copy.deepcopy(result)
+    except (Overtime, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # SystemExit too: exit() in a cell
+        return Outcome(BROKEN, error=error, changed=not same_contents(arguments, copies))
+    return outcome_of(result, expected, compare_as, changed=not same_contents(arguments, copies))
+
+
+@contextmanager
+def kept_apart():
+    """Yield a `Printed` that takes what is printed; NumPy's warnings are not shown."""
+    printed = Printed()
+    with redirect_stdout(printed), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield printed
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of the student's code: number, text, and what happened there."""
+
+    number: int
+    line: str
+    what: str
+
+
+def place_of(error, function):
+    """Return the student's own line in which an error happened: the last one that lies in the function's file."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    if not lines:
+        return Place(0, "", what)
+    number = lines[-1].lineno
+    return Place(number, linecache.getline(file, number).strip(), what)

@@ -1,0 +1,53 @@
+"""`check`, the decorator of the notebooks, and `diagnose`, the same for programs."""
+
+import sys
+from dataclasses import dataclass
+
+from neo_np.errors import NeoError
+from neo_np.exercises.course import find
+from neo_np.exercises.diagnosis import NOT_BEGUN, RIGHT, WRONG, examine
+from neo_np.exercises.display import as_text, show, warning_on
+from neo_np.exercises.effects import effect_of
+from neo_np.exercises.exercise import Case
+from neo_np.exercises.messages import BAD, Text, Title, message_of
+from neo_np.exercises.record import keep_check
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The result of `diagnose`: mistakes are names from the exercise's list, case is the one that the message shows."""
+
+    passed: bool
+    mistakes: tuple[str, ...]
+    message: str
+    case: Case | None
+
+
+def check(function):
+    """Check the answer to the exercise that has the function's name, show what was found, and return the function.
+
+    @check
+    def softmax(x): ...
+    """
+    try:
+        exercise = find(getattr(function, "__name__", function))
+    except NeoError as error:
+        show([Title(BAD, str(error)[0].upper() + str(error)[1:])])
+        return function
+    finding = examine(exercise, function, on_stuck=warning_on(sys.stdout))
+    if finding.verdict != NOT_BEGUN:
+        keep_check(finding, function)
+    parts = message_of(finding)
+    effect = effect_of(finding, function) if finding.verdict in (RIGHT, WRONG) else None
+    if effect:
+        parts.insert(len(parts) - (finding.verdict == WRONG), Text(effect))  # before the line about hints
+    show(parts)
+    return function
+
+
+def diagnose(name: str, function) -> Verdict:
+    """Check a function as the answer to an exercise and return the `Verdict`, without showing or keeping anything."""
+    finding = examine(find(name), function)
+    case = finding.shown.case if finding.shown else None
+    names = tuple(mistake.name for mistake in finding.mistakes)
+    return Verdict(finding.verdict == RIGHT, names, as_text(message_of(finding)), case)

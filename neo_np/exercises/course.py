@@ -1,0 +1,59 @@
+"""The course: its notebooks and the exercises of each."""
+
+import difflib
+
+from neo_np.errors import NeoError
+from neo_np.exercises import (
+    nb00_whole_model,
+    nb01_arrays,
+    nb02_tokens,
+    nb03_embeddings,
+    nb04_layer_norm,
+    nb05_one_head,
+    nb06_many_heads,
+    nb07_local_attention,
+    nb08_mlp,
+    nb09_stream,
+)
+from neo_np.exercises.exercise import Exercise
+
+NOTEBOOKS = {
+    "00": "The whole model",
+    "01": "Arrays",
+    "02": "Tokens",
+    "03": "Embeddings",
+    "04": "Layer norm",
+    "05": "One head",
+    "06": "Many heads",
+    "07": "Local attention",
+    "08": "The MLP",
+    "09": "The stream",
+}
+FILES = (
+    nb00_whole_model,
+    nb01_arrays,
+    nb02_tokens,
+    nb03_embeddings,
+    nb04_layer_norm,
+    nb05_one_head,
+    nb06_many_heads,
+    nb07_local_attention,
+    nb08_mlp,
+    nb09_stream,
+)
+EXERCISES = {exercise.name: exercise for file in FILES for exercise in file.EXERCISES}
+
+
+def register(exercise: Exercise) -> None:
+    """Add an exercise to the course, or put it in the place of the one with the same name."""
+    EXERCISES[exercise.name] = exercise
+
+
+def find(name) -> Exercise:
+    """Return the exercise with a name; a function stands for its own name. Raises NeoError for an unknown name."""
+    name = getattr(name, "__name__", name)
+    if name in EXERCISES:
+        return EXERCISES[name]
+    near = difflib.get_close_matches(str(name), EXERCISES, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else f" The exercises are: {', '.join(EXERCISES)}."
+    raise NeoError(f"there is no exercise {name!r}.{hint}")

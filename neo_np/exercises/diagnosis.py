@@ -1,0 +1,176 @@
+"""Checking a function: run it on all cases, find out what is wrong, choose the case to show."""
+
+import inspect
+import sys
+from dataclasses import dataclass, replace
+
+from neo_np.exercises.beginning import not_begun
+from neo_np.exercises.calls import Place, call, kept_apart, place_of, with_names
+from neo_np.exercises.exercise import Case, Exercise, Mistake
+from neo_np.exercises.naming import candidates, is_wrong, named
+from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, Outcome, equal, right
+from neo_np.exercises.prepared import given_functions, prepared_cases
+from neo_np.exercises.readable import simplified
+from neo_np.exercises.timeout import Overtime, within
+
+SECONDS = 4.0  # for all cases together
+# Errors that say what is wrong by themselves; no usual mistake raises them.
+PLAIN_ERRORS = NameError, AttributeError, ImportError, SyntaxError, NotImplementedError, SystemExit, RecursionError
+
+SHOWN_FIRST = {VALUE: 0, SHAPE: 1, TYPE: 1, BROKEN: 2}  # numbers say more than an error
+
+RIGHT, WRONG, NOT_BEGUN, ARGUMENTS, SLOW, RANDOM, INTERRUPTED = (
+    "right",
+    "wrong",
+    "not begun",
+    "arguments",
+    "slow",
+    "random",
+    "interrupted",
+)
+
+CHANGES_INPUT = Mistake(
+    "changes_input",
+    (),
+    "your function changes the array or list that it gets, so the caller's data are no longer what they were.",
+    "Which line writes into an argument (such as `x -= ...` or `x[0] = ...`), and how can it make a new array instead?",
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The case that the message shows: number (from 1), arguments, the student's outcome, the expected result."""
+
+    number: int
+    case: Case
+    yours: Outcome
+    expected: object
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All that a check found out. verdict: RIGHT, WRONG, ...; total and failing: numbers of cases.
+
+    partly: the mistakes explain the ordinary cases only. place: where an error happened or the time ran out.
+    """
+
+    exercise: Exercise
+    verdict: str
+    mistakes: tuple[Mistake, ...] = ()
+    partly: bool = False
+    total: int = 0
+    failing: int = 0
+    shown: Shown | None = None
+    place: Place | None = None
+    printed: str = ""
+    detail: str = ""
+
+    @property
+    def ran_to_numbers(self):
+        """Whether the function returned at least one result to compare."""
+        return self.verdict in (RIGHT, RANDOM) or (self.shown is not None and self.shown.yours.kind != BROKEN)
+
+
+def examine(exercise, function, seconds=SECONDS, on_stuck=lambda: None):
+    """Check a function and return the `Finding`. on_stuck: called if the function cannot be stopped after this many seconds."""
+    if not callable(function):
+        return Finding(exercise, ARGUMENTS, detail=f"`{exercise.name}` must be a function, and it is {function!r:.60}.")
+    if not_begun(function):
+        return Finding(exercise, NOT_BEGUN)
+    detail = wrong_parameters(exercise, function)
+    if detail:
+        return Finding(exercise, ARGUMENTS, detail=detail)
+    own = with_names(function, given_functions(exercise))
+    with kept_apart() as printed:
+        try:
+            finding = within(seconds, lambda: run(exercise, own), on_stuck)
+        except Overtime as error:
+            finding = Finding(exercise, SLOW, place=place_of(error, function), detail=f"{seconds:.0f}")
+        except KeyboardInterrupt as error:
+            finding = Finding(exercise, INTERRUPTED, place=place_of(error, function))
+    if finding.verdict in (SLOW, INTERRUPTED):
+        return replace(finding, printed=printed.getvalue())
+    return finding
+
+
+def wrong_parameters(exercise, function):
+    """Return a sentence if the function cannot be called with the exercise's arguments, else ""."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return ""
+    try:
+        signature.bind(*exercise.parameters)
+    except TypeError:
+        return (
+            f"The function must be `{exercise.signature}`, and yours is `{exercise.name}{signature}`: "
+            f"write the first line as it was given."
+        )
+    return ""
+
+
+def run(exercise, function):
+    """Run a function on all cases and return the `Finding`."""
+    prepared = prepared_cases(exercise)
+
+    def outcome(index):
+        case, expected = prepared[index]
+        return call(function, case.arguments, expected, exercise.compare_as)
+
+    outcomes, printed = [], []
+    for index in range(len(prepared)):
+        outcomes.append(outcome(index))
+        printed.append(sys.stdout.getvalue())
+    failing = [i for i, (_, expected) in enumerate(prepared) if not right(outcomes[i], expected, exercise.tolerance)]
+    finding = Finding(exercise, WRONG if failing else RIGHT, total=len(prepared), failing=len(failing))
+    if any(differ(outcome(i), outcomes[i], exercise.tolerance) for i in failing[:3] or range(len(prepared))):
+        return replace(finding, verdict=RANDOM)
+    if not failing:
+        return replace(finding, printed=printed[0])
+    index = min(failing, key=lambda i: (SHOWN_FIRST[outcomes[i].kind], i))
+    return explained(replace(finding, printed=printed[index]), function, outcomes, failing, prepared, index)
+
+
+def differ(again, first, tolerance):
+    """Return whether two calls with the same arguments gave different results."""
+    if BROKEN in (again.kind, first.kind):
+        return again.kind != first.kind
+    return not equal(again.value, first.value, tolerance)
+
+
+def explained(finding, function, outcomes, failing, prepared, index):
+    """Return a finding of a wrong answer with the mistakes and the case to show, the one with this index."""
+    exercise = finding.exercise
+    mistakes, partly = find_mistakes(exercise, outcomes, failing, prepared)
+    if any(outcome.changed for outcome in outcomes):
+        own = [m for m in exercise.mistakes if m.name == CHANGES_INPUT.name]
+        mistakes += ((own or [CHANGES_INPUT])[0],)
+    case, expected = prepared[index]
+    shown = Shown(index + 1, case, outcomes[index], expected)
+    if case.random and outcomes[index].kind == VALUE and not outcomes[index].changed:
+        shown = simplified(exercise, function, shown, named_candidates(exercise, mistakes))
+    first = outcomes[failing[0]]
+    error = shown.yours.error or first.error
+    place = place_of(error, function) if error is not None else None
+    return replace(finding, mistakes=mistakes, partly=partly, shown=shown, place=place)
+
+
+def find_mistakes(exercise, outcomes, failing, prepared):
+    """Return (mistakes, whether they explain the ordinary cases only)."""
+    if any(isinstance(outcomes[i].error, PLAIN_ERRORS) for i in failing):
+        return (), False
+    wrong = [i for i in failing if is_wrong(outcomes[i], prepared[i][1], exercise.tolerance)]
+    if not wrong:  # only the inputs are changed
+        return (), False
+    everything = wrong + [i for i in range(len(prepared)) if i not in wrong]
+    mistakes = named(exercise, outcomes, prepared, everything)
+    ordinary = [i for i in everything if not prepared[i][0].extreme]
+    if mistakes or not set(ordinary) & set(wrong):
+        return mistakes, False
+    mistakes = named(exercise, outcomes, prepared, ordinary)
+    return mistakes, bool(mistakes)
+
+
+def named_candidates(exercise, mistakes):
+    """Return the candidates that make exactly these mistakes."""
+    return [candidate for candidate in candidates(exercise) if candidate.mistakes == mistakes]

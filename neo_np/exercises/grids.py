@@ -1,0 +1,135 @@
+"""Values as grids of short texts, with a mark on each entry that differs."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from neo_np.exercises.outcomes import is_float
+from neo_np.gpt_neo.config import Config
+from neo_np.gpt_neo.params import Params
+
+ROWS, COLUMNS, KEYS, LONGEST_TEXT = 8, 8, 6, 90
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A value to show: its label, and rows of (text, differs)."""
+
+    label: str
+    rows: tuple
+
+
+def one_cell(label, text, differs=False):
+    """Return a grid of one cell; a long text is cut."""
+    text = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 2] + " …"
+    return Grid(label, (((text, differs),),))
+
+
+def argument_grids(label, value):
+    """Return the grids of an argument."""
+    if isinstance(value, Params):
+        shapes = [f"{name} {array.shape}" for name, array in value.flat().items()]
+        more = f", and {len(shapes) - 4} more" if len(shapes) > 4 else ""
+        return [one_cell(label, ", ".join(shapes[:4]) + more)]
+    if isinstance(value, Config):
+        layers = ", ".join(value.attention_layers)
+        return [one_cell(label, f"{value.num_heads} heads, layers {layers}, eps {value.layer_norm_epsilon}")]
+    if isinstance(value, np.ndarray) and value.ndim and value.size <= ROWS * COLUMNS * 2:
+        return array_grids(label, value, np.zeros(value.shape, bool), decimals_for(value))
+    if isinstance(value, np.ndarray):
+        return [one_cell(label, f"an array of shape {value.shape}")]
+    return [one_cell(label, repr(value))]
+
+
+def result_grids(yours, expected, tolerance):
+    """Return the grids of both results, differing entries marked."""
+    if is_float(expected) and np.shape(yours) == np.shape(expected) and is_float(yours):
+        rtol, atol = tolerance
+        with np.errstate(all="ignore"):
+            differs = ~(np.abs(np.subtract(yours, expected, dtype=float)) <= atol + rtol * np.abs(expected))
+        yours, expected, differs = map(np.atleast_1d, (yours, expected, differs))
+        decimals = decimals_for(yours, expected, differs)
+        unmarked = np.zeros(differs.shape, bool)
+        start = first_place(differs)
+        return array_grids("yours", yours, differs, decimals, start) + array_grids(
+            "expected", expected, unmarked, decimals, start
+        )
+    if isinstance(expected, dict) and isinstance(yours, dict):
+        return dict_grids(yours, expected)
+    if isinstance(expected, list) and isinstance(yours, list):
+        return [list_grid("yours", yours, expected), list_grid("expected", expected, expected[: len(yours)])]
+    return plain_grids("yours", yours) + plain_grids("expected", expected)
+
+
+def plain_grids(label, value):
+    """Return the grids of a result that cannot be compared entry by entry: all of it is marked."""
+    if isinstance(value, np.ndarray) and value.size <= ROWS * COLUMNS * 2:
+        whole = np.atleast_1d(value)
+        return array_grids(f"{label} {value.shape}", whole, np.zeros(whole.shape, bool), decimals_for(whole))
+    if isinstance(value, np.ndarray):
+        return [one_cell(label, f"an array of shape {value.shape}", label == "yours")]
+    return [one_cell(label, repr(value), label == "yours")]
+
+
+def first_place(differs):
+    """Return the row and column, of the last two axes, at which a crop begins that shows the first difference."""
+    first = np.argwhere(np.atleast_2d(differs))[0][-2:] if differs.any() else (0, 0)
+    return tuple(max(0, int(place) - limit + 1) for place, limit in zip(first, (ROWS, COLUMNS)))
+
+
+def array_grids(label, values, differs, decimals, start=(0, 0)):
+    """Return one grid for an array of one or two axes, else one for each index of the first axis."""
+    if values.ndim > 2:
+        parts = [array_grids(f"{label}[{i}]", values[i], differs[i], decimals, start) for i in range(min(len(values), ROWS))]
+        return list(itertools.chain(*parts))
+    values, differs = np.atleast_2d(values), np.atleast_2d(differs)
+    top, left = start
+    rows = [
+        tuple((number(x, decimals), bool(mark)) for x, mark in zip(row[left:], marks[left:]))[:COLUMNS]
+        for row, marks in zip(values[top:], differs[top:])
+    ][:ROWS]
+    cut = values.shape[1] > left + COLUMNS
+    return [Grid(label, tuple(row + ((("…", False),) if cut else ()) for row in rows))]
+
+
+def decimals_for(values, others=None, differs=None):
+    """Return how many decimals to show: as few as give the numbers exactly, at most 3; more if marked pairs look the same."""
+    finite = np.abs(np.concatenate([np.ravel(x) for x in (values, others) if x is not None]).astype(float))
+    finite = finite[np.isfinite(finite) & (finite < 1e5)]
+    decimals = next((n for n in range(3) if np.allclose(finite, np.round(finite, n), rtol=0, atol=1e-6)), 3)
+    if others is not None:
+        pairs = list(zip(values[differs], others[differs]))
+        while decimals < 7 and any(number(a, decimals) == number(b, decimals) for a, b in pairs):
+            decimals += 1
+    return decimals
+
+
+def number(x, decimals):
+    """Return a number as a short text."""
+    if isinstance(x, np.generic):
+        x = x.item()
+    if not isinstance(x, float):
+        return repr(x)
+    if not np.isfinite(x):
+        return str(x)
+    return f"{x:.0e}" if abs(x) >= 1e5 else f"{x:.{decimals}f}"
+
+
+def list_grid(label, items, others):
+    """Return the items of a list as one row; items that differ from the other list's are marked."""
+    differs = [i >= len(others) or item != others[i] for i, item in enumerate(items)]
+    first = max(0, (differs.index(True) if True in differs else 0) - COLUMNS + 1)
+    cells = [(repr(item), mark) for item, mark in zip(items, differs)][first : first + COLUMNS + 4]
+    return Grid(label, ((*cells, *((("…", False),) if len(items) > first + COLUMNS + 4 else ())),) or ((("[]", True),),))
+
+
+def dict_grids(yours, expected):
+    """Return the first keys at which two dicts differ, with both values."""
+    keys = [key for key in {**expected, **yours} if key not in yours or key not in expected or yours[key] != expected[key]]
+    more = f" ({len(keys)} keys differ, the first {KEYS} are shown)" if len(keys) > KEYS else ""
+
+    def rows(values, mark):
+        return tuple(((repr(key), False), (repr(values[key]) if key in values else "missing", mark)) for key in keys[:KEYS])
+
+    return [Grid(f"yours{more}", rows(yours, True)), Grid("expected", rows(expected, False))]

@@ -1,0 +1,47 @@
+"""`hint` and `solution`."""
+
+import pydoc
+
+from neo_np.exercises.course import find
+from neo_np.exercises.display import show
+from neo_np.exercises.messages import GOOD, NEUTRAL, Code, Text, Title
+from neo_np.exercises.record import exercise_record, update
+from neo_np.exercises.source import source_with
+
+STAGES = "the idea", "the shapes", "a skeleton"
+
+
+def hint(name) -> None:
+    """Show the next of three hints for an exercise: the idea, the shapes, a skeleton of the code. The last one repeats."""
+    exercise = find(name)
+    number = min(int(exercise_record(exercise.name).get("hints", 0)), len(STAGES) - 1)
+    update("exercises", exercise.name, hints=number + 1)
+    text = exercise.hints[number]
+    parts = [Title(NEUTRAL, f"{exercise.name}, hint {number + 1} of {len(STAGES)}: {STAGES[number]}")]
+    if number + 1 < len(STAGES):
+        parts += [Text(text), Text(f'Still stuck? `hint("{exercise.name}")` shows the next hint.')]
+    else:
+        parts += [
+            Code(f"def {exercise.signature}", text),
+            Text(f'After one check with a result, `solution("{exercise.name}")` opens.'),
+        ]
+    show(parts)
+
+
+def solution(name) -> None:
+    """Show the reference and the package's own function, once a check of the exercise has run to a result."""
+    exercise = find(name)
+    if not exercise_record(exercise.name).get("ran"):
+        show(
+            [
+                Title(NEUTRAL, f"{exercise.name}: the solution opens after one check in which your function returns a result."),
+                Text(f'A wrong result is enough. `hint("{exercise.name}")` helps you to begin.'),
+            ]
+        )
+        return
+    parts = [Title(GOOD, f"{exercise.name}: one right answer"), source_with(exercise.reference, {})]
+    if exercise.package_name:
+        function = pydoc.locate(exercise.package_name)
+        parts += [Text(f"And so it is written in the package, `{exercise.package_name}`:")]
+        parts += [source_with(function, exercise.notes or {})]
+    show(parts)

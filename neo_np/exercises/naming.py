@@ -1,0 +1,94 @@
+"""Naming a mistake: finding the switches of the variant that give what the student's function gave.
+
+Candidates are each way of making one mistake and each pair of ways of two mistakes. The smallest set that fits is named; if
+two different sets fit equally well, none is.
+"""
+
+import functools
+import itertools
+
+from neo_np.exercises.calls import call
+from neo_np.exercises.exercise import Mistake
+from neo_np.exercises.outcomes import BROKEN, VALUE, equal
+
+NO, LOOSE, BY_SHAPE, EXACT = 0, 1, 2, 3
+
+
+class Candidate:
+    """One or two mistakes made together; the outcome for each case is computed when it is first needed."""
+
+    def __init__(self, exercise, mistakes, switches):
+        self.exercise, self.mistakes, self.switches = exercise, mistakes, switches
+        self.outcomes = {}
+
+    def outcome(self, index, case, expected):
+        """Return what the variant with these switches gives for a case."""
+        if index not in self.outcomes:
+            self.outcomes[index] = self.call(case.arguments, expected)
+        return self.outcomes[index]
+
+    def call(self, arguments, expected):
+        """Call the variant with these switches."""
+        function = functools.partial(self.exercise.variant, **self.switches)
+        return call(function, arguments, expected, self.exercise.compare_as)
+
+
+@functools.cache
+def candidates(exercise):
+    """Return all candidates of an exercise, single mistakes first."""
+    ways = [(mistake, way) for mistake in exercise.mistakes for way in mistake.ways]
+    single = [Candidate(exercise, (mistake,), way) for mistake, way in ways]
+    pairs = [
+        Candidate(exercise, (first, second), way | other)
+        for (first, way), (second, other) in itertools.combinations(ways, 2)
+        if first is not second and not way.keys() & other.keys()
+    ]
+    return single + pairs
+
+
+def agreement(yours, candidate, expected, tolerance):
+    """Return how well two outcomes agree: EXACT, BY_SHAPE (both have the same wrong shape), LOOSE or NO.
+
+    LOOSE: both are wrong, and at least one raised. A broadcast that raises in NumPy gives other numbers in a loop.
+    """
+    if yours.kind == candidate.kind:
+        if yours.kind == BROKEN or equal(yours.value, candidate.value, tolerance):
+            return EXACT
+        same_words = yours.found == candidate.found
+        return BY_SHAPE if yours.kind != VALUE and same_words else NO
+    both_wrong = is_wrong(yours, expected, tolerance) and is_wrong(candidate, expected, tolerance)
+    return LOOSE if both_wrong and BROKEN in (yours.kind, candidate.kind) else NO
+
+
+def is_wrong(outcome, expected, tolerance):
+    """Return whether an outcome is not the expected value; changed inputs do not count."""
+    return outcome.kind != VALUE or not equal(outcome.value, expected, tolerance)
+
+
+def fit(candidate, outcomes, prepared, indices, tolerance):
+    """Return how well a candidate fits the outcomes of these cases: the worst agreement.
+
+    NO if the function raised on all cases, or if a LOOSE fit agrees with nothing that is wrong: that would be a guess.
+    """
+    worst, seen, wrong_and_equal = EXACT, False, False
+    for index in indices:
+        case, expected = prepared[index]
+        yours, other = outcomes[index], candidate.outcome(index, case, expected)
+        quality = agreement(yours, other, expected, tolerance)
+        if quality == NO:
+            return NO
+        worst = min(worst, quality)
+        seen |= yours.kind != BROKEN
+        wrong_and_equal |= quality == EXACT and yours.kind != BROKEN and is_wrong(yours, expected, tolerance)
+    return worst if seen and (wrong_and_equal or worst > LOOSE) else NO
+
+
+def named(exercise, outcomes, prepared, indices) -> tuple[Mistake, ...]:
+    """Return the smallest set of mistakes that explains the outcomes of these cases, or ()."""
+    found = {}
+    for candidate in candidates(exercise):
+        quality = fit(candidate, outcomes, prepared, indices, exercise.tolerance)
+        if quality != NO:
+            found.setdefault((quality, -len(candidate.mistakes)), set()).add(candidate.mistakes)
+    best = found[max(found)] if found else [()]
+    return next(iter(best)) if len(best) == 1 else ()

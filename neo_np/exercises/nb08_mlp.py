@@ -1,0 +1,299 @@
+"""Exercises of notebook 08, the MLP: gelu_new, mlp."""
+
+import math
+
+import numpy as np
+
+from neo_np.exercises.exercise import Case, Exercise, array, mistake, random_numbers
+from neo_np.exercises.nb04_layer_norm import linear
+from neo_np.gpt_neo.activations import gelu, relu, silu
+from neo_np.gpt_neo.params import Params
+
+ROOT = math.sqrt(2 / math.pi)
+
+# gelu_new
+
+
+def gelu_new(x):
+    """Return 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))."""
+    return 0.5 * x * (1 + np.tanh(ROOT * (x + 0.044715 * x**3)))
+
+
+def gelu_new_loop(x):
+    """Work out each number by itself."""
+    flat = [0.5 * v * (1 + math.tanh(ROOT * (v + 0.044715 * v * v * v))) for v in x.ravel().tolist()]
+    return np.array(flat, np.float32).reshape(x.shape)
+
+
+def gelu_new_variant(
+    x, form="tanh", cubic=0.044715, power=3, root=ROOT, half=0.5, one=1.0, factor=True, cube_of="x", sign=1, inner_root=True
+):
+    """gelu_new with a switch for each mistake."""
+    if form != "tanh":
+        other = {
+            "sigmoid_1.702": lambda: x / (1 + np.exp(-1.702 * x)),
+            "gelu": gelu,
+            "relu": relu,
+            "silu": silu,
+            "tanh_only": np.tanh,
+        }
+        return other[form]() if form == "sigmoid_1.702" else other[form](x)
+    y = ROOT * (cubic * x) ** 3 if cube_of == "product" else cubic * x**power
+    inside = root * (x + sign * y) if inner_root else root * x + sign * y
+    y = half * (one + np.tanh(inside))
+    return y * x if factor else y
+
+
+def gelu_new_cases():
+    """Return single numbers, rows and tables between -6 and 6."""
+    rng = np.random.default_rng(8)
+    return [
+        Case((array([1]),)),
+        Case((array([-1, 0, 2]),)),
+        Case((array([[0.5, -0.5], [3, -3]]),)),
+        Case((array([-2.7, 2.7, -2.2, 2.2]),)),
+        Case((np.linspace(-5, 5, 11, dtype=np.float32),)),
+        Case((array([100, -100, 1000]),), extreme=True),
+        *(Case((random_numbers(rng, *shape),), random=True) for shape in [(3,), (2, 4), (4, 3), (3, 5), (6,), (2, 2)] * 3),
+    ]
+
+
+GELU_NEW = Exercise(
+    name="gelu_new",
+    notebook="08",
+    minutes=8,
+    core=True,
+    signature="gelu_new(x)",
+    task="Return 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) for each number of x, an array of any shape.",
+    reference=gelu_new,
+    variant=gelu_new_variant,
+    package_name="neo_np.gpt_neo.forward.gelu_new",
+    also_right=(gelu_new_loop,),
+    cases=gelu_new_cases,
+    mistakes=(
+        mistake(
+            "erf_form",
+            {"form": "gelu"},
+            "this is the exact GELU with erf. The tanh form of GPT-Neo differs from it by at most 0.00047, at x = 2.7 and "
+            "-2.7.",
+            "The checkpoint was trained with the tanh form. Which formula does the task give?",
+        ),
+        mistake(
+            "sigmoid_form",
+            {"form": "sigmoid_1.702"},
+            "this is the approximation x * sigmoid(1.702 x).",
+            "There are three GELUs in use. Which function does the task's formula contain?",
+        ),
+        mistake(
+            "relu",
+            {"form": "relu"},
+            "this is ReLU: 0 for all negative numbers.",
+            "What does GELU give for -0.5: exactly 0, or a little less?",
+        ),
+        mistake(
+            "no_cubic",
+            {"cubic": 0.0},
+            "the cubic term is missing.",
+            "What is added to x inside the bracket?",
+        ),
+        mistake(
+            "square_for_cube",
+            {"power": 2},
+            "you square x and do not raise it to the third power.",
+            "Which sign has x^3 for negative x, and which has x^2?",
+        ),
+        mistake(
+            "no_root",
+            (
+                {"root": 2 / math.pi},
+                {"root": 1.0},
+                {"root": math.sqrt(2) / math.pi},
+                {"root": math.sqrt(math.pi / 2)},
+                {"root": math.sqrt(2 * math.pi)},
+            ),
+            "the factor sqrt(2 / pi), about 0.798, is missing or different.",
+            "What does your factor give as a number? It should be 0.7979.",
+        ),
+        mistake(
+            "no_half",
+            {"half": 1.0},
+            "the factor 0.5 is missing.",
+            "For large x, GELU is nearly x. What does your function give for 5?",
+        ),
+        mistake(
+            "no_one",
+            {"one": 0.0},
+            "the 1 in front of tanh is missing.",
+            "For large negative x, GELU is nearly 0. What does your function give for -5?",
+        ),
+        mistake(
+            "no_x",
+            {"factor": False},
+            "the factor x in front is missing: yours is a number between 0 and 1.",
+            "For large x, GELU is nearly x. What does your function give for 5?",
+        ),
+        mistake(
+            "bracket",
+            {"inner_root": False},
+            "sqrt(2 / pi) multiplies x only, and not the cubic term.",
+            "Where does the bracket after sqrt(2 / pi) end?",
+        ),
+        mistake(
+            "cube_of_product",
+            {"cube_of": "product"},
+            "0.044715 is raised to the third power too.",
+            "Which does Python do first in 0.044715 * x ** 3? Where are your brackets?",
+        ),
+        mistake(
+            "digits",
+            ({"cubic": 0.44715}, {"cubic": 0.0044715}, {"cubic": 0.04715}, {"cubic": 0.044175}),
+            "the number 0.044715 is mistyped.",
+            "Compare it digit by digit with the task.",
+        ),
+        mistake("minus", {"sign": -1}, "the cubic term is subtracted.", "Which sign is in the bracket?"),
+        mistake("silu", {"form": "silu"}, "this is SiLU, x * sigmoid(x).", "Which function does the task's formula contain?"),
+        mistake("tanh", {"form": "tanh_only"}, "this is tanh itself.", "What surrounds tanh in the task's formula?"),
+    ),
+    hints=(
+        "Write the formula from the inside to the outside: the cube, the bracket, tanh, and what surrounds it.",
+        "Everything is elementwise: the result has the shape of x. np.tanh takes arrays; math.sqrt and math.pi are plain "
+        "numbers.",
+        "inside = math.sqrt(2 / math.pi) * (x + ...)\nreturn 0.5 * x * (... + np.tanh(inside))",
+    ),
+    notes={"(x * x * x)": "NumPy's x**3 is slow: it calls a general power function."},
+)
+
+
+# mlp
+
+
+def mlp(x, p):
+    """Widen, activate, narrow: (T, C) -> (T, F) -> (T, C)."""
+    return linear(gelu_new(linear(x, p.c_fc.weight, p.c_fc.bias)), p.c_proj.weight, p.c_proj.bias)
+
+
+def mlp_loop(x, p):
+    """Work out one token at a time."""
+    rows = []
+    for row in x:
+        hidden = [gelu_new_loop(np.array([row @ w + b]))[0] for w, b in zip(p.c_fc.weight, p.c_fc.bias)]
+        rows.append([np.array(hidden) @ w + b for w, b in zip(p.c_proj.weight, p.c_proj.bias)])
+    return np.array(rows, np.float32)
+
+
+def mlp_variant(
+    x, p, middle="gelu", end="none", fc_bias=1, proj_bias=1, residual=False, turned=False, activation="tanh", give="all"
+):
+    """Mlp with a switch for each mistake."""
+    function = {"none": lambda y: y, "gelu": lambda y: gelu_new_variant(y, activation)}
+    function["twice"] = lambda y: gelu_new_variant(gelu_new_variant(y, activation), activation)
+    w1, w2 = p.c_fc.weight, p.c_proj.weight
+    hidden = x @ (w2 if turned else w1.T) + fc_bias * p.c_fc.bias
+    hidden = function[middle](hidden)
+    if give == "hidden":
+        return hidden
+    y = function[end](hidden @ (w1 if turned else w2.T) + proj_bias * p.c_proj.bias)
+    return x + y if residual else y
+
+
+def mlp_cases():
+    """Return random MLPs, wide and not, and one with F = C."""
+    rng = np.random.default_rng(88)
+    cases = []
+    for T, C, F in [
+        (1, 2, 3),
+        (2, 2, 2),
+        (2, 2, 4),
+        (3, 3, 3),
+        (3, 2, 5),
+        (2, 3, 4),
+        (4, 3, 6),
+        (3, 4, 8),
+        (2, 4, 4),
+        (5, 2, 3),
+    ] * 2:
+        named = {"c_fc.weight": (F, C), "c_fc.bias": (F,), "c_proj.weight": (C, F), "c_proj.bias": (C,)}
+        p = Params({name: random_numbers(rng, *shape) for name, shape in named.items()})
+        cases.append(Case((random_numbers(rng, T, C), p), random=True))
+    return cases
+
+
+MLP = Exercise(
+    name="mlp",
+    notebook="08",
+    minutes=8,
+    signature="mlp(x, p)",
+    task="The MLP of a block: a linear layer that widens x, (T, C), to (T, F) (p.c_fc.weight, p.c_fc.bias), gelu_new, and a "
+    "linear "
+    "layer back to (T, C) (p.c_proj.weight, p.c_proj.bias). You may call linear(x, weight, bias) and gelu_new(x).",
+    reference=mlp,
+    variant=mlp_variant,
+    package_name="neo_np.gpt_neo.forward.mlp",
+    given=("linear", "gelu_new"),
+    also_right=(mlp_loop,),
+    cases=mlp_cases,
+    mistakes=(
+        mistake(
+            "activation_last",
+            {"middle": "none", "end": "gelu"},
+            "the activation comes last, after both linear layers.",
+            "Two linear layers in a row could be one. What must be between them?",
+        ),
+        mistake(
+            "no_activation",
+            {"middle": "none"},
+            "there is no activation.",
+            "Two linear layers in a row could be one. What must be between them?",
+        ),
+        mistake(
+            "activation_twice",
+            ({"middle": "twice"}, {"end": "gelu"}),
+            "the activation is applied twice.",
+            "How many times does `gelu_new` occur in your function, and where should it be?",
+        ),
+        mistake(
+            "no_bias",
+            ({"fc_bias": 0, "proj_bias": 0}, {"fc_bias": 0}, {"proj_bias": 0}),
+            "a bias is missing.",
+            "Both layers have one. Which of p.c_fc.bias and p.c_proj.bias do you not use?",
+        ),
+        mistake(
+            "residual_inside",
+            {"residual": True},
+            "x is added to the result. The block does that later.",
+            "What does the task's last step give?",
+        ),
+        mistake(
+            "layers_exchanged",
+            {"turned": True},
+            "the weights are exchanged and not transposed.",
+            "c_fc.weight is (F, C). Which product makes (T, F) of (T, C)?",
+        ),
+        mistake(
+            "other_activation",
+            (
+                {"activation": "relu"},
+                {"activation": "gelu"},
+                {"activation": "silu"},
+                {"activation": "sigmoid_1.702"},
+                {"activation": "tanh_only"},
+            ),
+            "another activation is used (such as ReLU or the exact GELU).",
+            "Which activation does GPT-Neo's config name?",
+        ),
+        mistake(
+            "hidden_returned",
+            {"give": "hidden"},
+            "the second linear layer is missing.",
+            "How wide is the result, and how wide should it be?",
+        ),
+    ),
+    hints=(
+        "Three steps: widen, activate, narrow.",
+        "x is (T, C), after c_fc (T, F), after gelu_new (T, F), after c_proj (T, C).",
+        "hidden = linear(x, ..., ...)  # (T, F)\nactive = ...  # (T, F)\nreturn linear(active, ..., ...)",
+    ),
+    notes={"activate(pre, activation_function)": "The config names the activation; in GPT-Neo it is gelu_new."},
+)
+
+EXERCISES = (GELU_NEW, MLP)

@@ -1,0 +1,65 @@
+"""`predict` and `reveal`: a guess before the run, then guess and answer side by side."""
+
+import numpy as np
+
+from neo_np.exercises.display import show
+from neo_np.exercises.grids import number
+from neo_np.exercises.messages import GOOD, NEUTRAL, Text, Title
+from neo_np.exercises.record import read_record, update
+
+
+def predict(name: str, guess) -> None:
+    """Keep a guess. name: notebook and number, such as "05.2". A guess of `...` or None is none."""
+    if guess is ... or guess is None:
+        show(
+            [
+                Title(
+                    NEUTRAL,
+                    f"Prediction {name}: put your guess in the place of `...`, then run this cell. A wrong guess is welcome.",
+                )
+            ]
+        )
+        return
+    update("guesses", name, guess=in_words(guess), revealed=False)
+    show([Title(NEUTRAL, f"Prediction {name}: your guess is {in_words(guess)}. Now run the next cell.")])
+
+
+def reveal(name: str, value) -> None:
+    """Show the guess and the answer side by side; without a guess, ask for one and keep the answer hidden."""
+    kept = read_record()["guesses"].get(name)
+    if kept is None:
+        show(
+            [
+                Title(
+                    NEUTRAL,
+                    f"Prediction {name}: first guess, then look. Fill in `predict({name!r}, ...)` above and run both cells.",
+                )
+            ]
+        )
+        return
+    update("guesses", name, revealed=True)
+    guess, answer = str(kept.get("guess")), in_words(value)
+    if guess == answer:
+        show([Title(GOOD, f"Prediction {name}: you guessed {guess}, and it is {answer}.")])
+    else:
+        show(
+            [
+                Title(NEUTRAL, f"Prediction {name}: you guessed {guess}. It is {answer}."),
+                Text("Why the difference? A wrong guess that you can explain teaches more than a right one."),
+            ]
+        )
+
+
+def in_words(value):
+    """Return a guess or an answer as a short text."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value, 3).rstrip("0").rstrip(".")
+    if isinstance(value, list | tuple):
+        return ", ".join(in_words(item) for item in value)
+    return f"“{value}”" if isinstance(value, str) else str(value)

@@ -1,0 +1,29 @@
+"""`show_source`: a function's source with remarks."""
+
+import inspect
+import textwrap
+
+from neo_np.errors import NeoError
+from neo_np.exercises.display import show
+from neo_np.exercises.messages import Source
+
+
+def show_source(function, notes: dict[str, str] | None = None) -> None:
+    """Show the source of a function; notes: {"piece of the source": "remark"}, shown below the piece's line.
+
+    Raises NeoError if a piece does not occur: then the source has changed and the remark may be wrong.
+    """
+    show([source_with(function, notes or {})])
+
+
+def source_with(function, notes):
+    """Return the source of a function as a part of a message."""
+    source = textwrap.dedent(inspect.getsource(function))
+    remarks = {}
+    for piece, remark in notes.items():
+        if piece not in source:
+            raise NeoError(f"the source of {function.__name__} has no {piece!r}: change the remark or the piece.")
+        before = source[: source.index(piece)]
+        remarks.setdefault(before.count("\n"), []).append((len(before) - before.rfind("\n") - 1, piece, remark))
+    lines = tuple((line, tuple(remarks.get(number, ()))) for number, line in enumerate(source.rstrip("\n").split("\n")))
+    return Source(f"{function.__module__}.{function.__name__}", lines)
