@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from neo_np.errors import NeoError
-from neo_np.files import read_json, write_text
+from neo_np.files import read_json, read_text, write_text
 from neo_np.tokenizer.special_tokens import END_OF_TEXT
 
 FLAGS = "single_word", "lstrip", "rstrip"
@@ -51,12 +51,8 @@ def check_vocab(vocab: Any, file: Path) -> dict[str, int]:
 
 def read_merges(file: Path) -> list[tuple[str, str]]:
     """Return the merge rules of merges.txt: two tokens a line, the first rule first."""
-    try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise NeoError(f"{file} cannot be read: {error}.") from None
     merges = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(file).replace("\r\n", "\n").split("\n"), start=1):
         if not line or (number == 1 and line.startswith("#version")):
             continue
         left, _, right = line.partition(" ")
