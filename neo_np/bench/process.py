@@ -5,12 +5,14 @@ import dataclasses
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from typing import Any
 
 from neo_np.bench.benchmarks import BENCHMARKS, NEO, PEERS
 from neo_np.bench.job import Job
@@ -39,7 +41,7 @@ class BackendProcess:
     def __init__(self, benchmark: str, name: str, job: Job, time_limit: float = math.inf):
         self.benchmark, self.name, self.job = benchmark, name, job
         self.time_limit = min(time_limit if name in PEERS else math.inf, threading.TIMEOUT_MAX)
-        self.process: subprocess.Popen | None = None
+        self.process: Any = None  # a Popen with three pipes, while it runs
         self.failure: str | None = None
 
     def start(self) -> None:
@@ -49,9 +51,15 @@ class BackendProcess:
         if self.name == NEO:
             environment = ENVIRONMENT if self.benchmark == "train" else {}
         self.errors = tempfile.TemporaryFile()  # a pipe that nobody reads would block the process when it is full
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors}
-        # A session of its own, so that the processes that it starts end with it.
-        self.process = subprocess.Popen(command, env=environment | dict(os.environ), text=True, start_new_session=True, **pipes)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            env=environment | dict(os.environ),
+            text=True,
+            start_new_session=True,  # so that the processes that it starts end with it
+        )
         self.send(dataclasses.asdict(self.job))
 
     def send(self, message) -> None:
@@ -98,11 +106,12 @@ class BackendProcess:
         return line
 
     def last_words(self) -> str:
-        """Return the last line that the process has written on standard error."""
+        """Return the last error that the process has written on standard error, else the last line."""
         self.process.wait()
         self.errors.seek(0)
-        words = self.errors.read().decode("utf-8", "replace").strip().splitlines() or ["its process was killed."]
-        return words[-1].removeprefix("error: ")
+        lines = self.errors.read().decode("utf-8", "replace").strip().splitlines()
+        errors = [line for line in lines if re.match(r"(error|[\w.]+Error): ", line)]
+        return (errors or lines or ["its process was killed."])[-1].removeprefix("error: ")
 
     def kill(self) -> None:
         """Kill the process and all that it has started."""

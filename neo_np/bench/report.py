@@ -56,17 +56,16 @@ def table_head(benchmark: str, backends: list[str]) -> list[str]:
 def case_rows(benchmark: str, label: str, entries: dict[str, dict], job: Job) -> list[str]:
     """Return the rows of a case: one for each backend, one for each part of the model, one for each note."""
     lines = []
+    has_roofline = ROOFLINE in BENCHMARKS[benchmark].backends
     for name, entry in entries.items():
-        threads = f", {entry['threads']} thread{'s' * (entry['threads'] > 1)}" if entry["threads"] else ""
-        first = label if name == NEO else ""
         if entry["rounds"]:
             lines.append(
                 row(
-                    f"{label}: all" if "parts" in entry else first,
-                    name + threads,
-                    share_of_roofline(benchmark, label, entries, name, job) if ROOFLINE in BENCHMARKS[benchmark].backends else None,
+                    f"{label}: all" if "parts" in entry else label if name == NEO else "",
+                    name + (f", {entry['threads']} thread{'s' * (entry['threads'] > 1)}" if entry["threads"] else ""),
+                    share_of_roofline(benchmark, label, entries, name, job) if has_roofline else None,
                     numbers(entry["rounds"]),
-                    f"{ratio(benchmark, entries, name):.2f} x" if name not in (NEO, ROOFLINE) and NEO in entries else "",
+                    f"{short(ratio(benchmark, entries, name))} x" if name not in (NEO, ROOFLINE) and NEO in entries else "",
                     remark(benchmark, entry, name, job),
                 )
             )

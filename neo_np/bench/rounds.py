@@ -48,11 +48,12 @@ class Measurement:
             self.ask()
             return
         better = min if BENCHMARKS[self.process.benchmark].less_is_better else max
-        best = {}
-        for threads in dict.fromkeys((cores(), 1)):
-            if self.seconds_left > 0:
-                best[threads] = better(self.ask(threads)["value"] for _ in range(2))
-        self.entry["threads"] = better(best, key=best.__getitem__)
+        found: dict[int, list[float]] = {cores(): [], 1: []}
+        for attempt in range(2):
+            for threads, values in found.items():
+                if attempt == 0 or self.seconds_left > 0:
+                    values.append(self.ask(threads)["value"])
+        self.entry["threads"] = better(found, key=lambda threads: better(found[threads]))
 
     def one_round(self) -> None:
         """Measure and add the result to the entry."""
@@ -67,7 +68,10 @@ class Measurement:
         if self.process.failure or (self.entry["rounds"] and self.seconds_left <= 0):
             return
         with contextlib.suppress(NoAnswer):  # the process remembers its failure
-            self.one_round() if self.has_answered else self.warm_up()
+            if self.has_answered:
+                self.one_round()
+            else:
+                self.warm_up()
 
 
 def measure(

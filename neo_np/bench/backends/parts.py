@@ -1,73 +1,60 @@
-"""Where the time goes: that of a prompt, and of a token, divided among the functions that the model is made of."""
+"""Where the time goes: the time of a prompt, and of a token, in the functions that the model is made of.
 
-import contextlib
+The forward pass of `Model.logits` is the module `fast.inference`. A function of it that is replaced by one with a stopwatch is
+called instead, because the other functions look it up in their module.
+"""
+
 import time
 from unittest.mock import patch
 
-import neo_np
-from neo_np import model
-from neo_np.bench import ours
-from neo_np.bench.job import decode_cases, decode_steps
+from neo_np.bench.backends.neo import decode_function, read_prompt
+from neo_np.bench.job import decode_steps
 from neo_np.bench.measure import seconds_per_call
-from neo_np.gpt_neo import activations
-from neo_np.gpt_neo import forward as attention
-from neo_np.gpt_neo import forward as layers
+from neo_np.checkpoint.loading import load
+from neo_np.gpt_neo import fast
 
-ALL, REST = "all", "the rest"
-# Where each function is looked up when it is called: in which dict, under which key. None of them calls another.
-PARTS = {
-    "linear": [(vars(module), "linear") for module in (layers, attention, model)],
-    "attention": [(vars(attention), "attention")],
-    "layer norm": [(vars(model), "layer_norm")],
-    "activation": [(activations.ACTIVATIONS, name) for name in activations.ACTIVATIONS],
-}
-
-
-def cases(config):
-    """Return {what it is called: (work, tokens, part)}: a prompt of 512 tokens, and a token after contexts as in decode."""
-    works = [("prompt of", "prefill", min(512, config.max_position_embeddings))]
-    works += [("after", "decode", context) for batch, context in decode_cases(config).values() if batch == 1]
-    parts = ALL, *PARTS, REST
-    return {f"{name} {tokens}: {part}": (work, tokens, part) for name, work, tokens in works for part in parts}
+# What each part is called, and its function. None of these functions calls another of them.
+PARTS = {"linear": "linear", "attention": "attention", "layer norm": "layer_norm", "activation": "activate"}
+REST = "the rest"
 
 
 def parts(job):
-    """Measure the milliseconds of a prompt, or of a token: when all of it is asked for, those of each part are found too."""
-    loaded, found = neo_np.load(job.folder), {}
+    """Measure the milliseconds of a prompt, or of a token, in all and in each part."""
+    model = load(job.folder)
 
     def run(case):
-        work, tokens, part = case
-        if part == ALL and work == "prefill":
+        kind, tokens = case
+        if kind == "prefill":
             ids = job.ids(1, tokens)
-            found.update(divided(lambda: ours.prefilled(loaded, ids), 1, job.turn))
-        elif part == ALL:
-            steps = decode_steps(loaded.config, tokens)
-            write = ours.decoding(loaded, loaded.new_cache(), job.ids(1, tokens + steps), steps)
-            found.update(divided(write, steps, job.turn))
-        return {"value": found[part], "share": found[part] / found[ALL]}
+            return milliseconds(lambda: read_prompt(model, ids), 1, job.seconds)
+        steps = decode_steps(model.config, tokens)
+        decode = decode_function(model, model.new_cache(), job.ids(1, tokens + steps), steps)
+        return milliseconds(decode, steps, job.seconds)
 
     return run
 
 
-def divided(function, steps, turn):
-    """Return {part: milliseconds of a step} of a function that takes so many; the clocks themselves count as the rest."""
-    spent = dict.fromkeys((ALL, *PARTS), 0.0)
-    with contextlib.ExitStack() as at_end:
-        for part, places in PARTS.items():
-            for names, name in places:
-                at_end.enter_context(patch.dict(names, {name: clocked(names[name], part, spent)}))
-        seconds = seconds_per_call(clocked(function, ALL, spent), turn)
-    spent[REST] = 2 * spent[ALL] - sum(spent.values())
-    return {part: 1000 * seconds / steps * total / spent[ALL] for part, total in spent.items()}
+def milliseconds(function, steps, seconds):
+    """Return {"value": milliseconds of one of the function's steps, "parts": {part: milliseconds}}.
+
+    The time that the stopwatches take is part of the rest.
+    """
+    spent = dict.fromkeys(PARTS, 0.0)
+    total = {"": 0.0}
+    stopwatches = {name: timed_function(getattr(fast.inference, name), spent, part) for part, name in PARTS.items()}
+    with patch.multiple(fast.inference, **stopwatches):
+        value = 1000 * seconds_per_call(timed_function(function, total, ""), seconds) / steps
+    spent[REST] = total[""] - sum(spent.values())
+    return {"value": value, "parts": {part: value * part_seconds / total[""] for part, part_seconds in spent.items()}}
 
 
-def clocked(function, part, spent):
-    """Return the function, which now adds the seconds of each call to spent[part]."""
+def timed_function(function, spent, part):
+    """Return the function with a stopwatch: it adds the seconds of each call to spent[part]."""
 
-    def call(*given):
-        began = time.perf_counter()
-        result = function(*given)
-        spent[part] += time.perf_counter() - began
+    def call(*arguments):
+        start = time.perf_counter()
+        result = function(*arguments)
+        spent[part] += time.perf_counter() - start
         return result
 
     return call

@@ -40,7 +40,7 @@ def decode_bytes(config: Config, batch: int, context: int) -> int:
     return read + batch * 2 * FLOAT * keys * config.hidden_size
 
 
-def prefill_flop(config: Config, tokens: int) -> int:
+def prefill_flop(config, tokens):
     """Return the floating-point operations of the matrix products that a prompt needs (one multiply-add is two).
 
     They are: the matrices of the blocks for every token, the output embedding for the last token, and the two products of
