@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from neo_np.bench.benchmarks import BENCHMARKS, PEERS, THREADED, Benchmark
+from neo_np.bench.benchmarks import BENCHMARKS, NEO, PEERS, THREADED, Benchmark
 from neo_np.bench.cases import Tokens
 from neo_np.bench.job import Job
 from neo_np.bench.measure import seconds_per_call
@@ -13,11 +13,11 @@ from neo_np.gpt_neo.params import parameter_shapes
 
 FLOAT = 4  # bytes
 STARTS_EACH_TIME = "start", "load", "memory"  # benchmarks in which every measurement starts a process
-# Rough numbers: seconds until a process is ready (for peers with imports, export or compiling), and how many times as long
-# as neo_np a peer takes for a call.
+# Rough numbers: the seconds until a process is ready, those to export or compile a model, and how many times as long as
+# neo_np another backend takes for a call.
 OWN_START, PEER_START = 0.3, 8.0
 SETUP = {"torch.compile": 40.0, "onnxruntime": 30.0, "openvino": 30.0}
-PEER_FACTOR = 3
+SLOWER = 3
 
 
 def total_seconds(plan: dict[str, list[str]], job: Job, rounds: int, peer_seconds: float) -> float:
@@ -46,7 +46,7 @@ def benchmark_seconds(name, backend, job, rounds, peer_seconds, speeds) -> float
     total = start + SETUP.get(backend, 0.0)
     for case in benchmark.cases(benchmark.config(job)).values():
         before, call = call_seconds(benchmark, job, case, speeds)
-        call *= PEER_FACTOR if is_peer else 1
+        call *= 1 if backend == NEO else SLOWER
         measurement = PAUSE + start_each_time + call + max(call, job.seconds)
         in_all = measurements * measurement
         total += before + (min(in_all, peer_seconds + 2 * measurement) if is_peer else in_all)

@@ -21,8 +21,8 @@ def import_pyplot():
 
 
 def check_picture(file: str) -> None:
-    """Raise NeoError if a picture cannot be written to the file: to be called before minutes of measuring."""
-    plt, path = import_pyplot(), Path(file)
+    """Raise NeoError if a picture cannot be drawn into the file; called before minutes of measuring."""
+    path = Path(file)
     folder = path.absolute().parent
     if path.is_dir():
         raise NeoError(f"the picture {file} cannot be written: it is a folder; name a file, such as growth.png.")
@@ -30,16 +30,12 @@ def check_picture(file: str) -> None:
         raise NeoError(f"the picture {file} cannot be written: there is no folder {path.parent}.")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise NeoError(f"the picture {file} cannot be written: you have no permission to write there.")
+    plt = import_pyplot()
     figure = plt.figure()
     try:
-        kinds = sorted(figure.canvas.get_supported_filetypes())
-        if path.suffix[1:].lower() not in kinds:
-            raise NeoError(f"the picture {file} cannot be drawn: its name must end in one of {', '.join(kinds)}.")
-        figure.savefig(BytesIO(), format=path.suffix[1:].lower())
-    except NeoError:
-        raise
-    except Exception as error:  # whatever this kind of picture needs and does not find, such as LaTeX
-        raise NeoError(f"the picture {file} cannot be drawn: {error}; try a name that ends in .png.") from None
+        figure.savefig(BytesIO(), format=path.suffix.removeprefix("."))
+    except Exception as error:  # an unknown kind of picture, or one that needs what is not installed, such as LaTeX
+        raise NeoError(f"the picture {file} cannot be drawn: {error}: choose a name that ends in .png.") from None
     finally:
         plt.close(figure)
 
