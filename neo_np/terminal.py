@@ -1,8 +1,10 @@
 """What the commands share: arguments, errors and warnings as one line each, the ways in which a command can end."""
 
 import argparse
+import difflib
 import math
 import os
+import re
 import sys
 import warnings
 from contextlib import contextmanager
@@ -11,11 +13,30 @@ from neo_np.errors import NeoError
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like all other errors of a command."""
+    """A parser that takes no abbreviated options and prints each error as one line, as commands do."""
+
+    def __init__(self, **settings):
+        super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message):
-        """Print what is wrong and leave with exit status 2."""
-        self.exit(2, f"error: {' '.join(message.split())} (--help shows the options)\n")
+        """Print what is wrong, with the option that was probably meant, and leave with exit status 2."""
+        self.exit(2, f"error: {' '.join(message.split())}{self.suggestion(message)} (--help shows the options)\n")
+
+    def suggestion(self, message):
+        """Return ": did you mean --seed?" if the message is about an unknown option that resembles one of this parser's."""
+        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        close = unknown and difflib.get_close_matches(unknown[1].lower().replace("_", "-"), option_names(self), 1)
+        return f": did you mean {close[0]}?" if close else ""
+
+
+def option_names(parser):
+    """Return the names of all options of a parser and of its subcommands."""
+    names = []
+    for action in parser._actions:
+        names += action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            names += [name for command in action.choices.values() for name in option_names(command)]
+    return names
 
 
 def checked(kind, fits, words):
@@ -77,8 +98,11 @@ BAR_WIDTH = 30
 
 @contextmanager
 def progress_bar(title):
-    """Give a function (done, total) that draws a bar on standard error; where that is no terminal, it draws nothing."""
-    shown = sys.stderr.isatty()
+    """Give a function (done, total) that draws a bar on standard error, or None if that is no terminal.
+
+    At the end the bar is erased, so that what is printed next begins on a clean line.
+    """
+    shown, width = sys.stderr.isatty(), len(title) + BAR_WIDTH + len(" [] 100%")
 
     def show(done, total):
         filled = round(BAR_WIDTH * done / max(total, 1))
@@ -93,4 +117,4 @@ def progress_bar(title):
         yield show if shown else None
     finally:
         if shown:
-            print(file=sys.stderr)
+            print(f"\r{' ' * width}\r", end="", file=sys.stderr, flush=True)

@@ -31,16 +31,40 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_progress_bar_grows_on_a_terminal_and_ends_its_line(monkeypatch):
+def test_the_progress_bar_grows_on_a_terminal_and_is_erased_at_its_end(monkeypatch):
     monkeypatch.setattr("sys.stderr", Terminal())
     with terminal.progress_bar("reading") as progress:
         progress(0, 200)
         progress(100, 200)
         progress(200, 200)
-    *drawn, last = sys.stderr.getvalue().split("\r")[1:]
-    assert [line.count("#") for line in (*drawn, last)] == [0, terminal.BAR_WIDTH // 2, terminal.BAR_WIDTH]
+    *drawn, erased, rest = sys.stderr.getvalue().split("\r")[1:]
+    assert [line.count("#") for line in drawn] == [0, terminal.BAR_WIDTH // 2, terminal.BAR_WIDTH]
     assert drawn[1] == f"reading [{'#' * 15}{'.' * 15}]  50%"
-    assert last.endswith("100%\n")
+    assert (erased, rest) == (" " * len(drawn[-1]), "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seeds=3"], "unrecognized arguments: --seeds=3: did you mean --seed?"),
+        (["--Max_New_Tokens=3"], "did you mean --max-new-tokens?"),
+        (["--max-new=3"], "did you mean --max-new-tokens?"),  # abbreviations are no options
+        (["--zzz"], "unrecognized arguments: --zzz (--help shows the options)"),
+        (["text", "--contxt", "3"], "did you mean --context?"),
+    ],
+)
+def test_unknown_option_is_one_line_with_the_one_that_was_meant(arguments, words, capsys):
+    parser = terminal.OneLineParser(prog="test")
+    parser.add_argument("--seed")
+    parser.add_argument("--max-new-tokens")
+    parser.add_subparsers().add_parser("text").add_argument("--context")
+    with pytest.raises(SystemExit) as left:
+        parser.parse_args(arguments)
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert words in error
 
 
 def test_there_is_no_progress_bar_where_nobody_looks(capsys):

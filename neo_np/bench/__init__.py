@@ -1,8 +1,9 @@
-"""How fast neo_np is on this machine, beside what the machine could do at best and beside other libraries.
+"""How fast neo_np is on this machine, beside the machine's own limit and beside other libraries.
 
-`command` is where it starts. A work (`works`) is a thing to measure, such as decode; a side is who does it: neo_np, a peer,
-or "limit", the machine itself. Each side runs in a process of its own (`worker`), and the sides take turns (`rounds`), so
-that they meet the same machine, whatever else it is doing. What is compared are medians over the rounds (`report`).
+`command` is the entry point. A benchmark (`benchmarks`) is one thing to measure, such as decode. A backend (`backends/`) does
+it: neo_np, a peer (another library), or the roofline, which is the machine's limit. Each backend runs in its own process
+(`worker`, `process`). In each round every backend is measured once (`rounds`), so all of them meet the same machine, whatever
+else it is doing. The tables compare medians over the rounds (`report`).
 
-To add a work: write our side's function in `ours`, one for each peer in `peers`, and give them an entry in `works`.
+To add a benchmark: write a function for each backend in `backends/`, and add an entry to `benchmarks`.
 """

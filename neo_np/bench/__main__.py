@@ -5,5 +5,5 @@ import sys
 
 from neo_np.bench.command import main
 
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an orderly end, in which processes and temporary files go
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # SystemExit ends the processes and removes temporary files
 sys.exit(main())

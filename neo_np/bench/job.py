@@ -1,4 +1,4 @@
-"""What all sides are given: the checkpoint, the ids, the prompts and the text that they work on."""
+"""The input that all backends share: a checkpoint, token ids, prompts and a text."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,98 +8,65 @@ import numpy as np
 
 from neo_np.checkpoint.loading import load_config
 from neo_np.errors import NeoError
+from neo_np.gpt_neo.config import Config
 
 PROMPT = "Once upon a time"
 TEXT_LENGTH = 500_000  # characters
-DECODE_STEPS = 16  # tokens that one measurement of decode takes
-NEW_TOKENS = 64  # that each prompt of a batch is continued by
-PASSAGE, WRITTEN = 64, 256  # tokens of a prompt, and how many are written after it, in speculative decoding
+DECODE_STEPS = 16  # tokens that one call of decode writes
+NEW_TOKENS = 64  # tokens that `batch` adds to each prompt
+SPECULATIVE_PROMPT, SPECULATIVE_TOKENS = 64, 256  # tokens that `speculative` reads, and writes
 
 
 @dataclass(frozen=True)
 class Job:
-    """The work of a run as plain data, which travels to every side as JSON.
+    """The input of a run as plain data, which is sent to the process of each backend as JSON.
 
-    folder: a checkpoint. turn: seconds that a turn fills at least. text_file: for the tokenizer, None for Python's own
-    documentation. train: the sizes of training.
+    folder: a checkpoint. seconds: how long one measurement repeats its call, at least. text_file: the text for the tokenizer,
+    None for Python's own documentation. train: the sizes of the model that `train` measures.
     """
 
     folder: str
-    turn: float = 0.3
+    seconds: float = 0.3
     text_file: str | None = None
-    train: dict = field(default_factory=dict)
+    train: dict[str, int] = field(default_factory=dict)
 
     @cached_property
-    def config(self):
+    def config(self) -> Config:
         """The checkpoint's `Config`."""
         return load_config(Path(self.folder) / "config.json")
 
-    def ids(self, batch, length):
-        """Return random token ids (B, T), the same for every side."""
+    def ids(self, batch: int, length: int) -> np.ndarray:
+        """Return random token ids (B, T), the same for every backend."""
         return np.random.default_rng(0).integers(self.config.vocab_size, size=(batch, length))
 
-    def text(self):
-        """Return the text for the tokenizer: the file, or half a megabyte of English that every Python has with it."""
+    def text(self) -> str:
+        """Return the text for the tokenizer: the file, or half a megabyte of English from Python's own documentation."""
         if self.text_file is None:
             from pydoc_data.topics import topics  # what help("for") shows, and 80 such texts
 
             return "\n".join(topics[name] for name in sorted(topics))[:TEXT_LENGTH]
         try:
-            return Path(self.text_file).read_text(encoding="utf-8")
+            text = Path(self.text_file).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise NeoError(f"the text {self.text_file} cannot be read: {error}.") from None
+        if not text:
+            raise NeoError(f"the text {self.text_file} is empty: name a file with some pages of text.")
+        return text
 
-    def prompts(self, number):
-        """Return up to eight lists of ids of different lengths, and how many tokens to continue each by."""
+    def prompts(self, number: int) -> tuple[list[list[int]], int]:
+        """Return up to eight lists of ids of different lengths, and the number of tokens to add to each."""
         positions = self.config.max_position_embeddings
         longest = max(min(128, positions // 2), 1)
         lengths = [max(longest * eighth // 8, 1) for eighth in range(1, number + 1)]
         return [self.ids(1, length)[0].tolist() for length in lengths], min(NEW_TOKENS, positions - longest)
 
-
-def batch_cases(config):
-    """Return {what it is called: number of prompts}."""
-    return {"1 prompt": 1, "8 prompts": 8}
-
-
-def speculative_cases(config):
-    """Return {what a text is called: whether it says its first passage over and over}."""
-    return {"text that repeats itself": True, "ordinary text": False}
+    def speculative_sizes(self) -> tuple[int, int]:
+        """Return the number of tokens that `speculative` reads, and writes, in the positions of the model."""
+        positions = self.config.max_position_embeddings
+        prompt = min(SPECULATIVE_PROMPT, positions // 4)
+        return prompt, min(SPECULATIVE_TOKENS, positions - prompt)
 
 
-def decode_steps(config, context):
-    """Return how many tokens to decode after a context: 16, or what the model has positions for."""
+def decode_steps(config: Config, context: int) -> int:
+    """Return the number of tokens to decode after a context: 16, or fewer if the model has no more positions."""
     return min(DECODE_STEPS, config.max_position_embeddings - context)
-
-
-def prefill_cases(config):
-    """Return {what a prompt is called: its tokens}: 8, 512, 2048 where they fit, and all positions of a smaller model."""
-    positions = config.max_position_embeddings
-    lengths = {n for n in (8, 512, 2048) if n <= positions} | {min(positions, 2048)}
-    return {f"{n} tokens": n for n in sorted(lengths)}
-
-
-def decode_cases(config):
-    """Return {what it is called: (rows, tokens before)}: few tokens, and three quarters of all positions up to 2048."""
-    positions = min(config.max_position_embeddings, 2048)
-    contexts = min(8, positions // 4), positions * 3 // 4
-    return {f"batch {batch} after {n} tokens": (batch, n) for batch in (1, 8) for n in contexts}
-
-
-def memory_cases(config):
-    """Return {what it is called: tokens of the prompt}: 2048, or as many as leave room to go on."""
-    length = min(config.max_position_embeddings, 2048) - min(DECODE_STEPS, config.max_position_embeddings // 2)
-    return {f"prefill {length}, decode {decode_steps(config, length)}": length}
-
-
-def growth_cases(config):
-    """Return {what it is called: (work, kind of attention, tokens)}: eight lengths up to all positions for each."""
-    positions = min(config.max_position_embeddings, 2048)
-    steps = min(DECODE_STEPS, positions // 8)
-    works = [("decode", "local"), ("decode", "global"), ("prefill", "local")]
-    cases = [
-        (work, kind, positions * eighth // 8 - (steps if work == "decode" else 0))
-        for work, kind in works
-        for eighth in range(1, 9)
-    ]
-    return {f"{work} {kind}, {n} tokens": (work, kind, n) for work, kind, n in cases}

@@ -1,21 +1,17 @@
-"""What is measured, as a table for a terminal of a hundred columns."""
+"""Print measurements as tables for a terminal of a hundred columns: this module makes the lines."""
 
-from neo_np.bench import limits
-from neo_np.bench.works import LIMIT, NEO, WORKS
+import statistics
 
-LAST_COLUMN = {
-    "decode": "of limit",
-    "prefill": "of limit",
-    "speculative": "accepted",
-    "memory": "- weights",
-    "train": "peak memory",
-    "parts": "of all",
-}
-WIDTHS = 27, 24, 9, 9, 9, 8, 12
+from neo_np.bench.backends import roofline
+from neo_np.bench.benchmarks import BENCHMARKS, NEO, ROOFLINE
+from neo_np.bench.job import Job
+
+LAST_COLUMN = {"speculative": "accepted", "memory": "- weights", "train": "peak memory", "parts": "of all"}
+LABEL, BACKEND, SHARE, NUMBER, RATIO, LAST = 27, 24, 13, 9, 8, 12  # widths
 
 
-def heading(facts):
-    """Return the lines that stand above the tables: the machine, the model, the other sides, the rounds."""
+def heading(facts: dict) -> list[str]:
+    """Return the lines above the tables: the machine, the model, the peers, the rounds."""
     m = facts["machine"]
     lines = [
         f"machine: {m['processor']}, {m['cores']} cores; {m['system']}",
@@ -25,69 +21,97 @@ def heading(facts):
         lines.append(f"set:     {m['environment']}")
     if facts["model"]:
         lines.append(f"model:   {facts['model']}")
-    lines += [f"{'peer:':<9}{name}{f' ({made_of})' if made_of else ''}" for name, made_of in facts["peers"].items()]
-    return [*lines, f"rounds:  {facts['rounds']}, the sides taking turns; ratio: how many times as good as the peer neo_np is"]
-
-
-def ratio(work, sides, name):
-    """Return how many times as good as another side ours is, by the medians."""
-    ours, theirs = sides[NEO]["median"], sides[name]["median"]
-    return theirs / ours if WORKS[work].less_is_better else ours / theirs
-
-
-def table(work, found, job):
-    """Return the lines of a work: a row for each side of each case, with medians, ranges, ratios."""
-    better = "less" if WORKS[work].less_is_better else "more"
-    last = LAST_COLUMN.get(work, "")
-    compared = any(name not in (NEO, LIMIT) for sides in found.values() for name in sides)
-    lines = [
-        "",
-        f"{work}: {WORKS[work].about}",
-        row(f"{WORKS[work].unit}, {better} is better", "", "median", "lowest", "highest", "ratio" if compared else "", last),
-    ]
-    for label, sides in found.items():
-        for name, entry in sides.items():
-            threads = f", {entry['threads']} thread{'s' * (entry['threads'] > 1)}" if entry["threads"] else ""
-            numbers = [short(x) for x in (entry["median"], min(entry["rounds"]), max(entry["rounds"]))]
-            times = "" if name in (NEO, LIMIT) else f"{ratio(work, sides, name):.2f} x"
-            last_cell = remark(work, label, sides, name, job)
-            lines.append(row(label if name == NEO else "", name + threads, *numbers, times, last_cell))
+    lines += [f"{'peer:':<9}{name}{f' ({packages})' if packages else ''}" for name, packages in facts["peers"].items()]
+    lines.append(f"rounds:  {facts['rounds']}; each backend measures once in every round, and medians are compared")
+    if facts["peers"]:
+        lines.append("ratio:   how many times as good as the peer neo_np is")
     return lines
 
 
-def remark(work, label, sides, name, job):
-    """Return what the last column says: the share of a limit or of guesses, the memory beyond the weights, the peak."""
-    entry = sides[name]
-    if name == LIMIT:
-        rate, unit = limit_rate(work, WORKS[work].cases(job.config)[label], entry["median"], job.config)
-        return f"{rate:.1f} {unit}"
-    if LIMIT in sides:
-        return f"{entry['median'] / sides[LIMIT]['median']:.0%}"
-    if work == "speculative":
-        return f"{entry['accepted']:.0%}" if name == NEO else ""
-    if work == "parts":
-        return f"{entry['share']:.0%}"
-    if work == "memory":
-        return f"{short(entry['median'] - limits.weight_bytes(job.config) / 2**20)} MB"
-    return f"{entry['peak_mb']:,.0f} MB" if work == "train" and entry["peak_mb"] else ""
+def ratio(benchmark: str, entries: dict[str, dict], backend: str) -> float:
+    """Return how many times as good as another backend neo_np is, by the medians."""
+    neo, other = entries[NEO]["median"], entries[backend]["median"]
+    return other / neo if BENCHMARKS[benchmark].less_is_better else neo / other
 
 
-def limit_rate(work, case, tokens_per_second, config):
-    """Return the rate behind a limit in tokens per second, and its unit."""
-    if work == "decode":
+def table_head(benchmark: str, backends: list[str]) -> list[str]:
+    """Return the lines above the rows of a benchmark: what it measures, and the names of the columns."""
+    better = "less" if BENCHMARKS[benchmark].less_is_better else "more"
+    is_compared = any(name not in (NEO, ROOFLINE) for name in backends)
+    share = "of roofline" if ROOFLINE in backends else None
+    return [
+        "",
+        f"{benchmark}: {BENCHMARKS[benchmark].about}",
+        row(
+            f"{BENCHMARKS[benchmark].unit}, {better} is better",
+            "",
+            share,
+            ["median", "lowest", "highest"],
+            "ratio" if is_compared else "",
+            LAST_COLUMN.get(benchmark, ""),
+        ),
+    ]
+
+
+def case_rows(benchmark: str, label: str, entries: dict[str, dict], job: Job) -> list[str]:
+    """Return the rows of a case: one for each backend, one for each part of the model, one for each note."""
+    lines = []
+    has_roofline = ROOFLINE in BENCHMARKS[benchmark].backends
+    for name, entry in entries.items():
+        if entry["rounds"]:
+            lines.append(
+                row(
+                    f"{label}: all" if "parts" in entry else label if name == NEO else "",
+                    name + (f", {entry['threads']} thread{'s' * (entry['threads'] > 1)}" if entry["threads"] else ""),
+                    share_of_roofline(benchmark, label, entries, name, job) if has_roofline else None,
+                    numbers(entry["rounds"]),
+                    f"{short(ratio(benchmark, entries, name))} x" if name not in (NEO, ROOFLINE) and NEO in entries else "",
+                    remark(benchmark, entry, name, job),
+                )
+            )
+        for part, rounds in entry.get("parts", {}).items():
+            share = statistics.median(rounds) / entry["median"]
+            lines.append(row(f"  {part}", name, None, numbers(rounds), "", f"{share:.0%}"))
+        if "note" in entry:
+            lines.append(row("", f"({name}: {entry['note']})"))
+    return lines
+
+
+def numbers(rounds: list[float]) -> list[str]:
+    """Return median, lowest and highest of the rounds."""
+    return [short(x) for x in (statistics.median(rounds), min(rounds), max(rounds))]
+
+
+def share_of_roofline(benchmark: str, label: str, entries: dict[str, dict], name: str, job: Job) -> str:
+    """Return the share of the roofline that a backend reaches, or the roofline's own rate in GB/s or GFLOP/s."""
+    if ROOFLINE not in entries:
+        return ""
+    if name != ROOFLINE:
+        return f"{entries[name]['median'] / entries[ROOFLINE]['median']:.0%}"
+    case, speed = BENCHMARKS[benchmark].cases(job.config)[label], entries[name]["median"]
+    if benchmark == "decode":
         batch, context = case
-        return tokens_per_second / batch * limits.decode_bytes(config, batch, context) / 1e9, "GB/s"
-    return tokens_per_second / case * limits.prefill_flop(config, case) / 1e9, "GFLOP/s"
+        return f"{speed / batch * roofline.decode_bytes(job.config, batch, context) / 1e9:.1f} GB/s"
+    return f"{speed / case * roofline.prefill_flop(job.config, case) / 1e9:.1f} GFLOP/s"
 
 
-def row(label, side, *cells):
-    """Return one line of a table: two columns from the left, the others from the right."""
-    widths = iter(WIDTHS)
-    line = f"{label:<{next(widths)}}{side:<{next(widths)}}" + "".join(f"{cell:>{next(widths)}}" for cell in cells)
-    return line.rstrip()
+def remark(benchmark: str, entry: dict, name: str, job: Job) -> str:
+    """Return the last column: draft tokens accepted, memory beyond the weights, or peak memory."""
+    if benchmark == "speculative":
+        return f"{entry['accepted']:.0%}" if name == NEO else ""
+    if benchmark == "memory":
+        return f"{short(entry['median'] - roofline.weight_bytes(job.config) / 2**20)} MB"
+    return f"{entry['peak_mb']:,.0f} MB" if benchmark == "train" and entry["peak_mb"] else ""
 
 
-def short(number):
-    """Return a number with three digits, or with all before the point where there are more."""
+def row(label: str, backend: str, share: str | None = None, values: list[str] | None = None, times: str = "", last: str = ""):
+    """Return one line of a table; a benchmark without a roofline (None) has no such column."""
+    line = f"{label:<{LABEL}}{backend:<{BACKEND}}" + ("" if share is None else f"{share:>{SHARE}}")
+    line += "".join(f"{value:>{NUMBER}}" for value in values or [])
+    return f"{line}{times:>{RATIO}}{last:>{LAST}}".rstrip()
+
+
+def short(number: float) -> str:
+    """Return a number with three digits, or with all digits before the point if there are more."""
     digits = 3 if abs(number) < 1 else 2 if abs(number) < 10 else 1 if abs(number) < 100 else 0
     return f"{number:,.{digits}f}"

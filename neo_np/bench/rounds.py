@@ -1,130 +1,137 @@
-"""The sides of a work take turns, each in a process of its own."""
+"""Measure a benchmark: in each round, every backend measures the case once, so all of them meet the same machine."""
 
 import contextlib
-import dataclasses
-import json
+import math
 import os
-import signal
+import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from neo_np.bench.measure import cores
-from neo_np.bench.works import NEO, PACKAGES, THREADED, WORKS
+from neo_np.bench.benchmarks import BENCHMARKS, PEERS, THREADED
+from neo_np.bench.job import Job
+from neo_np.bench.machine import cores
+from neo_np.bench.process import BackendProcess, NoAnswer
 from neo_np.errors import NeoError
-from neo_np.train.environment import ENVIRONMENT
+from neo_np.terminal import progress_bar
 
-PAUSE = 0.2  # seconds between turns: the threads of the side before may still be waiting in a loop
-PEERS_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-
-
-class Side:
-    """One side of a work: its process, started when first asked, and in works that want it anew for every turn."""
-
-    def __init__(self, work, name, job):
-        self.work, self.name, self.job = work, name, job
-        self.process = None
-
-    def start(self):
-        """Start the process: ours for training in the environment that `python -m neo_np.train` gives itself."""
-        command = [sys.executable, "-m", "neo_np.bench.worker", self.work, self.name]
-        environment = {NEO: ENVIRONMENT if self.work == "train" else {}}.get(self.name, PEERS_ENVIRONMENT) | dict(os.environ)
-        self.errors = tempfile.TemporaryFile()  # a pipe that nobody empties would stop the process when it is full
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors}
-        # In a session of its own, so that what it has started itself ends with it.
-        self.process = subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)
-        self.send(dataclasses.asdict(self.job))
-
-    def send(self, message):
-        """Send one line of JSON; a process that has died is noticed when its answer is read."""
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(message) + "\n")
-            self.process.stdin.flush()
-
-    def ask(self, *arguments):
-        """Return {"value", "peak_mb", ...} of one turn; raises NeoError with the last words of a process that has died."""
-        time.sleep(PAUSE)
-        if self.process is None:
-            self.start()
-        self.send(arguments)
-        line = self.process.stdout.readline()
-        if not line:
-            raise NeoError(f"{self.name} cannot be measured in {self.work}: {self.last_words()}")
-        if WORKS[self.work].anew:
-            self.stop()
-        return json.loads(line)
-
-    def last_words(self):
-        """Return the last line that the process has written on standard error."""
-        self.process.wait()
-        self.errors.seek(0)
-        words = self.errors.read().decode("utf-8", "replace").strip().splitlines() or ["its process was killed."]
-        return words[-1].removeprefix("error: ")
-
-    def stop(self):
-        """End the process and all that it has started."""
-        if self.process is None:
-            return
-        if os.name == "posix":
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-        else:
-            self.process.kill()
-        with contextlib.suppress(BrokenPipeError):
-            self.process.communicate()
-        self.errors.close()
-        self.process = None
+ANSWER_LIMIT = 10  # a single answer of a peer, which may first load, export or compile, may take this many `peer_seconds`
 
 
-def measure(work, job, names, rounds, progress=None):
-    """Return {case: {side: {"rounds", "median", "threads", "peak_mb", ...}}} of a work, the sides taking turns.
+class Measurement:
+    """What one backend measures in one case.
 
-    Before the rounds everyone has a turn that does not count; in it a peer finds its best number of threads.
+    A peer takes no further round once it has used its `peer_seconds`, which count from its first answer in the case on.
     """
-    cases = WORKS[work].cases(None if work in ("train", "tokenizer") else job.config)
-    sides = [Side(work, name, job) for name in names]
-    found = {label: {side.name: {"rounds": []} for side in sides} for label in cases}
+
+    def __init__(self, process: BackendProcess, case, peer_seconds: float):
+        self.process, self.case = process, case
+        self.seconds_left = peer_seconds if process.name in PEERS else math.inf
+        self.has_answered = False
+        self.entry: dict = {"rounds": [], "threads": None}
+
+    def ask(self, *threads: int) -> dict:
+        """Return the answer of the backend; all but the first answer use up the seconds left."""
+        start = time.monotonic()
+        answer = self.process.ask(self.case, *threads)
+        if self.has_answered:
+            self.seconds_left -= time.monotonic() - start
+        self.has_answered = True
+        return answer
+
+    def warm_up(self) -> None:
+        """Measure without counting; a peer with threads finds out whether all processors or one thread are better."""
+        if self.process.name not in THREADED:
+            self.ask()
+            return
+        better = min if BENCHMARKS[self.process.benchmark].less_is_better else max
+        found: dict[int, list[float]] = {cores(): [], 1: []}
+        for attempt in range(2):
+            for threads, values in found.items():
+                if attempt == 0 or self.seconds_left > 0:
+                    values.append(self.ask(threads)["value"])
+        self.entry["threads"] = better(found, key=lambda threads: better(found[threads]))
+
+    def one_round(self) -> None:
+        """Measure and add the result to the entry."""
+        answer = self.ask(*filter(None, [self.entry["threads"]]))
+        self.entry["rounds"].append(answer.pop("value"))
+        for part, value in answer.pop("parts", {}).items():
+            self.entry.setdefault("parts", {}).setdefault(part, []).append(value)
+        self.entry.update(answer)
+
+    def step(self) -> None:
+        """Warm up at the first call, measure a round at each later one; do nothing if the peer has used its time."""
+        if self.process.failure or (self.entry["rounds"] and self.seconds_left <= 0):
+            return
+        with contextlib.suppress(NoAnswer):  # the process remembers its failure
+            if self.has_answered:
+                self.one_round()
+            else:
+                self.warm_up()
+
+
+def measure(
+    name: str, job: Job, backends: list[str], rounds: int, peer_seconds: float = math.inf
+) -> Iterator[tuple[str, dict[str, dict]]]:
+    """Yield (label, {backend: {"rounds", "median", "threads", "peak_mb", "note", ...}}) of each case when it is done.
+
+    After Ctrl-C or an error, the rounds measured so far of the unfinished case are yielded too. Before the rounds, every
+    backend measures once without counting it.
+    """
+    benchmark = BENCHMARKS[name]
     with contextlib.ExitStack() as at_end:
-        for side in sides:
-            at_end.callback(side.stop)
-        for turn in range(rounds + 1):
-            for number, (label, case) in enumerate(cases.items()):
-                for side in sides:
-                    entry = found[label][side.name]
-                    if turn == 0:
-                        entry["threads"] = best_threads(side, case)
-                        continue
-                    answer = side.ask(case, *filter(None, [entry["threads"]]))
-                    entry["rounds"].append(answer.pop("value"))
-                    entry.update(answer)
-                if progress:
-                    progress(turn * len(cases) + number + 1, (rounds + 1) * len(cases))
-    for entry in (entry for sides in found.values() for entry in sides.values()):
-        entry["median"] = statistics.median(entry["rounds"])
+        processes = [BackendProcess(name, backend, job, ANSWER_LIMIT * peer_seconds) for backend in backends]
+        for process in processes:
+            at_end.callback(process.stop)
+        for label, case in benchmark.cases(benchmark.config(job)).items():
+            measurements = [Measurement(process, case, peer_seconds) for process in processes]
+            try:
+                with progress_bar(f"{name} {label}".strip()) as progress:
+                    measure_case(measurements, rounds, progress)
+            except (KeyboardInterrupt, NeoError):
+                yield label, entries(measurements, rounds)
+                raise
+            yield label, entries(measurements, rounds)
+
+
+def measure_case(measurements: list[Measurement], rounds: int, progress: Callable | None) -> None:
+    """Measure a warm-up and all rounds; every backend takes its turn in each."""
+    total = (rounds + 1) * len(measurements)
+    for done in range(total):
+        measurements[done % len(measurements)].step()
+        if progress:
+            progress(done + 1, total)
+
+
+def entries(measurements: list[Measurement], rounds: int) -> dict[str, dict]:
+    """Return {backend: entry} of those that have rounds, with their median, and of those that gave no answer."""
+    found = {}
+    for measurement in measurements:
+        entry, failure = measurement.entry, measurement.process.failure
+        count = len(entry["rounds"])
+        if count:
+            entry["median"] = statistics.median(entry["rounds"])
+        if failure or count < rounds:
+            entry["note"] = failure or f"{count} of {rounds} rounds"
+        if count or failure:
+            found[measurement.process.name] = entry
     return found
 
 
-def best_threads(side, case):
-    """Return the better of one thread and one for each processor, by two turns each; None for a side that has no choice."""
-    if side.name not in THREADED:
-        side.ask(case)
-        return None
-    better = min if WORKS[side.work].less_is_better else max
-    tried = {threads: better(side.ask(case, threads)["value"] for _ in range(2)) for threads in sorted({1, cores()})}
-    return better(tried, key=tried.get)
-
-
-def check_peers(names):
+def check_peers(names: list[str]) -> None:
     """Raise NeoError for a peer that is not installed."""
     for name in names:
-        if any(find_spec(package) is None for package in PACKAGES[name]):
-            raise NeoError(f"{name} is not installed: pip install {' '.join(PACKAGES[name])}.")
+        if any(find_spec(package) is None for package in PEERS[name]):
+            raise NeoError(f"{name} is not installed: pip install {' '.join(PEERS[name])}.")
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if "torch.compile" in names and sys.platform != "win32" and not shutil.which(compiler):
+        raise NeoError(f"torch.compile needs a C++ compiler, and there is no {compiler}: install one, or name it in CXX.")
 
 
-def versions(names):
-    """Return {peer: the versions of what it is made of}."""
-    return {name: ", ".join(f"{package} {version(package)}" for package in PACKAGES.get(name, ())) for name in names}
+def versions(names: list[str]) -> dict[str, str]:
+    """Return {peer: the versions of its packages}."""
+    return {name: ", ".join(f"{package} {version(package)}" for package in PEERS[name]) for name in names}

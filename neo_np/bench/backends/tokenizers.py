@@ -1,6 +1,6 @@
-"""The tokenizers: ours, those of two libraries, and the algorithm of the original GPT-2 `encoder.py`, over the same tables.
+"""The tokenizers: ours, two libraries, and the algorithm of GPT-2's original `encoder.py`, all with the same tables.
 
-A side's function takes our `Tokenizer`, for its tables, and returns (encode, decode) of a new tokenizer that has seen no text.
+Each function takes our `Tokenizer`, for its tables, and returns (encode, decode) of a new tokenizer that has met no text yet.
 """
 
 from itertools import pairwise
@@ -11,16 +11,14 @@ from neo_np.tokenizer.byte_alphabet import BYTE_TO_CHAR, CHAR_TO_BYTE
 from neo_np.tokenizer.pretokenize import PRE_TOKEN
 from neo_np.tokenizer.tokenizer import Tokenizer
 
-CASES = "encode, cold", "encode, warm", "decode"
 
+def backend(make):
+    """Return the backend of a tokenizer: it measures the MB (10^6 bytes) of text per second.
 
-def side(make):
-    """Return the function of a side: it measures the MB (10^6 bytes) of text per second that a tokenizer turns over.
-
-    Cold is a new tokenizer, warm is one that has met this very text before; reading the tables is not counted.
+    Cold is a new tokenizer, warm is one that has met the same text before. The time to make a tokenizer does not count.
     """
 
-    def measure(job):
+    def setup(job):
         tables, text = Tokenizer.load(Path(job.folder)), job.text()
         encode, decode = make(tables)
         ids = encode(text)
@@ -29,18 +27,18 @@ def side(make):
             if case == "encode, cold":
                 new_encode, _ = make(tables)
                 seconds = timed(lambda: new_encode(text))
+            elif case == "encode, warm":
+                seconds = seconds_per_call(lambda: encode(text), job.seconds)
             else:
-                seconds = seconds_per_call(
-                    (lambda: encode(text)) if case == "encode, warm" else (lambda: decode(ids)), job.turn
-                )
+                seconds = seconds_per_call(lambda: decode(ids), job.seconds)
             return len(text.encode("utf-8")) / 1e6 / seconds
 
         return run
 
-    return measure
+    return setup
 
 
-def ours(tables):
+def neo(tables):
     """Return encode and decode of a new `Tokenizer`."""
     new = Tokenizer(tables.vocab, tables.merges, tables.special_tokens, tables.added_tokens)
     return new.encode, new.decode
@@ -57,7 +55,7 @@ def hugging_face(tables):
 
 
 def tiktoken(tables):
-    """Return encode and decode of tiktoken, which takes a token's id for the rank of its merge: so it is in GPT-2's tables."""
+    """Return encode and decode of tiktoken, which uses a token's id as the rank of its merge (true of GPT-2's tables)."""
     import tiktoken
 
     ordinary = {id: token for token, id in tables.vocab.items() if token not in tables.special_tokens}
@@ -67,7 +65,7 @@ def tiktoken(tables):
 
 
 def encoder_py(tables):
-    """Return encode and decode as OpenAI's gpt-2/src/encoder.py has them: lowest-ranked pair of the whole word, until none."""
+    """Return encode and decode as in OpenAI's gpt-2/src/encoder.py: merge the word's lowest-ranked pair until none is left."""
     ranks = {pair: rank for rank, pair in enumerate(tables.merges)}
     tokens, cache = {id: token for token, id in tables.vocab.items()}, {}
 
@@ -93,10 +91,10 @@ def encoder_py(tables):
 
 
 def merge_everywhere(parts, pair):
-    """Return the parts with every occurrence of a pair put together, from left to right."""
-    merged, place = [], 0
-    while place < len(parts):
-        found = tuple(parts[place : place + 2]) == pair
-        merged.append("".join(pair) if found else parts[place])
-        place += 2 if found else 1
+    """Return the parts with every occurrence of a pair merged, from left to right."""
+    merged, i = [], 0
+    while i < len(parts):
+        is_pair = tuple(parts[i : i + 2]) == pair
+        merged.append("".join(pair) if is_pair else parts[i])
+        i += 2 if is_pair else 1
     return merged

@@ -1,4 +1,4 @@
-"""Both sides of training: steps (forward, backward, clipping, AdamW) of a GPT-Neo with random weights on random tokens."""
+"""Training: steps (forward, backward, clipping, AdamW) of a GPT-Neo with random weights on random tokens."""
 
 import numpy as np
 
@@ -11,37 +11,41 @@ from neo_np.train.trainer import Trainer, TrainingOptions
 
 
 def train(job):
-    """Measure the tokens per second of our training."""
-    step = neo_trainer(job.train)
+    """Measure the tokens per second of neo_np's training."""
+    step = neo_step(job.train)
     return lambda case: tokens_per_second(step, job.train)
 
 
-def torch_train(job):
-    """Measure the tokens per second of training in torch, with the GPT-Neo of transformers."""
-    import torch
+def torch_train(compile_model):
+    """Measure the tokens per second of training the GPT-Neo of transformers in torch."""
 
-    step = torch_trainer(job.train)
+    def backend(job):
+        import torch
 
-    def run(case, threads):
-        torch.set_num_threads(threads)
-        return tokens_per_second(step, job.train)
+        step = torch_step(job.train, compile_model)
 
-    return run
+        def run(case, threads):
+            torch.set_num_threads(threads)
+            return tokens_per_second(step, job.train)
+
+        return run
+
+    return backend
 
 
 def tokens_per_second(step, sizes):
-    """Return the tokens per second of a turn, which is a number of steps."""
+    """Return the tokens per second of a number of steps."""
     seconds = sum(timed(step) for _ in range(sizes["steps"]))
     return sizes["steps"] * sizes["batch_size"] * sizes["sequence_length"] / seconds
 
 
 def layer_kinds(sizes):
-    """Return the kinds of the attention layers, global and local in turn."""
+    """Return the kinds of the attention layers, global and local alternately."""
     return [("global", "local")[layer % 2] for layer in range(sizes["layers"])]
 
 
-def neo_config(sizes):
-    """Return the config of the model that is trained; raises NeoError where the sizes make none."""
+def neo_config(sizes: dict[str, int]) -> Config:
+    """Return the config of the model to train; raises NeoError for sizes that do not fit together."""
     return Config(
         vocab_size=sizes["vocab_size"],
         hidden_size=sizes["hidden_size"],
@@ -55,8 +59,8 @@ def neo_config(sizes):
     )
 
 
-def neo_trainer(sizes):
-    """Return a function that makes one training step of ours."""
+def neo_step(sizes):
+    """Return a function that makes one training step of neo_np."""
     config = neo_config(sizes)
     options = TrainingOptions(
         steps=10**6,
@@ -70,8 +74,8 @@ def neo_trainer(sizes):
     return Trainer(Model(config, random_params(config)), tokens, options).train_step
 
 
-def torch_trainer(sizes):
-    """Return a function that makes the same step in torch eager and returns the loss."""
+def torch_step(sizes, compile_model):
+    """Return a function that makes the same step in torch and returns the loss."""
     import torch
     import transformers
 
@@ -91,10 +95,11 @@ def torch_trainer(sizes):
     model = transformers.GPTNeoForCausalLM(config).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     tokens = torch.randint(sizes["vocab_size"], (100, sizes["batch_size"], sizes["sequence_length"] + 1))
+    forward = compile_model(model, dynamic=False)
 
     def step():
         windows = tokens[torch.randint(len(tokens), ())]
-        logits = model(windows[:, :-1]).logits
+        logits = forward(windows[:, :-1]).logits
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

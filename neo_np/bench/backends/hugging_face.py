@@ -1,11 +1,13 @@
-"""The side of transformers (on PyTorch) in every work; run(case, threads), so that it can be had at its best."""
+"""transformers on PyTorch: each function takes the job and returns run(case, threads).
+
+`decode` and `prefill` take a function that may compile the model: `torch.compile`, or nothing for PyTorch's eager mode.
+"""
 
 import sys
 
+from neo_np.bench.cases import CHUNK
 from neo_np.bench.job import PROMPT, decode_steps
 from neo_np.bench.measure import peak_mb, seconds_per_call, seconds_to_output, timed
-
-CHUNK = 256  # tokens at a time that fill a cache
 
 FIRST_TOKEN = """
 import sys
@@ -37,8 +39,20 @@ def load_model(folder):
     return GPTNeoForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
+def eager(model, dynamic):
+    """Return the model as it is."""
+    return model
+
+
+def compiled(model, dynamic):
+    """Return the model compiled by torch: one program for all lengths (dynamic), or one for each length."""
+    import torch
+
+    return torch.compile(model, dynamic=dynamic)
+
+
 def load(job):
-    """Measure the seconds from a folder to the first logits; the tokenizer is there before on every side."""
+    """Measure the seconds from a folder to the first logits; every backend has its tokenizer before."""
     import torch
     from transformers import AutoTokenizer, GPTNeoForCausalLM  # noqa: F401  imported before the clock starts
 
@@ -55,48 +69,64 @@ def load(job):
     return run
 
 
-def prefill(job):
+def prefill(compile_model):
     """Measure the tokens of a prompt read per second: into a cache, with the logits of the last position."""
-    import torch
 
-    model = load_model(job.folder)
+    def backend(job):
+        import torch
 
-    @torch.inference_mode()
-    def run(length, threads):
-        torch.set_num_threads(threads)
-        ids = torch.from_numpy(job.ids(1, length))
-        return length / seconds_per_call(lambda: model(ids, use_cache=True, logits_to_keep=1), job.turn)
+        model = compile_model(load_model(job.folder), dynamic=False)
 
-    return run
+        @torch.inference_mode()
+        def run(length, threads):
+            torch.set_num_threads(threads)
+            ids = torch.from_numpy(job.ids(1, length))
+            return length / seconds_per_call(lambda: model(ids, use_cache=True, logits_to_keep=1), job.seconds)
+
+        return run
+
+    return backend
 
 
-def decode(job):
+def decode(compile_model):
     """Measure the tokens per second that follow a context, one at a time in each row."""
-    import torch
 
-    model, caches = load_model(job.folder), {}
+    def backend(job):
+        import torch
 
-    @torch.inference_mode()
-    def run(case, threads):
-        torch.set_num_threads(threads)
-        batch, context = case
-        steps = decode_steps(job.config, context)
-        ids = torch.from_numpy(job.ids(batch, context + steps))
-        cache = caches.get((batch, context))
-        for begin in range(0, context, CHUNK) if cache is None else ():
-            part = ids[:, begin : min(begin + CHUNK, context)]
-            cache = model(part, past_key_values=cache, use_cache=True, logits_to_keep=1).past_key_values
-        caches[batch, context] = cache
+        eager_model, caches = load_model(job.folder), {}
+        model = compile_model(eager_model, dynamic=True)  # the cache grows with each token
 
-        def write():
-            if cache.get_seq_length() > context:
-                cache.crop(context - cache.get_seq_length())  # below 0: so many tokens off the end
-            for step in range(context, context + steps):
-                model(ids[:, step : step + 1], past_key_values=cache, use_cache=True)
+        @torch.inference_mode()
+        def run(case, threads):
+            torch.set_num_threads(threads)
+            batch, context = case
+            steps = decode_steps(job.config, context)
+            ids = torch.from_numpy(job.ids(batch, context + steps))
+            if (batch, context) not in caches:
+                caches[batch, context] = read_prompt(eager_model, ids[:, :context])
+            cache = caches[batch, context]
 
-        return batch * steps / seconds_per_call(write, job.turn)
+            def read_last():
+                if cache.get_seq_length() > context:
+                    cache.crop(context - cache.get_seq_length())  # a negative number removes so many tokens from the end
+                for step in range(context, context + steps):
+                    model(ids[:, step : step + 1], past_key_values=cache, use_cache=True)
 
-    return run
+            return batch * steps / seconds_per_call(read_last, job.seconds)
+
+        return run
+
+    return backend
+
+
+def read_prompt(model, ids):
+    """Return a cache that has read ids (B, T), some at a time."""
+    cache = None
+    for begin in range(0, ids.shape[1], CHUNK):
+        chunk = ids[:, begin : begin + CHUNK]
+        cache = model(chunk, past_key_values=cache, use_cache=True, logits_to_keep=1).past_key_values
+    return cache
 
 
 def batch(job):
@@ -113,14 +143,14 @@ def batch(job):
         ids = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
         options = {"max_new_tokens": new, "min_new_tokens": new, "do_sample": False, "pad_token_id": 0}
-        seconds = seconds_per_call(lambda: model.generate(input_ids=ids, attention_mask=mask, **options), job.turn)
+        seconds = seconds_per_call(lambda: model.generate(input_ids=ids, attention_mask=mask, **options), job.seconds)
         return len(prompts) * new / seconds
 
     return run
 
 
 def memory(job):
-    """Measure the peak memory in MB of a process that loads the model, reads a long prompt and goes on for some tokens."""
+    """Measure the peak memory in MB of a process that loads the model, reads a long prompt and writes some tokens."""
     import torch
 
     @torch.inference_mode()
