@@ -47,12 +47,12 @@ def distance_looked_back(weights: np.ndarray) -> np.ndarray:
 def evaluate_heads(model: Model, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> dict:
     """Return the four scores of every head, and the loss of the first and the second copy of the random tokens.
 
-    A sequence is `<|endoftext|>` (the `begin_token`, if the model has one), 64 ids drawn uniformly from the ordinary tokens, and
-    the same 64 ids again; there are 20. If the model has too few positions, the copies are shorter, with a warning. The scores
-    are means over the sequences and over all tokens but the first, which sees only itself; the induction score is a mean over
-    the tokens of the second copy. Returns a dict of sequences, length (of one copy), seed, first_copy_loss, second_copy_loss
-    (mean nats per token) and heads, a list of dicts with layer, head, attention (global or local), previous_token, induction,
-    first_token and distance.
+    A sequence is `<|endoftext|>` (the `begin_token`, if there is one), 64 ids drawn uniformly from the ordinary tokens, and the
+    same 64 ids again; there are 20 sequences. If the model has too few positions, the copies are shorter, with a warning. The
+    scores are means over the sequences and over all tokens but the first, which sees only itself; the induction score is a mean
+    over the tokens of the second copy.
+    Returns a dict of sequences, length (of one copy), seed, first_copy_loss, second_copy_loss (mean nats per token), and heads:
+    a list of dicts with layer, head, attention (global or local), previous_token, induction, first_token and distance.
     """
     begin, length, ids = begin_token(model), copy_length(model), ordinary_ids(model)
     rng = np.random.default_rng(seed)
