@@ -1,7 +1,5 @@
-"""`python -m neo_np.evaluate`."""
-
-import sys
+"""Run `python -m neo_np.evaluate`."""
 
 from neo_np.evaluate.command import main
 
-sys.exit(main())
+raise SystemExit(main())

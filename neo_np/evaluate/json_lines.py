@@ -1,41 +1,44 @@
-"""json_lines."""
+"""The files of the tasks: one JSON object on each line, checked."""
 
 import json
+import os
+from collections.abc import Callable
+from typing import Any
 
 from neo_np.errors import NeoError
 
 
-def read_texts(file):
-    """Read the JSON lines {"text": "..."} of a LAMBADA-style file and return the texts; raises NeoError naming the line."""
+def read_texts(file: str | os.PathLike) -> list[str]:
+    """Return the texts of a file with lines {"text": "..."}; raises NeoError naming the first wrong line."""
     wanted = '{"text": "..."}, the text not empty'
     return [line["text"] for line in read_json_lines(file, wanted, lambda line: is_text(line["text"]) and line["text"])]
 
 
-def read_questions(file):
-    """Read the JSON lines of a multiple-choice file and return them as dicts; raises NeoError naming the line."""
+def read_questions(file: str | os.PathLike) -> list[dict]:
+    """Return the multiple-choice questions of a file as dicts; raises NeoError naming the first wrong line."""
     wanted = '{"context": "...", "choices": ["...", ...], "label": 0}, the label an index of choices, no choice empty'
     return read_json_lines(file, wanted, is_question)
 
 
-def is_question(line):
-    """Return whether an object is a question as `evaluate_choices` wants it."""
+def is_question(line: Any) -> bool:
+    """Return whether an object is a question as `evaluate_choices` takes it."""
     choices, label = line["choices"], line["label"]
     right = isinstance(choices, list) and all(is_text(choice) and choice for choice in choices)
     return right and type(label) is int and 0 <= label < len(choices) and is_text(line["context"])
 
 
-def is_text(value):
-    """Return whether a value is a str that UTF-8 can hold."""
+def is_text(value: Any) -> bool:
+    """Return whether a value is a str that can be written as UTF-8."""
     try:
         return isinstance(value, str) and value.encode("utf-8") is not None
-    except UnicodeEncodeError:  # half of a pair, as in "\ud83d"
+    except UnicodeEncodeError:  # half of a surrogate pair, as in "\ud83d"
         return False
 
 
-def read_json_lines(file, wanted, is_right):
-    """Return the objects of a file, one JSON object a line, each of them right; empty lines are passed over.
+def read_json_lines(file: str | os.PathLike, wanted: str, is_right: Callable[[Any], Any]) -> list[dict]:
+    """Return the objects of a file with one JSON object on each line. Empty lines are skipped.
 
-    Raises NeoError with file and line, and with the sentence `wanted`, for the first that is not, and for no line at all.
+    Raises NeoError with the file, the line and the text `wanted` for the first object that is not right, and if there is none.
     """
     found = []
     try:
@@ -50,15 +53,15 @@ def read_json_lines(file, wanted, is_right):
     return found
 
 
-def read_json_line(line, where, wanted, is_right):
-    """Return the object of one line."""
+def read_json_line(line: str, where: str, wanted: str, is_right: Callable[[Any], Any]) -> dict:
+    """Return the object of one line; raises NeoError if it is not right."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise NeoError(f"{where} is not JSON ({error}): it should be {wanted}.") from None
     try:
         right = is_right(value)
-    except (KeyError, TypeError, IndexError):  # no object, or one that lacks a key
+    except (KeyError, TypeError, IndexError):  # not an object, or one without a key
         right = False
     if not right:
         raise NeoError(f"{where} should be {wanted}; it is {line.strip():.60}")

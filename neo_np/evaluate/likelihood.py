@@ -1,22 +1,32 @@
-"""likelihood."""
+"""Log-likelihoods: how probable is the end of a text after its beginning? Every evaluation of texts rests on this."""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from neo_np.errors import NeoError
 from neo_np.gpt_neo.fast import inference
 from neo_np.gpt_neo.loss import token_log_probs
+from neo_np.model import Model
+from neo_np.tokenizer.tokenizer import Tokenizer
 
 BATCH_SIZE = 8
 
+Row = tuple[Sequence[int], int]  # (token ids, how many of the last ones are scored)
+Score = tuple[float, bool]  # (log-likelihood, greedy)
+Progress = Callable[[int, int], None]  # f(done, total)
 
-def log_likelihoods(model, rows, batch_size=BATCH_SIZE, progress=None):
-    """Return for each row (log-likelihood, greedy): a float in nats, and whether each scored token is the likeliest one.
 
-    rows: list of (ids, scored): token ids, of which the last `scored` are predicted, each from all that stand before it.
-        A row longer than the model's positions + 1 loses its beginning (the last token is predicted, never looked at).
-    progress: f(tokens done, tokens in all), called after each batch. Rows of like length share a batch; the results
-        are the same for every batch_size, but for rounding.
-    Raises NeoError where a row has no room for what is scored, and where the model gives NaN.
+def log_likelihoods(
+    model: Model, rows: Sequence[Row], batch_size: int = BATCH_SIZE, progress: Progress | None = None
+) -> list[Score]:
+    """Return (log-likelihood, greedy) for each row: nats, and whether every scored token is the likeliest one at its place.
+
+    rows: list of (ids, scored). The last `scored` ids are predicted, each from all ids before it. A row longer than the
+        model's positions + 1 loses its beginning (the last id is predicted and never fed to the model).
+    progress: f(tokens done, tokens in all), called after each batch. Rows of similar length share a batch; the results do not
+        depend on batch_size, except for rounding.
+    Raises NeoError if a row has no room for what is scored, and if the model gives NaN.
     """
     if type(batch_size) is not int or batch_size < 1:
         raise NeoError(f"batch_size is {batch_size!r}, and it must be a whole number above 0.")
@@ -28,21 +38,20 @@ def log_likelihoods(model, rows, batch_size=BATCH_SIZE, progress=None):
                 f"the model has {model.config.max_position_embeddings} positions."
             )
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i][0]))
-    results, done, total = [None] * len(rows), 0, sum(len(ids) for ids, _ in rows)
+    scores, done, total = {}, 0, sum(len(ids) for ids, _ in rows)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        for i, result in zip(batch, batch_log_likelihoods(model, [rows[i] for i in batch])):
-            results[i] = result
-            done += len(rows[i][0])
+        scores |= zip(batch, batch_log_likelihoods(model, [rows[i] for i in batch]))
+        done += sum(len(rows[i][0]) for i in batch)
         if progress:
             progress(done, total)
-    return results
+    return [scores[i] for i in range(len(rows))]
 
 
-def batch_log_likelihoods(model, rows):
-    """Return `log_likelihoods` of rows that fit the model, from one forward pass.
+def batch_log_likelihoods(model: Model, rows: Sequence[Row]) -> list[Score]:
+    """Return the `log_likelihoods` of rows that fit the model, from one forward pass.
 
-    Shorter rows are padded at the end: no token ever looks at one after it, so that padding changes nothing.
+    Shorter rows are padded at the end. No token sees a later one, so the padding changes nothing.
     """
     shape = len(rows), max(len(ids) for ids, _ in rows) - 1
     inputs, targets, scored = np.zeros(shape, int), np.zeros(shape, int), np.zeros(shape, bool)  # (B, T)
@@ -53,22 +62,22 @@ def batch_log_likelihoods(model, rows):
     hidden = inference.transformer(model.params, model.config, model.check_ids(inputs))[scored]  # (B, T, C) -> (N, C)
     log_probs, is_likeliest = token_log_probs(hidden, model.check_ids(targets)[scored], model.params)
     if np.isnan(log_probs).any():
-        raise NeoError("the model's scores are not numbers (NaN): its weights are damaged, or its training has diverged.")
-    borders = np.cumsum([count for _, count in rows])[:-1]
-    rows = zip(np.split(log_probs, borders), np.split(is_likeliest, borders))
-    return [(float(of_row.sum()), bool(likeliest.all())) for of_row, likeliest in rows]
+        raise NeoError("the model's scores are NaN: its weights are damaged, or its training has diverged.")
+    ends = np.cumsum([count for _, count in rows])[:-1]
+    parts = zip(np.split(log_probs, ends), np.split(is_likeliest, ends))
+    return [(float(nats.sum()), bool(likeliest.all())) for nats, likeliest in parts]
 
 
-def begin_token(model):
-    """Return the id that stands before a text as its only context: bos_token_id, else the first eos id, else None."""
+def begin_token(model: Model) -> int | None:
+    """Return the id that a text begins with: bos_token_id, else the first eos id, else None."""
     ids = [model.config.bos_token_id, *model.config.eos_token_ids]
     return next((id for id in ids if id is not None), None)
 
 
-def continuation_row(model, context, continuation):
-    """Return (ids, scored) for the tokens of a text that continues another, as lm-evaluation-harness cuts them.
+def continuation_row(model: Model, context: str, continuation: str) -> Row:
+    """Return (ids, scored) for the tokens of a text that continues another, split as in lm-evaluation-harness.
 
-    White space at the end of the context goes over to the continuation (GPT-2's tokens begin with their space); both
+    White space at the end of the context moves to the continuation (GPT-2's tokens begin with their space); both
     are encoded as one text, and what is longer than the context alone is scored. An empty context becomes the
     `begin_token`, unless the continuation begins with it.
     """
@@ -86,8 +95,8 @@ def continuation_row(model, context, continuation):
     return whole, len(whole) - first
 
 
-def model_tokenizer(model):
-    """Return the tokenizer; raises NeoError where the model has none."""
+def model_tokenizer(model: Model) -> Tokenizer:
+    """Return the tokenizer; raises NeoError if the model has none."""
     if model.tokenizer is None:
-        raise NeoError("this model has no tokenizer, and evaluating texts needs it: load it with tokenizer=FOLDER.")
+        raise NeoError("this model has no tokenizer, and evaluating texts needs one: load it with tokenizer=FOLDER.")
     return model.tokenizer

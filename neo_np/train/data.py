@@ -112,7 +112,7 @@ def repeat_passages(windows: np.ndarray, share: float, vocab_size: int, rng: np.
     """
     B, T = windows.shape
     for row in np.flatnonzero(rng.random(B) < share):
-        length = int(SHORTEST_PASSAGE * (T / 3 / SHORTEST_PASSAGE) ** rng.random())
+        length = max(1, int(SHORTEST_PASSAGE * (T / 3 / SHORTEST_PASSAGE) ** rng.random()))
         passage = windows[row, :length] if rng.random() < 0.5 else rng.integers(vocab_size, size=length)
         windows[row] = np.resize(passage, T)
 

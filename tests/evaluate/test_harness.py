@@ -129,5 +129,5 @@ def test_harness_model_without_lm_eval_is_refused(monkeypatch, tales):
 
 
 def test_import_of_the_adapter_does_not_import_lm_eval():
-    code = "import sys, neo_np.harness; print('lm_eval' in sys.modules)"
+    code = "import sys, neo_np.evaluate.harness; print('lm_eval' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
