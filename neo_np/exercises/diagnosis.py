@@ -17,6 +17,7 @@ SECONDS = 4.0  # for all cases together
 # Errors that say what is wrong by themselves; no usual mistake raises them.
 PLAIN_ERRORS = NameError, AttributeError, ImportError, SyntaxError, NotImplementedError, SystemExit, RecursionError
 
+EXTREME, RAISED = "the extreme cases", "the cases in which it raised"
 SHOWN_FIRST = {VALUE: 0, SHAPE: 1, TYPE: 1, BROKEN: 2}  # numbers say more than an error
 
 RIGHT, WRONG, NOT_BEGUN, ARGUMENTS, SLOW, RANDOM, INTERRUPTED = (
@@ -51,13 +52,13 @@ class Shown:
 class Finding:
     """All that a check found out. verdict: RIGHT, WRONG, ...; total and failing: numbers of cases.
 
-    partly: the mistakes explain the ordinary cases only. place: where an error happened or the time ran out.
+    partly: what the mistakes do not explain, EXTREME or RAISED, or "". place: where an error happened or the time ran out.
     """
 
     exercise: Exercise
     verdict: str
     mistakes: tuple[Mistake, ...] = ()
-    partly: bool = False
+    partly: str = ""
     total: int = 0
     failing: int = 0
     shown: Shown | None = None
@@ -156,19 +157,19 @@ def explained(finding, function, outcomes, failing, prepared, index):
 
 
 def find_mistakes(exercise, outcomes, failing, prepared):
-    """Return (mistakes, whether they explain the ordinary cases only)."""
-    if any(isinstance(outcomes[i].error, PLAIN_ERRORS) for i in failing):
-        return (), False
-    wrong = [i for i in failing if is_wrong(outcomes[i], prepared[i][1], exercise.tolerance)]
-    if not wrong:  # only the inputs are changed
-        return (), False
-    everything = wrong + [i for i in range(len(prepared)) if i not in wrong]
-    mistakes = named(exercise, outcomes, prepared, everything)
+    """Return (mistakes, what they do not explain): of all cases, or of the ordinary ones, or of those that did not raise."""
+    wrong = {i for i in failing if is_wrong(outcomes[i], prepared[i][1], exercise.tolerance)}
+    if not wrong or any(isinstance(outcomes[i].error, PLAIN_ERRORS) for i in failing):
+        return (), ""
+    everything = sorted(range(len(prepared)), key=lambda i: i not in wrong)  # the failing ones first: most candidates end there
     ordinary = [i for i in everything if not prepared[i][0].extreme]
-    if mistakes or not set(ordinary) & set(wrong):
-        return mistakes, False
-    mistakes = named(exercise, outcomes, prepared, ordinary)
-    return mistakes, bool(mistakes)
+    finished = [i for i in everything if outcomes[i].kind != BROKEN]
+    for indices, unexplained in ((everything, ""), (ordinary, EXTREME), (finished, RAISED)):
+        if wrong & set(indices) and 2 * len(indices) >= len(everything):
+            mistakes = named(exercise, outcomes, prepared, indices)
+            if mistakes:
+                return mistakes, unexplained
+    return (), ""
 
 
 def named_candidates(exercise, mistakes):

@@ -3,7 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
-from neo_np.exercises.diagnosis import ARGUMENTS, INTERRUPTED, NOT_BEGUN, RANDOM, RIGHT, SLOW
+from neo_np.exercises.diagnosis import ARGUMENTS, EXTREME, INTERRUPTED, NOT_BEGUN, RAISED, RANDOM, RIGHT, SLOW
 from neo_np.exercises.grids import argument_grids, result_grids
 from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, describe
 
@@ -126,8 +126,10 @@ def mistakes_of(finding):
         for number, mistake in enumerate(mistakes, 1):
             says = mistake.says[0].upper() + mistake.says[1:]
             parts += [Text(f"{number}. {says}"), Question(mistake.asks)]
-    if finding.partly:
+    if finding.partly == EXTREME:
         parts.append(Text("And there is something else: this does not explain the extreme cases, such as very large numbers."))
+    if finding.partly == RAISED:
+        parts.append(Text("And there is something else: this does not explain why it stops with an error in other cases."))
     return parts
 
 

@@ -49,15 +49,16 @@ def candidates(exercise):
 def agreement(yours, candidate, expected, tolerance):
     """Return how well two outcomes agree: EXACT, BY_SHAPE (both have the same wrong shape), LOOSE or NO.
 
-    LOOSE: both are wrong, and at least one raised. A broadcast that raises in NumPy gives other numbers in a loop.
+    LOOSE: both are wrong in different ways. What raises in NumPy, or is broadcast, may give another shape in a loop.
     """
     if yours.kind == candidate.kind:
         if yours.kind == BROKEN or equal(yours.value, candidate.value, tolerance):
             return EXACT
-        same_words = yours.found == candidate.found
-        return BY_SHAPE if yours.kind != VALUE and same_words else NO
+        if yours.kind == VALUE:
+            return NO
+        return BY_SHAPE if yours.found == candidate.found else LOOSE
     both_wrong = is_wrong(yours, expected, tolerance) and is_wrong(candidate, expected, tolerance)
-    return LOOSE if both_wrong and BROKEN in (yours.kind, candidate.kind) else NO
+    return LOOSE if both_wrong else NO
 
 
 def is_wrong(outcome, expected, tolerance):
@@ -68,9 +69,9 @@ def is_wrong(outcome, expected, tolerance):
 def fit(candidate, outcomes, prepared, indices, tolerance):
     """Return how well a candidate fits the outcomes of these cases: the worst agreement.
 
-    NO if the function raised on all cases, or if a LOOSE fit agrees with nothing that is wrong: that would be a guess.
+    NO if the function raised on all cases, or if a LOOSE fit agrees with less than two wrong results: that would be a guess.
     """
-    worst, seen, wrong_and_equal = EXACT, False, False
+    worst, seen, wrong_and_equal = EXACT, False, 0
     for index in indices:
         case, expected = prepared[index]
         yours, other = outcomes[index], candidate.outcome(index, case, expected)
@@ -79,8 +80,10 @@ def fit(candidate, outcomes, prepared, indices, tolerance):
             return NO
         worst = min(worst, quality)
         seen |= yours.kind != BROKEN
-        wrong_and_equal |= quality == EXACT and yours.kind != BROKEN and is_wrong(yours, expected, tolerance)
-    return worst if seen and (wrong_and_equal or worst > LOOSE) else NO
+        wrong_and_equal += quality == EXACT and yours.kind != BROKEN and is_wrong(yours, expected, tolerance)
+    if not seen or (worst == LOOSE and (wrong_and_equal < 2 or len(candidate.mistakes) > 1)):
+        return NO
+    return worst
 
 
 def named(exercise, outcomes, prepared, indices) -> tuple[Mistake, ...]:

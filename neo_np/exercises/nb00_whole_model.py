@@ -18,6 +18,7 @@ def next_token_variant(logits, row=-1, axis="vocabulary", give="id", largest=Tru
     if axis == "time":
         best = logits.argmax(axis=0)
         return best if give == "all" else int(best[-1])
+    row = (len(logits) - 2) % len(logits) if row == "before" else row
     scores = logits.sum(axis=0) if row == "sum" else logits[row]
     return {
         "id": lambda: int(scores.argmax()) + shift,
@@ -89,7 +90,7 @@ NEXT_TOKEN = Exercise(
         ),
         mistake(
             "row_before",
-            {"row": -2},
+            ({"row": -2}, {"row": "before"}),
             "you look at the last row but one.",
             "Python counts from the end with -1, -2, ... Which of them is the last row?",
         ),

@@ -91,7 +91,12 @@ CENTER_ROWS = Exercise(
             "you divide by the number of rows, and a row's mean needs the number of columns.",
             "How many numbers are in one row: x.shape[0] or x.shape[1]?",
         ),
-        mistake("mean_returned", {"give": "mean"}, "the result is the means.", "What should be done with each row's mean?"),
+        mistake(
+            "mean_returned",
+            ({"give": "mean"}, {"give": "mean", "keepdims": False}),
+            "the result is the means.",
+            "What should be done with each row's mean?",
+        ),
         mistake(
             "mean_added",
             {"sign": 1},

@@ -293,7 +293,7 @@ def merge_variant(
 ):
     """Merge with a switch for each mistake."""
     left, right = pair[::-1] if turned else pair
-    new = {"joined": left + separator + right, "left": left, "right": right, "tuple": (left, right)}[put]
+    new = {"joined": left + separator + right, "left": left, "right": right, "tuple": (left, right), "found": ""}[put]
     merged, rest, done = [], list(tokens), 0
     if from_right:
         for i in range(len(rest) - 2, -1, -1):
@@ -305,7 +305,7 @@ def merge_variant(
     i = 0
     while i < len(rest) - drop_last:
         if i in places and not (only_first and done):
-            merged.append(new)
+            merged.append(rest[i] + rest[i + 1] if put == "found" else new)
             done += 1
             i += jump
         else:
@@ -396,7 +396,7 @@ MERGE = Exercise(
         ),
         mistake(
             "order_ignored",
-            {"either": True},
+            ({"either": True}, {"either": True, "put": "found"}),
             "the tokens (right, left) are merged as well.",
             "Is `h t` the same pair as `t h`?",
         ),
@@ -477,7 +477,6 @@ def encode_word_variant(word, merges, choose="first_learnt", rounds=None, how="m
             "last_learnt": max(pairs, key=ranks.__getitem__),
             "leftmost": pairs[0],
             "rightmost": pairs[-1],
-            "longest": max(pairs, key=lambda two: len(two[0] + two[1])),
         }
         tokens = merge_variant(tokens, chosen[choose], only_first=places == "first", only_last=places == "last")
         rounds = None if rounds is None else rounds - 1
@@ -495,8 +494,8 @@ def longest_pieces(word, vocabulary):
 
 
 TEXT = """
-once upon a time there was a king who had a daughter and she was the most beautiful of all the maidens in the land the king loved
-her more than his own life and when the time came that she should be married he let it be known in all the lands thereabout that
+once upon a time there was a king who had a daughter and she was the most beautiful of all the maidens in the land the king
+loved her more than his own life and when the time came that she should be married he let it be known in all the lands thereabout that
 whoever would win her hand must first bring him the golden apple from the garden at the end of the world
 """.split()
 
@@ -546,7 +545,7 @@ ENCODE_WORD = Exercise(
         ),
         mistake(
             "stops_after_one",
-            {"rounds": 1},
+            ({"rounds": 1}, {"rounds": 1, "places": "first"}),
             "you stop after one merge.",
             "After a merge there are new pairs. What has to happen again?",
         ),
@@ -561,12 +560,6 @@ ENCODE_WORD = Exercise(
             ({"choose": "rightmost"}, {"choose": "rightmost", "places": "last"}),
             "you merge the rightmost pair that is in the list, and not the one that was learnt first.",
             "If two pairs of the word are in the list, which of them decides: its place in the word or its place in the list?",
-        ),
-        mistake(
-            "longest_pair_first",
-            {"choose": "longest"},
-            "you merge the pair that makes the longest token, and not the one that was learnt first.",
-            "Which order is in the list of merges?",
         ),
         mistake(
             "no_merges",

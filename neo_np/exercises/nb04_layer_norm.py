@@ -47,7 +47,7 @@ def layer_norm_variant(
     count = x.size if axis is None else x.shape[axis]
     total = x.sum(axis, keepdims=keepdims)
     middle = {"mean": total / count, "sum": total, "none": 0.0}[center]
-    distance = {"centered": x - middle, "true_centered": x - total / count, "x": x}[squares_of]
+    distance = {"centered": x - middle, "true_centered": x - x.mean(axis, keepdims=True), "x": x}[squares_of]
     powers = np.abs(distance) if squares == "absolute" else distance**2
     variance = powers.sum(axis, keepdims=keepdims and keep_variance) / (1 if squares == "sum" else count - ddof)
     size = np.sqrt(variance + (eps if eps_at == "inside" else 0)) if root and squares != "absolute" else variance
@@ -191,7 +191,7 @@ LAYER_NORM = Exercise(
         ),
         mistake(
             "no_keepdims",
-            ({"keepdims": False}, {"keep_variance": False}),
+            ({"keepdims": False}, {"keepdims": False, "squares_of": "true_centered"}, {"keep_variance": False}),
             "mean and variance have shape (T,), and NumPy lines that up with the columns.",
             "What shape must they have, so that each one meets its own row? (`keepdims` is the word to look up.)",
         ),
@@ -261,7 +261,12 @@ def linear_loop(x, weight, bias):
 def linear_variant(x, weight, bias, transposed=True, biases=1, bias_sign=1, bias_axis="out", turned=False, product="matrix"):
     """Linear with a switch for each mistake."""
     w = weight.T if transposed else weight
-    y = {"matrix": lambda: x @ w, "elements": lambda: x * w, "x_turned": lambda: x.T @ w}[product]()
+    y = {
+        "matrix": lambda: x @ w,
+        "elements": lambda: x * w,
+        "rows": lambda: x[: len(weight)] * weight[: len(x)],
+        "x_turned": lambda: x.T @ w,
+    }[product]()
     bias = {"out": bias, "rows": bias[:, None], "mean": bias.mean()}[bias_axis]
     y = bias if product == "none" else y
     y = y + biases * bias_sign * bias
@@ -330,7 +335,7 @@ LINEAR = Exercise(
         ),
         mistake(
             "elementwise",
-            ({"product": "elements"}, {"product": "elements", "transposed": False}),
+            ({"product": "elements"}, {"product": "elements", "transposed": False}, {"product": "rows"}),
             "`*` multiplies entry by entry, and nothing is summed.",
             "Which operator of Python is the matrix product?",
         ),

@@ -263,16 +263,10 @@ CAUSAL_MASK = Exercise(
             "`np.where(condition, a, b)` makes numbers of a condition. What are a and b here?",
         ),
         mistake(
-            "too_small",
-            {"form": "small"},
-            "hidden places have a number very near to 0 (1e-9 is small, -1e9 is low).",
-            "Is 1e-9 one thousand-millionth, or one thousand million?",
-        ),
-        mistake(
             "nothing_hidden",
-            {"form": "nothing"},
-            "nothing is hidden: the mask is 0 everywhere.",
-            "Which comparison of queries and keys says that a key lies in the future?",
+            ({"form": "nothing"}, {"form": "small"}),
+            "nothing is hidden: the mask is 0 everywhere, or as good as 0 (1e-9 is small, -1e9 is low).",
+            "Which comparison says that a key lies in the future, and which number stands there then?",
         ),
         mistake(
             "transposed",
@@ -332,6 +326,8 @@ def attend_variant(
     scores = {
         "before": lambda: scores + mask,
         "inverted": lambda: scores + np.where(visible, LOWEST, 0.0),
+        "inverted_32": lambda: scores + np.where(visible, np.float32(-1e9), np.float32(0)),
+        "inverted_64": lambda: scores + np.where(visible, -1e9, 0.0),
         "subtracted": lambda: scores - mask,
         "zero": lambda: np.where(visible, scores, 0.0),
     }.get(masking, lambda: scores)()
@@ -418,7 +414,7 @@ ATTEND = Exercise(
         ),
         mistake(
             "mask_inverted",
-            ({"masking": "inverted"}, {"masking": "subtracted"}),
+            ({"masking": "inverted"}, {"masking": "inverted_32"}, {"masking": "inverted_64"}, {"masking": "subtracted"}),
             "the mask works the wrong way round: each token looks at those that it must not see.",
             "The mask is 0 where a key is visible. What should happen to the scores at these places?",
         ),

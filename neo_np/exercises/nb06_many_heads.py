@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neo_np.exercises.exercise import Case, Exercise, mistake, random_numbers
+from neo_np.exercises.exercise import DEEP_TOLERANCE, Case, Exercise, mistake, random_numbers
 from neo_np.exercises.nb04_layer_norm import linear
 from neo_np.exercises.nb05_one_head import attend, causal_mask
 from neo_np.gpt_neo.params import Params
@@ -290,8 +290,9 @@ def self_attention_variant(
     weights = {name: w if name in turned else w.T for name, w in weights.items()}
     q, k, v = (split_heads_variant(x @ weights[name], H, split) for name in (q_from, k_from, v_from))
     scores = q @ k.swapaxes(1, 2) / {"none": 1.0, "sqrt_D": np.sqrt(C // H), "sqrt_C": np.sqrt(C)}[scale]
-    hidden = np.where(mask == 0, np.float32(-1e30), 0)
-    scores = scores + {"added": mask, "none": 0.0, "inverted": hidden}[masking]
+    hidden = np.where(mask == 0, -1e9, 0.0)
+    masks = {"added": mask, "none": 0.0, "inverted_64": hidden, "inverted_32": hidden.astype(np.float32), "subtracted": -mask}
+    scores = scores + masks[masking]
     axes = {"row": (-1,), "all": (0, -1), "everything": (0, 1, 2), "heads": (0,), "queries": (1,)}[normalize]
     e = np.exp(scores - scores.max(axes, keepdims=True))
     z = e / e.sum(axes, keepdims=True) @ v
@@ -343,6 +344,7 @@ SELF_ATTENTION = Exercise(
     package_name="neo_np.gpt_neo.forward.self_attention",
     given=("softmax", "attend", "split_heads", "merge_heads", "linear"),
     also_right=(self_attention_whole,),
+    tolerance=DEEP_TOLERANCE,
     cases=self_attention_cases,
     mistakes=(
         mistake(
@@ -419,7 +421,7 @@ SELF_ATTENTION = Exercise(
         ),
         mistake(
             "mask_inverted",
-            {"masking": "inverted"},
+            ({"masking": "inverted_32"}, {"masking": "inverted_64"}, {"masking": "subtracted"}),
             "the mask works the wrong way round.",
             "The mask is 0 where a key is visible. What should happen to the scores at these places?",
         ),

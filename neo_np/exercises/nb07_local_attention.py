@@ -45,6 +45,7 @@ def local_mask_variant(
         "factor": lambda: np.where(visible, 1.0, 0.0),
         "bool": lambda: visible,
         "small": lambda: np.where(visible, 0.0, -1e-9),
+        "nothing": lambda: np.zeros(visible.shape),
     }[form]()
 
 
@@ -160,10 +161,10 @@ LOCAL_MASK = Exercise(
             "`np.where(condition, a, b)` makes numbers of a condition. What are a and b here?",
         ),
         mistake(
-            "too_small",
-            {"form": "small"},
-            "hidden places have a number very near to 0 (1e-9 is small, -1e9 is low).",
-            "Is 1e-9 one thousand-millionth, or one thousand million?",
+            "nothing_hidden",
+            ({"form": "small"}, {"form": "nothing"}),
+            "nothing is hidden: the mask is 0 everywhere, or as good as 0 (1e-9 is small, -1e9 is low).",
+            "Which two comparisons say that a key is hidden, and which number stands there then?",
         ),
     ),
     hints=(
@@ -199,6 +200,11 @@ def reach_formula(attention_layers, window, length):
 
 def reach_variant(attention_layers, window, length, count="right", globals_as="everything", cap=True, shift=0):
     """Reach with a switch for each mistake."""
+    if cap == "never":
+        seen = 1
+        for kind in attention_layers:
+            seen = length if kind == "global" else seen + window - 1
+        return seen
     kinds = [kind for kind in attention_layers if kind == "local"] if globals_as == "left_out" else list(attention_layers)
     L, W = len(kinds), window
     if globals_as == "everything" and "global" in kinds:
@@ -271,7 +277,7 @@ REACH = Exercise(
         ),
         mistake(
             "longer_than_the_text",
-            {"cap": False},
+            ({"cap": False}, {"cap": "never"}),
             "the result is larger than the text.",
             "Can more tokens count than there are?",
         ),

@@ -38,7 +38,7 @@ def gelu_new_variant(
             "tanh_only": np.tanh,
         }
         return other[form]() if form == "sigmoid_1.702" else other[form](x)
-    y = ROOT * (cubic * x) ** 3 if cube_of == "product" else cubic * x**power
+    y = (cubic * x) ** 3 if cube_of == "product" else cubic * x**power
     inside = root * (x + sign * y) if inner_root else root * x + sign * y
     y = half * (one + np.tanh(inside))
     return y * x if factor else y

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neo_np.exercises.exercise import Case, Exercise, mistake, random_numbers
+from neo_np.exercises.exercise import DEEP_TOLERANCE, Case, Exercise, mistake, random_numbers
 from neo_np.exercises.nb03_embeddings import embed
 from neo_np.exercises.nb04_layer_norm import layer_norm
 from neo_np.exercises.nb05_one_head import causal_mask, softmax
@@ -114,6 +114,7 @@ BLOCK = Exercise(
     "layer_norm(x, weight, bias, eps), self_attention(x, p, num_heads, mask) and mlp(x, p).",
     reference=block,
     variant=block_variant,
+    tolerance=DEEP_TOLERANCE,
     package_name="neo_np.gpt_neo.forward.block",
     given=("layer_norm", "self_attention", "mlp"),
     cases=block_cases,
@@ -284,6 +285,7 @@ FORWARD = Exercise(
     "local_mask.",
     reference=forward,
     variant=forward_variant,
+    tolerance=DEEP_TOLERANCE,
     package_name="neo_np.gpt_neo.forward.forward",
     given=("embed", "block", "layer_norm", "linear", "softmax", "causal_mask", "local_mask"),
     cases=forward_cases,

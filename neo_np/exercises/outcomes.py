@@ -44,8 +44,6 @@ def outcome_of(result, expected, compare_as, changed=False):
 
 def same_type(result, expected):
     """Return whether a result has the expected type; float32 and float64 are one type, so are list, tuple and 1-D array."""
-    if isinstance(expected, np.ndarray) and expected.ndim:
-        return isinstance(result, np.ndarray) and number_kind(result) == number_kind(expected)
     if isinstance(expected, np.ndarray | np.generic | int | float):
         return isinstance(result, np.ndarray | np.generic | int | float) and number_kind(result) == number_kind(expected)
     if isinstance(expected, list):
@@ -97,6 +95,8 @@ def equal(a, b, tolerance):
         rtol, atol = tolerance
         with np.errstate(all="ignore"):
             return bool((np.abs(np.subtract(a, b, dtype=float)) <= atol + rtol * np.abs(b)).all())
+    if isinstance(a, list) and isinstance(b, list) and any(isinstance(x, float) for x in a + b):
+        return len(a) == len(b) and all(equal(x, y, tolerance) for x, y in zip(a, b))
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return np.array_equal(a, b)
     try:
