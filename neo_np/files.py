@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import stat
 from pathlib import Path
 from typing import IO, Any
@@ -47,6 +49,12 @@ def is_there(path: str | os.PathLike) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def for_shell(path: str | os.PathLike) -> str:
+    """Return a path as it is typed in a shell: as it is, or in double quotes if it needs quotes."""
+    text = os.fspath(path)
+    return text if shlex.quote(text) == text else '"' + re.sub(r'(["\\$`])', r"\\\1", text) + '"'
 
 
 def read_text(file: str | os.PathLike) -> str:

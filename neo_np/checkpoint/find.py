@@ -2,12 +2,11 @@
 
 import os
 import re
-import shlex
 from pathlib import Path
 
 from neo_np.checkpoint.hub import cache_folder, can_download, download, find_folder, find_in_cache, repository_name
 from neo_np.errors import NeoError
-from neo_np.files import is_there
+from neo_np.files import for_shell, is_there
 
 DEFAULT_CHECKPOINT = "tales-2M"
 
@@ -120,6 +119,6 @@ def how_to_get_weights(folder: Path) -> str:
         place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         return (
             ": fetch it with 'pip install huggingface_hub', then "
-            f"'hf download {name} {WEIGHTS} --local-dir {shlex.quote(str(place))}'."
+            f"'hf download {name} {WEIGHTS} --local-dir {for_shell(place)}'."
         )
     return f": a checkpoint folder needs it (or shards with {SHARD_INDEX})."

@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import re
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from neo_np import NeoError
 from neo_np.checkpoint import find
-from neo_np.checkpoint.find import DEFAULT_CHECKPOINT, find_checkpoint
+from neo_np.checkpoint.find import DEFAULT_CHECKPOINT, find_checkpoint, how_to_get_weights
 
 NAME = "EleutherAI/gpt-neo-125M"
 TABLES = ["vocab.json", "merges.txt"]
@@ -140,6 +141,42 @@ def test_find_of_several_snapshots_takes_main_else_the_newest():
     assert find_checkpoint(NAME) == new
     (new / "config.json").unlink()
     assert find_checkpoint(NAME) == main
+
+
+DAMAGED_CACHES = {
+    "no snapshots": lambda repository: shutil.rmtree(repository / "snapshots"),
+    "snapshots is a file": lambda repository: (
+        shutil.rmtree(repository / "snapshots") or (repository / "snapshots").write_text("")
+    ),
+    "main is no text": lambda repository: (repository / "refs" / "main").write_bytes(b"\xff\xfe"),
+    "main is a folder": lambda repository: (repository / "refs" / "main").unlink() or (repository / "refs" / "main").mkdir(),
+    "main has a zero byte": lambda repository: (repository / "refs" / "main").write_bytes(b"a\0b"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_CACHES.values(), ids=DAMAGED_CACHES)
+def test_find_in_a_damaged_cache_finds_a_snapshot_or_names_all_places(damage):
+    snapshot = make_cached()
+    damage(snapshot.parent.parent)
+    try:
+        assert find_checkpoint(NAME) == snapshot
+    except NeoError as error:
+        assert re.search(rf"no checkpoint '{NAME}'.*huggingface.hub", str(error))
+
+
+def test_find_with_an_unreadable_cache_names_all_places(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "file" / "below"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NeoError, match=r"no checkpoint 'someone/else'"):
+        find_checkpoint("someone/else")
+
+
+def test_load_of_gpt_neo_from_an_installed_package_advises_its_whole_name(tmp_path, monkeypatch):
+    """The folder of an installed package is no place for 500 MB."""
+    make(tmp_path / "weights" / "gpt-neo-125M", ["config.json", *TABLES])
+    monkeypatch.setattr(find, "INSTALLED_WEIGHTS", tmp_path / "weights")
+    sentence = how_to_get_weights(find_checkpoint("gpt-neo-125M"))
+    assert f"whole name, {NAME}" in sentence and "hf download" not in sentence
 
 
 ON_THE_HUB = """

@@ -528,7 +528,7 @@ def test_tables_and_config_of_gpt_neo_125m_are_the_published_ones():
     "name", ["gpt-neo-125M", "EleutherAI/gpt-neo-125M", "weights/gpt-neo-125M", "weights/../weights/gpt-neo-125M/"]
 )
 def test_load_of_gpt_neo_without_weights_shows_the_commands_that_fetch_them(name, tmp_path, monkeypatch):
-    tmp_path = tmp_path / "a folder's name"  # with what a shell would take apart
+    tmp_path = tmp_path / "a folder with $HOME"  # in a command it needs quotes
     place = tmp_path / "weights" / "gpt-neo-125M"
     shutil.copytree(ROOT / "weights" / "gpt-neo-125M", place, ignore=shutil.ignore_patterns("*.safetensors*", ".cache"))
     monkeypatch.setattr(find, "WEIGHTS_FOLDER", tmp_path / "weights")

@@ -216,3 +216,42 @@ def test_map_file_lets_arrays_change_and_leaves_the_file_alone(model, tmp_path):
     neo_np.save(loaded, tmp_path / "saved")  # over the very file that is mapped
     again = neo_np.load(tmp_path / "saved").params.flat()
     assert all(np.array_equal(again[name], array) for name, array in loaded.params.flat().items())
+
+
+def test_map_file_that_fails_is_replaced_by_reading(model, folder, monkeypatch):
+    """Some file systems map no files, such as that of Python in a browser."""
+
+    def fail(*_, **__):
+        raise OSError(19, "No such device")
+
+    monkeypatch.setattr(np, "memmap", fail)
+    assert_same_arrays(neo_np.load(folder).params, model.params)
+
+
+@pytest.mark.parametrize(("dtype", "maps"), [(np.float16, False), (np.float32, os.name == "posix")])
+def test_map_file_maps_only_float32_weights(tmp_path, monkeypatch, dtype, maps):
+    mapped = []
+    memmap = np.memmap
+    monkeypatch.setattr(np, "memmap", lambda file, **options: mapped.append(file) or memmap(file, **options))
+    neo_np.save(random_model(vocab_size=257, tokenizer=byte_tokenizer(), dtype=dtype), tmp_path)
+    neo_np.load(tmp_path)
+    assert mapped == ([tmp_path / WEIGHTS] if maps else [])
+
+
+def test_read_tensor_without_memory_for_it_says_so(folder, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "memmap", lambda *_, **__: (_ for _ in ()).throw(OSError()))
+    monkeypatch.setattr(np, "empty", fail)
+    refused(r"model\.safetensors: there is no memory for the tensor wte\.weight, which takes 0\.0 GB", folder)
+
+
+def test_read_tensor_of_a_float64_beyond_float32_is_infinite_and_warned_of(model, folder):
+    wide = model.params.wte.weight.astype(np.float64)
+    wide[3, 4] = 1e300
+    edit_tensors(folder, lambda tensors: tensors | {"transformer.wte.weight": wide})
+    with pytest.warns(UserWarning, match=r"wte\.weight.*NaN or infinite") as caught:
+        loaded = neo_np.load(folder)
+    assert len(caught) == 1
+    assert loaded.params.wte.weight[3, 4] == np.inf

@@ -81,6 +81,33 @@ def test_save_of_a_float64_model_then_load_rounds_to_float32(tmp_path):
     assert_same_arrays(neo_np.load(tmp_path).params, rounded)
 
 
+@pytest.mark.parametrize("entries", [{"torch_dtype": "float16"}, {"torch_dtype": "bfloat16", "dtype": "float16"}])
+def test_save_writes_the_precision_of_the_weights_and_no_other(folder, tmp_path, entries):
+    edit_json(folder / "config.json", **{"dtype": ...} | entries)
+    neo_np.save(neo_np.load(folder), tmp_path / "again")
+    written = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert {name: written[name] for name in written if "dtype" in name} == {"dtype": "float32"}
+
+
+def test_save_moves_generation_parameters_out_of_config_json(folder, tmp_path):
+    edit_json(folder / "config.json", temperature=0.5, suppress_tokens=[1, 2], use_cache=True)
+    model = neo_np.load(folder)
+    neo_np.save(model, tmp_path / "again")
+    config, generation = (
+        json.loads((tmp_path / "again" / name).read_text()) for name in ("config.json", "generation_config.json")
+    )
+    assert config["use_cache"] is True and not {"temperature", "suppress_tokens"} & set(config)
+    assert generation == {"bos_token_id": 0, "eos_token_id": 0, "temperature": 0.5, "suppress_tokens": [1, 2]}
+    assert neo_np.load(tmp_path / "again").generation_config == model.generation_config
+
+
+def test_save_of_what_json_does_not_have_is_refused(model, tmp_path):
+    model.generation_config = {"eos_token_id": np.int64(3)}
+    with pytest.raises(NeoError, match=r"cannot be written.*int64"):
+        neo_np.save(model, tmp_path / "model")
+    assert os.listdir(tmp_path) == []
+
+
 LAYOUTS = {
     "column by column": np.asfortranarray,
     "every second number": lambda array: np.repeat(array, 2, axis=-1)[..., ::2],

@@ -6,31 +6,39 @@ import os
 import subprocess
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
 import huggingface_hub
 import numpy as np
 import pytest
+import safetensors
 import safetensors.torch
 import torch
-from helpers import random_model
+from helpers import distance, random_model
 from huggingface_hub.utils import filter_repo_objects
 from transformers import (
+    AutoModel,
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
     GPT2TokenizerFast,
     GPTNeoConfig,
     GPTNeoForCausalLM,
+    GPTNeoForQuestionAnswering,
+    GPTNeoForSequenceClassification,
+    GPTNeoForTokenClassification,
+    GPTNeoModel,
 )
 
 import neo_np
 from neo_np import Config, NeoError, Tokenizer
 from neo_np.checkpoint import find, hub
+from neo_np.checkpoint.loading import GENERATION_ENTRIES
+from neo_np.gpt_neo.config import SAME_ACTIVATIONS
 from neo_np.gpt_neo.params import parameter_shapes
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-TALES, GPT_NEO = ROOT / "weights" / "tales-2M", ROOT / "weights" / "gpt-neo-125M"
+TALES, GPT_NEO = find.WEIGHTS_FOLDER / find.DEFAULT_CHECKPOINT, find.WEIGHTS_FOLDER / "gpt-neo-125M"
 TEXTS = ["", "Once upon a time", " 'tis the king's 1st  daughter\n\n", "Größe 🙂 <|endoftext|> x"]
 
 # Shapes that differ in all that names and shapes depend on.
@@ -87,7 +95,7 @@ def assert_same(model, reference):
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("max_shard_size", ["5GB", "50KB"])
-def test_what_transformers_saves_loads_here(tmp_path, shape, dtype, max_shard_size):
+def test_load_of_what_transformers_saves_gives_the_same_model(tmp_path, shape, dtype, max_shard_size):
     reference = make_reference(**shape).to(dtype)
     reference.save_pretrained(tmp_path, max_shard_size=max_shard_size)
     AutoTokenizer.from_pretrained(TALES).save_pretrained(tmp_path)
@@ -100,7 +108,7 @@ def test_what_transformers_saves_loads_here(tmp_path, shape, dtype, max_shard_si
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_what_is_saved_here_loads_in_transformers(tmp_path, tales, shape):
+def test_save_then_load_in_transformers_gives_the_same_model(tmp_path, tales, shape):
     config = Config.from_dict(make_reference(**shape).config.to_dict())
     shape = {name: getattr(config, name) for name in Config.__dataclass_fields__ if name != "other"}
     model = random_model(tokenizer=tales.tokenizer, **shape)
@@ -114,7 +122,7 @@ def test_what_is_saved_here_loads_in_transformers(tmp_path, tales, shape):
     assert [theirs(text).input_ids for text in TEXTS] == [model.tokenizer.encode(text) for text in TEXTS]
 
 
-def test_added_tokens_saved_here_are_found_in_transformers(tmp_path, tales):
+def test_save_of_added_tokens_then_load_in_transformers_finds_them(tmp_path, tales):
     tables = tales.tokenizer.vocab, tales.tokenizer.merges
     tokenizer = Tokenizer(*tables, {"<|endoftext|>": 0, "<|sep|>": 2048}, {"nevermore": 2049})
     neo_np.save(random_model(vocab_size=2050, tokenizer=tokenizer), tmp_path)
@@ -127,7 +135,7 @@ def test_added_tokens_saved_here_are_found_in_transformers(tmp_path, tales):
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_there_and_back_and_there_again(tmp_path, tales, shape):
+def test_load_then_save_then_load_in_transformers_gives_the_same_model(tmp_path, tales, shape):
     reference = make_reference(attention_dropout=0.25, pad_token_id=5, **shape)
     reference.save_pretrained(tmp_path / "theirs")
     neo_np.save(neo_np.load(tmp_path / "theirs", tokenizer=tales.tokenizer), tmp_path / "ours")
@@ -142,19 +150,22 @@ def test_there_and_back_and_there_again(tmp_path, tales, shape):
 
 
 @pytest.mark.parametrize("key", ["torch_dtype", "dtype"])
-def test_a_checkpoint_that_was_in_half_precision_is_saved_in_the_precision_it_says(tmp_path, tales, key):
+def test_save_of_what_was_in_half_precision_says_the_precision_it_has(tmp_path, tales, key):
     make_reference().half().save_pretrained(tmp_path / "half")
     file = tmp_path / "half" / "config.json"
     entries = json.loads(file.read_text())
     entries.pop("dtype")
     file.write_text(json.dumps(entries | {key: "float16"}))  # "torch_dtype" until transformers 4.56
     neo_np.save(neo_np.load(tmp_path / "half", tokenizer=tales.tokenizer), tmp_path / "saved")
-    again = GPTNeoForCausalLM.from_pretrained(tmp_path / "saved")
-    assert again.dtype == torch.float32
+    entries = json.loads((tmp_path / "saved" / "config.json").read_text())
+    assert {name: entries[name] for name in entries if "dtype" in name} == {"dtype": "float32"}
+    for dtype in ("auto", None):
+        again = GPTNeoForCausalLM.from_pretrained(tmp_path / "saved", dtype=dtype)
+        assert again.dtype == torch.float32
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_every_half_precision_number_widens_as_in_torch(tmp_path, tales, dtype):
+def test_load_of_every_half_precision_number_widens_as_in_torch(tmp_path, tales, dtype):
     reference = make_reference(hidden_size=32, num_heads=4).to(dtype)
     bits = torch.arange(-(2**15), 2**15, dtype=torch.int16)
     with torch.no_grad():
@@ -169,13 +180,13 @@ def test_every_half_precision_number_widens_as_in_torch(tmp_path, tales, dtype):
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_parameter_shapes_are_those_of_the_state_dict(shape):
+def test_parameter_shapes_of_a_config_are_those_of_the_state_dict(shape):
     reference = make_reference(**shape)
     shapes = parameter_shapes(Config.from_dict(reference.config.to_dict()))
     assert shapes == {name: array.shape for name, array in weights_of(reference).items()}
 
 
-def test_masks_that_old_versions_saved_change_nothing(tmp_path, tales):
+def test_load_of_masks_that_old_versions_saved_gives_the_same_model(tmp_path, tales):
     reference = make_reference()
     reference.save_pretrained(tmp_path)
     state = safetensors.torch.load_file(tmp_path / "model.safetensors")
@@ -187,7 +198,7 @@ def test_masks_that_old_versions_saved_change_nothing(tmp_path, tales):
     assert_same(neo_np.load(tmp_path, tokenizer=tales.tokenizer), reference)
 
 
-def test_the_lines_that_convert_a_pickle_do_so(tmp_path, tales):
+def test_load_of_a_pickle_shows_lines_that_convert_it(tmp_path, tales):
     reference = make_reference()
     reference.config.save_pretrained(tmp_path)
     torch.save(reference.state_dict(), tmp_path / "pytorch_model.bin")
@@ -197,7 +208,7 @@ def test_the_lines_that_convert_a_pickle_do_so(tmp_path, tales):
     assert_same(neo_np.load(tmp_path, tokenizer=tales.tokenizer), reference)
 
 
-def test_generation_config_there_and_back(tmp_path, tales):
+def test_load_then_save_of_generation_config_gives_the_same_defaults(tmp_path, tales):
     reference = make_reference()
     options = GenerationConfig(max_new_tokens=7, do_sample=True, top_k=5, temperature=0.5, eos_token_id=[0, 3], bos_token_id=0)
     reference.generation_config = options
@@ -208,7 +219,115 @@ def test_generation_config_there_and_back(tmp_path, tales):
     assert GenerationConfig.from_pretrained(tmp_path / "ours").to_diff_dict() == options.to_diff_dict()
 
 
-def test_the_config_of_gpt_neo_125m_is_its_architecture():
+IDS_OUTSIDE = {
+    "both": {"bos_token_id": 50256, "eos_token_id": 50256},
+    "bos": {"bos_token_id": 50256, "eos_token_id": 0},
+    "eos is vocab_size": {"bos_token_id": 0, "eos_token_id": 2048},
+    "list": {"bos_token_id": 0, "eos_token_id": [0, 50256]},
+    "negative": {"bos_token_id": -1, "eos_token_id": -1},
+    "pad": {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 50256},
+}
+
+
+@pytest.mark.parametrize("generation_config_too", [False, True])
+@pytest.mark.parametrize("ids", IDS_OUTSIDE.values(), ids=IDS_OUTSIDE)
+def test_load_of_special_ids_outside_the_vocabulary_writes_what_transformers_writes(
+    tmp_path, tales, ids, generation_config_too
+):
+    make_reference(**ids).save_pretrained(tmp_path)
+    if not generation_config_too:
+        (tmp_path / "generation_config.json").unlink()
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path)
+    model = neo_np.load(tmp_path, tokenizer=tales.tokenizer)
+    prompt = [5, 6, 7]
+    expected = reference.generate(torch.tensor([prompt]), max_new_tokens=20, do_sample=False)[0].tolist()
+    assert model.generate(prompt, max_new_tokens=20) == expected
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_load_of_what_safetensors_save_model_writes_gives_the_same_model(tmp_path, tales, tied):
+    reference = make_reference(tie_word_embeddings=tied)
+    reference.config.save_pretrained(tmp_path)
+    safetensors.torch.save_model(reference, str(tmp_path / "model.safetensors"), metadata={"format": "pt"})
+    with safetensors.safe_open(tmp_path / "model.safetensors", "pt") as file:
+        assert ("transformer.wte.weight" in file.keys()) is not tied  # one name of two for what shares memory
+    assert_same(neo_np.load(tmp_path, tokenizer=tales.tokenizer), reference)
+    assert_same(neo_np.load(tmp_path, tokenizer=tales.tokenizer), GPTNeoForCausalLM.from_pretrained(tmp_path))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(
+    "kind", [GPTNeoForSequenceClassification, GPTNeoForTokenClassification, GPTNeoForQuestionAnswering, GPTNeoModel]
+)
+def test_load_of_other_heads_gives_the_hidden_states_of_transformers(tmp_path, tales, kind, tied):
+    torch.manual_seed(1)
+    kind(make_reference(tie_word_embeddings=tied).config).save_pretrained(tmp_path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = neo_np.load(tmp_path, tokenizer=tales.tokenizer)
+    assert any("ignored" in str(warning.message) for warning in caught) == (kind is not GPTNeoModel)
+    assert any("logits mean nothing" in str(warning.message) for warning in caught) == (not tied)
+    ids = np.random.default_rng(0).integers(0, 2048, 32)
+    with torch.no_grad():
+        expected = AutoModel.from_pretrained(tmp_path)(torch.tensor(ids)[None]).last_hidden_state[0].numpy()
+    assert distance(model.hidden_states(ids)[-1], expected) < 1e-5
+
+
+def test_load_of_a_tokenizer_with_more_tokens_than_the_model_writes_what_transformers_writes(tmp_path):
+    make_reference().save_pretrained(tmp_path)
+    theirs = AutoTokenizer.from_pretrained(TALES)
+    theirs.add_special_tokens({"pad_token": "[PAD]"})
+    theirs.add_tokens(["nevermore"])
+    theirs.save_pretrained(tmp_path)
+    model, reference = neo_np.load(tmp_path), AutoModelForCausalLM.from_pretrained(tmp_path)
+    ids = theirs("Once upon a time").input_ids
+    assert model.tokenizer.encode("Once upon a time") == ids
+    expected = reference.generate(torch.tensor([ids]), max_new_tokens=9, do_sample=False)[0].tolist()
+    assert model.generate(ids, max_new_tokens=9) == expected
+    for text in ("[PAD]", "Once nevermore"):
+        assert max(theirs(text).input_ids) >= 2048
+        with pytest.raises(IndexError):
+            reference(torch.tensor([theirs(text).input_ids]))
+        with pytest.raises(NeoError, match="id .* is not a token of this model"):
+            model.logits(model.tokenizer.encode(text))
+
+
+@pytest.mark.parametrize("name", SAME_ACTIVATIONS)
+def test_load_of_another_name_of_an_activation_gives_the_same_logits(tmp_path, tales, name):
+    reference = make_reference(activation_function=name)
+    reference.save_pretrained(tmp_path)
+    assert_same(neo_np.load(tmp_path, tokenizer=tales.tokenizer), reference)
+
+
+def test_generation_entries_are_those_of_transformers():
+    of_every_model = {"bos_token_id", "eos_token_id", "pad_token_id", "use_cache", "output_attentions", "output_hidden_states"}
+    names = {name for name in GenerationConfig().to_dict() if not name.startswith("_")} - {"transformers_version"}
+    assert set(GENERATION_ENTRIES) == names - of_every_model
+
+
+@pytest.mark.parametrize("generation_config", [None, {}, {"temperature": 0.25}])
+def test_load_then_save_of_generation_parameters_in_config_json_gives_the_defaults_of_transformers(
+    tmp_path, tales, generation_config
+):
+    make_reference().save_pretrained(tmp_path / "theirs")
+    file = tmp_path / "theirs" / "config.json"
+    old = {"do_sample": True, "temperature": 0.5, "suppress_tokens": [1, 2], "max_length": 9, "num_beams": None, "top_k": 7}
+    file.write_text(json.dumps(json.loads(file.read_text()) | old))
+    (tmp_path / "theirs" / "generation_config.json").unlink()
+    if generation_config is not None:
+        (tmp_path / "theirs" / "generation_config.json").write_text(json.dumps(generation_config))
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path / "theirs")
+    model = neo_np.load(tmp_path / "theirs", tokenizer=tales.tokenizer)
+    theirs = reference.generation_config.to_dict()
+    assert {name: theirs[name] for name in GENERATION_ENTRIES if theirs[name] is not None} == {
+        name: value for name, value in model.generation_config.items() if name in GENERATION_ENTRIES
+    }
+    neo_np.save(model, tmp_path / "ours")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "ours").generation_config.to_dict()
+    assert {name: again[name] for name in GENERATION_ENTRIES} == {name: theirs[name] for name in GENERATION_ENTRIES}
+
+
+def test_config_of_gpt_neo_125m_is_its_architecture():
     config = GPTNeoConfig.from_pretrained(GPT_NEO)
     facts = {"num_layers": 12, "num_heads": 12, "hidden_size": 768, "vocab_size": 50257, "max_position_embeddings": 2048}
     facts |= {"window_size": 256, "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True, "activation_function": "gelu_new"}
@@ -229,7 +348,7 @@ def test_the_config_of_gpt_neo_125m_is_its_architecture():
 
 
 @pytest.mark.parametrize("folder", [TALES, GPT_NEO], ids=lambda folder: folder.name)
-def test_the_tables_that_ship_are_what_transformers_reads(folder):
+def test_tokenizer_of_the_tables_that_ship_is_what_transformers_reads(folder):
     ours, theirs = neo_np.Tokenizer.load(folder), GPT2TokenizerFast.from_pretrained(folder)
     assert ours.vocab | ours.special_tokens == theirs.get_vocab()
 
@@ -244,7 +363,7 @@ ENVIRONMENTS = [
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda environment: " ".join(environment) or "none")
-def test_the_cache_is_where_huggingface_hub_has_it(monkeypatch, environment):
+def test_cache_folder_is_where_huggingface_hub_has_it(monkeypatch, environment):
     for variable in ("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in environment.items():
@@ -254,7 +373,7 @@ def test_the_cache_is_where_huggingface_hub_has_it(monkeypatch, environment):
     assert hub.cache_folder() == Path(found.stdout.strip())
 
 
-def test_the_snapshot_is_the_one_that_huggingface_hub_finds(tmp_path, monkeypatch):
+def test_find_of_several_snapshots_gives_the_one_of_huggingface_hub(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(find, "WEIGHTS_FOLDER", tmp_path / "none")
     repository = tmp_path / huggingface_hub.file_download.repo_folder_name(repo_id="Owner/a-Name.1", repo_type="model")
@@ -272,11 +391,12 @@ def test_the_snapshot_is_the_one_that_huggingface_hub_finds(tmp_path, monkeypatc
         assert find.find_checkpoint("Owner/a-Name.1") == Path(theirs) == repository / "snapshots" / commit
 
 
-def test_the_download_asks_huggingface_hub_for_what_it_understands(tmp_path, monkeypatch):
+def test_find_downloads_with_arguments_that_huggingface_hub_understands(tmp_path, monkeypatch):
     signature = inspect.signature(huggingface_hub.snapshot_download)
     calls = []
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: calls.append(signature.bind(*a, **k)) or tmp_path)
-    assert hub.download("someone/else", weights_wanted=True) == tmp_path
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
+    assert find.find_checkpoint("someone/else") == tmp_path
     arguments = calls[0].arguments
     assert arguments["repo_id"] == "someone/else"
     files = [file.name for file in TALES.iterdir()] + [
