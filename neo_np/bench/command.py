@@ -13,10 +13,10 @@ from neo_np.bench.report import heading, ratio, table
 from neo_np.bench.rounds import check_peers, measure, versions
 from neo_np.bench.training import neo_config
 from neo_np.bench.works import LIMIT, NEO, PACKAGES, PLAIN, WORKS
-from neo_np.checkpoint.find import find_checkpoint
 from neo_np.checkpoint.loading import load_config
 from neo_np.checkpoint.saving import save
 from neo_np.errors import NeoError
+from neo_np.folders.find import find_checkpoint
 from neo_np.gpt_neo.params import random_params
 from neo_np.model import Model
 from neo_np.terminal import OneLineParser, number, positive, progress_bar, run_command

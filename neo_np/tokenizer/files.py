@@ -11,23 +11,14 @@ from typing import NamedTuple
 
 from neo_np.errors import NeoError
 from neo_np.files import is_there
+from neo_np.folders.find import TOKENIZER_FILES
 from neo_np.tokenizer.settings import Settings
 from neo_np.tokenizer.special_tokens import END_OF_TEXT, AddedToken
 from neo_np.tokenizer.tables import MERGES, VOCAB, Tables, read_tables, write_tables
-from neo_np.tokenizer.tokenizer_config import (
-    CHAT_TEMPLATE,
-    CONFIG,
-    OLD_ADDED,
-    OLD_ROLES,
-    read_added_tokens,
-    read_config,
-    read_settings,
-    write_config,
-)
+from neo_np.tokenizer.tokenizer_config import CONFIG, read_added_tokens, read_config, read_settings, write_config
 from neo_np.tokenizer.tokenizer_json import read_tokenizer_json, write_tokenizer_json
 
 TOKENIZER_JSON = "tokenizer.json"
-TOKENIZER_FILES = VOCAB, MERGES, TOKENIZER_JSON, CONFIG, OLD_ROLES, OLD_ADDED, CHAT_TEMPLATE
 
 
 class Found(NamedTuple):

@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 
 from neo_np.errors import NeoError
 from neo_np.files import is_there
+from neo_np.folders.find import TOKENIZER_FILES, find_checkpoint
 from neo_np.tokenizer.byte_alphabet import CHAR_TO_BYTE, byte_ids, check_text, is_text, unspell
-from neo_np.tokenizer.files import TOKENIZER_FILES, read_tokenizer, write_tokenizer
+from neo_np.tokenizer.files import read_tokenizer, write_tokenizer
 from neo_np.tokenizer.learn import count_words, learn_merges_fast
 from neo_np.tokenizer.merge import WordCache, merge, merge_rules, merge_steps
 from neo_np.tokenizer.pretokenize import CHUNK, PRE_TOKEN
@@ -106,13 +107,17 @@ class Tokenizer:
         return cls(vocab, merges, {token: vocab[token] for token in special_tokens})
 
     @classmethod
-    def load(cls, folder: str | PathLike[str]) -> "Tokenizer":
-        """Read the tokenizer of a checkpoint folder: tokenizer.json, or else vocab.json with merges.txt.
+    def load(cls, name: str | PathLike[str] | None = None) -> "Tokenizer":
+        """Read the tokenizer of a checkpoint: tokenizer.json, or else vocab.json with merges.txt.
 
+        name: a folder, or any other name of a checkpoint that `neo_np.load` takes; None for the default checkpoint.
         Added tokens, their roles and other settings are read from all the places where transformers keeps them.
         Raises NeoError naming the file that is missing or damaged.
         """
-        folder = Path(folder)
+        if isinstance(name, PathLike) or (isinstance(name, str) and Path(name).is_dir()):
+            folder = Path(name)
+        else:
+            folder = find_checkpoint(name, weights_wanted=False)
         found = read_tokenizer(folder)
         try:
             return cls(*found)

@@ -26,7 +26,7 @@ from transformers import (
 
 import neo_np
 from neo_np import Config, NeoError, Tokenizer
-from neo_np.checkpoint import find, hub
+from neo_np.folders import find, hub
 from neo_np.gpt_neo.params import parameter_shapes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
