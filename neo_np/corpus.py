@@ -1,34 +1,35 @@
-"""Reading text: files and folders, the documents in them, and pieces of them that fit into memory.
+"""Reading a corpus: its text files, the documents in them, and pieces of them that fit into memory.
 
-A text file holds one document, or several with `<|endoftext|>` between them. The line breaks around that separator belong to
-it, for corpus files give it a line of its own: they are layout, not text.
+A text file has one document, or several with `<|endoftext|>` between them. Corpus files give this separator a line of its
+own, so the line breaks around it are layout and do not belong to the documents.
 """
 
-import codecs
-import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from os import PathLike
 from pathlib import Path
 
 import regex
 
 from neo_np.errors import NeoError
+from neo_np.files import read_chunks
 
-CHUNK = 2**20  # bytes read at a time
 SEPARATOR = regex.compile(r"[\r\n]*<\|endoftext\|>[\r\n]*")
 NOT_BLANK = regex.compile(r"\S")
-# The last place where text may be cut, searched from the end (?r). In GPT-2's regular expression white space only ever
-# begins a pre-token, and nothing looks back: so before white space that follows other text one pre-token always ends, and
-# the next is found as at the start of a text.
+# The last place where a text may be cut; (?r) searches from the end. In GPT-2's pattern white space only ever begins a
+# pre-token, and nothing looks back. So a pre-token always ends before white space that follows other text, and the next one
+# is found as at the start of a text.
 CUT = regex.compile(r"(?r)\S(?=\s)")
 
 
-def text_files(paths):
-    """Return the text files, as a list of Path, that a path or a list of paths stands for.
+def text_files(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
+    """Return the text files that a path or a list of paths means.
 
-    A folder stands for the *.txt files in it and in its subfolders, sorted by name. Raises NeoError for a path that does not
-    exist, for a folder without such files, and where there is no path at all.
+    A folder means the *.txt files in it and in its subfolders, sorted by name. Raises NeoError for a path that does not
+    exist, for a folder without such files, and if there is no path.
     """
     files = []
-    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+    for path in [paths] if isinstance(paths, str | PathLike) else paths:
         path = Path(path).expanduser()
         if path.is_dir():
             found = sorted(file for file in path.rglob("*.txt") if file.is_file())
@@ -46,17 +47,18 @@ def text_files(paths):
     return files
 
 
-def read_pieces(file):
-    """Yield the text of a file as (piece, starts): pieces of about 1 MB or less, starts true where a document begins.
+def read_pieces(file: str | PathLike[str]) -> Iterator[tuple[str, bool]]:
+    """Yield the text of a file as (piece, starts): pieces of about 1 MB or less; starts is True if a document begins there.
 
     The pieces of a document, joined, are the document, and their tokens, joined, are its tokens (unless a special token has
-    white space inside). Only a word without any white space after it makes a piece longer. Line breaks come as they are in
+    white space inside). A piece is longer only if no white space follows a word for so long. Line breaks stay as they are in
     the file; a byte order mark at its beginning and documents of nothing but white space are left out.
-    Raises NeoError naming the file, and the byte where it is not UTF-8.
+    Raises NeoError naming the file, and the byte that is not UTF-8.
     """
     text, starts = "", True
-    for chunk, is_last in _read_chunks(file):
-        text += chunk
+    for chunk in chain(read_chunks(file), [None]):
+        is_last = chunk is None
+        text += chunk or ""
         begin = 0
         for separator in SEPARATOR.finditer(text):
             if separator.end() == len(text) and not is_last:
@@ -74,9 +76,9 @@ def read_pieces(file):
         yield text, starts
 
 
-def documents(file):
-    """Yield the documents of a file, one str each; only one at a time is held in memory. Raises what `read_pieces` does."""
-    pieces = []
+def documents(file: str | PathLike[str]) -> Iterator[str]:
+    """Yield the documents of a file; only one at a time is in memory. Raises what `read_pieces` raises."""
+    pieces: list[str] = []
     for piece, starts in read_pieces(file):
         if starts and pieces:
             yield "".join(pieces)
@@ -84,21 +86,3 @@ def documents(file):
         pieces.append(piece)
     if pieces:
         yield "".join(pieces)
-
-
-def _read_chunks(file):
-    """Yield the text of a UTF-8 file as (chunk, is_last)."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    offset = 0
-    try:
-        with open(file, "rb") as f:
-            data = True
-            while data:
-                data = f.read(CHUNK)
-                offset += len(data)
-                yield decoder.decode(data, final=not data), not data
-    except UnicodeDecodeError as error:  # its object is what of the file, up to offset, was still to be decoded
-        place = offset - len(error.object) + error.start
-        raise NeoError(f"{file} is not UTF-8 ({error.reason} at byte {place}): convert it to UTF-8 first.") from None
-    except OSError as error:
-        raise NeoError(f"{file} cannot be read: {error.strerror}.") from None

@@ -1,15 +1,19 @@
 """Reading and writing files: every file that neo_np reads is opened by `open_file`."""
 
+import codecs
 import json
 import os
 import re
 import shlex
 import stat
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 from neo_np.errors import NeoError
 
+CHUNK = 2**20  # bytes read at a time
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -62,13 +66,35 @@ def read_text(file: str | os.PathLike) -> str:
 
     Raises NeoError naming the file, and the byte that is not UTF-8.
     """
+    return "".join(read_chunks(file))
+
+
+def read_chunks(file: str | os.PathLike) -> Iterator[str]:
+    """Yield what `read_text` returns in pieces of about 1 MB, so that the file may be larger than memory."""
     with open_file(file) as opened:
         try:
-            return opened.read().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise NeoError(f"{file} is not UTF-8 ({error.reason} at byte {error.start}): convert it to UTF-8.") from None
+            yield from decode_chunks(iter(lambda: opened.read(CHUNK), b""), file)
         except OSError as error:
             raise unreadable(file, error) from None
+
+
+def decode_chunks(chunks: Iterable[bytes], source: str | os.PathLike) -> Iterator[str]:
+    """Yield the text of UTF-8 bytes that come in pieces, without a byte order mark.
+
+    source: where the bytes come from, for the message: a file, or "standard input". Raises NeoError for what is not UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    count = 0
+    try:
+        for data in chain(chunks, [b""]):
+            count += len(data)
+            yield decoder.decode(data, final=not data)
+    except UnicodeDecodeError as error:  # error.object is what was not decoded yet of the first `count` bytes
+        place = count - len(error.object) + error.start
+        reason = f"{error.reason} at byte {place}"
+        if place == 0 and error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            reason = "it is UTF-16, which Windows PowerShell writes"
+        raise NeoError(f"{source} is not UTF-8 ({reason}): convert it to UTF-8 first.") from None
 
 
 def read_json(file: str | os.PathLike) -> Any:

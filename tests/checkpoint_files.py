@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 
 import neo_np
 from neo_np import NeoError
-from neo_np.checkpoint.find import SHARD_INDEX, WEIGHTS
+from neo_np.folders.find import SHARD_INDEX, WEIGHTS
 
 
 def edit_json(file, **changes):

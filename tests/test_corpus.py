@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import neo_np.corpus
+import neo_np.files
 from neo_np import NeoError
 from neo_np.corpus import documents, read_pieces, text_files
 
@@ -31,7 +31,7 @@ def write(tmp_path_factory):
 
 @pytest.fixture
 def tiny_chunks(monkeypatch):
-    return lambda size: monkeypatch.setattr(neo_np.corpus, "CHUNK", size)
+    return lambda size: monkeypatch.setattr(neo_np.files, "CHUNK", size)
 
 
 def slow_documents(text):
@@ -50,7 +50,7 @@ def slow_documents(text):
 def test_documents_are_what_stands_between_separators(write, text, chunk):
     file = write(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neo_np.corpus, "CHUNK", chunk)
+        patch.setattr(neo_np.files, "CHUNK", chunk)
         assert list(documents(file)) == slow_documents(text)
 
 
@@ -59,7 +59,7 @@ def test_tokens_of_the_pieces_are_tokens_of_the_documents(write, gpt2_tokenizer,
     file = write(text)
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neo_np.corpus, "CHUNK", chunk)
+        patch.setattr(neo_np.files, "CHUNK", chunk)
         for piece, starts in read_pieces(file):
             if starts:
                 found.append([])

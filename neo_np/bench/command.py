@@ -18,10 +18,10 @@ from neo_np.bench.machine import machine
 from neo_np.bench.plot import check_picture, plot
 from neo_np.bench.report import case_rows, heading, ratio, table_head
 from neo_np.bench.rounds import ANSWER_LIMIT, check_peers, measure, versions
-from neo_np.checkpoint.find import find_checkpoint
 from neo_np.checkpoint.loading import load_config
 from neo_np.checkpoint.saving import save
 from neo_np.errors import NeoError
+from neo_np.folders.find import find_checkpoint
 from neo_np.gpt_neo.params import random_params
 from neo_np.model import Model
 from neo_np.terminal import OneLineParser, number, positive, run_command

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neo_np.checkpoint.find import CONFIG, GENERATION_CONFIG, SHARD_INDEX, WEIGHTS, find_checkpoint, how_to_get_weights
 from neo_np.checkpoint.safetensors_file import DTYPES, Entry, map_file, read_header, read_tensor, same_numbers
 from neo_np.errors import NeoError, warn
 from neo_np.files import is_there, read_json
+from neo_np.folders.find import CONFIG, GENERATION_CONFIG, SHARD_INDEX, WEIGHTS, find_checkpoint, how_to_get_weights
 from neo_np.gpt_neo.config import CAUSAL_LM, Config
 from neo_np.gpt_neo.params import Params, parameter_shapes
 from neo_np.model import Model

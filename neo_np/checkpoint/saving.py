@@ -10,10 +10,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from neo_np.checkpoint.find import CONFIG, GENERATION_CONFIG, SHARD_INDEX, TOKENIZER_FILES, WEIGHTS
 from neo_np.checkpoint.loading import GENERATION_ENTRIES, OUTPUT_EMBEDDING, TOKEN_EMBEDDING
 from neo_np.errors import NeoError
 from neo_np.files import write_json
+from neo_np.folders.find import CONFIG, GENERATION_CONFIG, SHARD_INDEX, TOKENIZER_FILES, WEIGHTS
 from neo_np.gpt_neo.config import Config
 from neo_np.model import Model
 

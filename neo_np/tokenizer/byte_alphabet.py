@@ -48,6 +48,14 @@ def byte_ids(vocab: dict[str, int]) -> list[int]:
     return [vocab[BYTE_TO_CHAR[byte]] for byte in range(256)]
 
 
+def is_text(value: object) -> bool:
+    """Return whether a value is a str that UTF-8 can encode."""
+    try:
+        return isinstance(value, str) and value.encode("utf-8") is not None
+    except UnicodeEncodeError:  # half of a pair, as in "\ud83d"
+        return False
+
+
 def check_text(text: object) -> None:
     """Raise NeoError if a value is not a str that UTF-8 can encode."""
     if not isinstance(text, str):

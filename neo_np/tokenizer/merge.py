@@ -34,11 +34,12 @@ def merge_pair(symbols: list[Symbol], pair: tuple[Symbol, Symbol], merged: Symbo
     return result
 
 
-def merge_steps(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> Iterator[tuple[Pair, list[int]]]:
-    """Yield (pair, ids after merging it) for each merge of a word.
+def merge_steps(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> Iterator[tuple[Pair | None, list[int]]]:
+    """Yield the steps of merging one word: (None, its ids), then (pair, the ids after merging this pair) for each merge.
 
     ids: one for each byte. ranks: {pair: rank of its rule}. merged: {pair: the id that replaces it}.
     """
+    yield None, ids
     while len(ids) > 1:
         pair = min(pairwise(ids), key=lambda pair: ranks.get(pair, inf))
         if pair not in ranks:
@@ -51,9 +52,8 @@ def merge(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> li
     """Return the ids of a word after all merges."""
     if len(ids) > SHORT_WORD:
         return merge_long(ids, ranks, merged)
-    for _, ids in merge_steps(ids, ranks, merged):
-        pass
-    return ids
+    *_, (_, last_ids) = merge_steps(ids, ranks, merged)
+    return last_ids
 
 
 def merge_long(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> list[int]:

@@ -12,15 +12,18 @@ from itertools import chain
 from operator import index
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from neo_np.errors import NeoError
-from neo_np.tokenizer.byte_alphabet import CHAR_TO_BYTE, byte_ids, check_text, unspell
+from neo_np.files import is_there
+from neo_np.folders.find import TOKENIZER_FILES, find_checkpoint
+from neo_np.tokenizer.byte_alphabet import CHAR_TO_BYTE, byte_ids, check_text, is_text, unspell
 from neo_np.tokenizer.files import read_tokenizer, write_tokenizer
 from neo_np.tokenizer.learn import count_words, learn_merges_fast
 from neo_np.tokenizer.merge import WordCache, merge, merge_rules, merge_steps
 from neo_np.tokenizer.pretokenize import CHUNK, PRE_TOKEN
-from neo_np.tokenizer.special_tokens import END_OF_TEXT, any_of, check_special_tokens, cut
+from neo_np.tokenizer.settings import Settings
+from neo_np.tokenizer.special_tokens import END_OF_TEXT, AddedToken, AddedTokens, check_special_tokens
 from neo_np.tokenizer.stream import StreamDecoder
 
 
@@ -32,6 +35,7 @@ class Tokenizer:
     special_tokens: {token: id}, found in the text before anything else and never cut. None means
         `<|endoftext|>` if the vocabulary has it.
     added_tokens: {token: id}, ordinary tokens that are found the same way (some fine-tuned models have them).
+    settings: what the files of a checkpoint say besides; None means GPT-2's settings.
     Raises NeoError if the tables contradict each other or a byte has no token.
     """
 
@@ -41,6 +45,7 @@ class Tokenizer:
         merges: Iterable[tuple[str, str]],
         special_tokens: dict[str, int] | None = None,
         added_tokens: dict[str, int] | None = None,
+        settings: Settings | None = None,
     ):
         if special_tokens is None:
             special_tokens = {END_OF_TEXT: vocab[END_OF_TEXT]} if END_OF_TEXT in vocab else {}
@@ -48,25 +53,25 @@ class Tokenizer:
         self.merges = list(merges)
         self.special_tokens = dict(special_tokens)
         self.added_tokens = dict(added_tokens or {})
-        self.id_to_token = self._names_of_ids()
+        self.settings = settings or Settings()
+        self.id_to_token = names_of_ids(vocab, self.added_tokens | self.special_tokens)
+        for id in (*self.settings.before, *self.settings.after):
+            if id not in self.id_to_token:
+                raise NeoError(f"the id {id} is put around each text, and no token has it.")
         self._byte_ids = byte_ids(vocab)
         self._ranks, self._merged = merge_rules(self.merges, vocab)
-        self._find_special = any_of(self.special_tokens)
-        self._find_added = any_of(self.added_tokens)
+        self._added = AddedTokens(self._list_added_tokens())
         self._special_ids = set(self.special_tokens.values())
         self._ids_of_chunk = WordCache(self._encode_chunk)
-        self._bytes_of_id = TokenBytes(self)
+        self._bytes_of_id = TokenBytes(self.id_to_token, self._special_ids | set(self.added_tokens.values()))
 
-    def _names_of_ids(self) -> dict[int, str]:
-        added = self.added_tokens | self.special_tokens
-        tokens = self.vocab | added
-        names = {id: token for token, id in tokens.items()}
-        if len(names) < len(tokens):
-            raise NeoError("the tables give one id to several tokens: they are damaged, or not of one model.")
-        for token, id in added.items():
-            if self.vocab.get(token, id) != id:
-                raise NeoError(f"the added token {token!r} has the id {id}, and the vocabulary gives it {self.vocab[token]}.")
-        return names
+    def _list_added_tokens(self) -> list[AddedToken]:
+        """Return the special and the other added tokens, with their flags, in the order of their ids."""
+        tokens = []
+        for content, id in (self.added_tokens | self.special_tokens).items():
+            special = content in self.special_tokens
+            tokens.append(AddedToken(content, id, special, **self.settings.flags.get(content, {})))
+        return sorted(tokens, key=lambda token: token.id)
 
     @classmethod
     def train(
@@ -102,20 +107,49 @@ class Tokenizer:
         return cls(vocab, merges, {token: vocab[token] for token in special_tokens})
 
     @classmethod
-    def load(cls, folder: str | PathLike[str]) -> "Tokenizer":
-        """Read the tokenizer of a checkpoint folder: vocab.json with merges.txt, or else tokenizer.json.
+    def load(cls, name: str | PathLike[str] | None = None) -> "Tokenizer":
+        """Read the tokenizer of a checkpoint: tokenizer.json, or else vocab.json with merges.txt.
 
+        name: a folder, or any other name of a checkpoint that `neo_np.load` takes; None for the default checkpoint.
+        Added tokens, their roles and other settings are read from all the places where transformers keeps them.
         Raises NeoError naming the file that is missing or damaged.
         """
-        *tables, files = read_tokenizer(Path(folder))
+        if isinstance(name, PathLike) or (isinstance(name, str) and Path(name).is_dir()):
+            folder = Path(name)
+        else:
+            folder = find_checkpoint(name, weights_wanted=False)
+        found = read_tokenizer(folder)
         try:
-            return cls(*tables)
+            return cls(*found)
         except NeoError as error:
-            raise NeoError(f"{', '.join(map(str, files))}: {error}") from None
+            files = [str(folder / name) for name in TOKENIZER_FILES if is_there(folder / name)]
+            raise NeoError(f"{', '.join(files)}: {error}") from None
 
     def save(self, folder: str | PathLike[str]) -> None:
-        """Write vocab.json and merges.txt into a folder, and tokenizer_config.json if there are added tokens."""
-        write_tokenizer(Path(folder), self.vocab, self.merges, self.special_tokens, self.added_tokens)
+        """Write vocab.json and merges.txt into a folder, and tokenizer_config.json unless all settings are GPT-2's.
+
+        transformers reads the same tokenizer from them. What was loaded from tokenizer_config.json is written again.
+        """
+        write_tokenizer(Path(folder), self.vocab, self.merges, self._list_added_tokens(), self.settings)
+
+    @property
+    def bos_token_id(self) -> int | None:
+        """Return the id of the token that marks the beginning of a text, or None."""
+        return self.role_id("bos_token")
+
+    @property
+    def eos_token_id(self) -> int | None:
+        """Return the id of the token that marks the end of a text, or None."""
+        return self.role_id("eos_token")
+
+    @property
+    def pad_token_id(self) -> int | None:
+        """Return the id of the token that fills short rows of a batch, or None."""
+        return self.role_id("pad_token")
+
+    def role_id(self, role: str) -> int | None:
+        """Return the id of the special token with a role such as "unk_token", or None."""
+        return self.special_tokens.get(self.settings.roles.get(role, ""))
 
     def __len__(self) -> int:
         """Return the number of tokens."""
@@ -124,50 +158,101 @@ class Tokenizer:
     def __repr__(self) -> str:
         return f"Tokenizer({len(self)} tokens, {len(self.merges)} merges, special: {list(self.special_tokens)})"
 
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise TypeError that names the call which is meant."""
+        raise TypeError("a Tokenizer is no function: tokenizer.encode(text) returns the ids of one text, as a list of int.")
+
     # text -> ids
 
-    def encode(self, text: str, split_special_tokens: bool = False) -> list[int]:
+    def encode(
+        self,
+        text: str,
+        split_special_tokens: bool | None = None,
+        add_special_tokens: bool = True,
+        add_prefix_space: bool | None = None,
+    ) -> list[int]:
         """Return the token ids of a text.
 
-        By default `<|endoftext|>` in the text becomes its one special token, as in transformers: prompts and training
-        text use it between documents. With split_special_tokens=True it is plain text like any other: use this for
-        text from strangers, who could otherwise end a document in your name.
+        split_special_tokens: False: `<|endoftext|>` in the text becomes its one special token; prompts and training text
+            use it between documents. True: it is plain text like any other; use this for text from strangers, who could
+            otherwise end a document in your name. None: as the checkpoint says, which for GPT-Neo is False.
+        add_special_tokens: whether to add the tokens that the checkpoint wants around each text; GPT-Neo wants none.
+        add_prefix_space: whether to put a space before text that does not begin with one; None: as the checkpoint says,
+            which for GPT-Neo is False.
         Raises NeoError for anything but a str, and for lone surrogates, which UTF-8 cannot encode.
         """
         check_text(text)
         ids: list[int] = []
-        for part, special_id in self._split_special(text, split_special_tokens):  # 1. Special tokens are whole.
-            if special_id is not None:
-                ids.append(special_id)
+        for _, _, part, token in self._split(text, split_special_tokens, add_prefix_space):  # 1. Added tokens are found.
+            if token:
+                ids.append(token.id)
             else:
-                chunks = CHUNK.findall(part)  # 2. Other text is cut into words.
-                ids.extend(chain.from_iterable(map(self._ids_of_chunk.__getitem__, chunks)))  # 3. The bytes of each are merged.
-        return ids
+                words = CHUNK.findall(part)  # 2. The text between them is cut into words.
+                ids += self._ids_of_words(words)  # 3. The bytes of each word are merged.
+        return self._around(ids) if add_special_tokens else ids
 
-    def _split_special(self, text: str, split_special_tokens: bool) -> Iterator[tuple[str, int | None]]:
-        """Yield (part, None) for ordinary text and (token, id) for special and added tokens, in order."""
-        for part, id in cut(text, None if split_special_tokens else self._find_special, self.special_tokens):
-            yield from [(part, id)] if id is not None else cut(part, self._find_added, self.added_tokens)
+    def _split(
+        self, text: str, split_special_tokens: bool | None, add_prefix_space: bool | None
+    ) -> Iterator[tuple[int, int, str, AddedToken | None]]:
+        """Yield (start, end, part of the text to encode, the added token there or None)."""
+        split = self.settings.split_special_tokens if split_special_tokens is None else split_special_tokens
+        prefix = self.settings.add_prefix_space if add_prefix_space is None else add_prefix_space
+        for start, end, token in self._added.split(text, split):
+            space = " " if prefix and not token and text[start] != " " else ""
+            yield start, end, space + text[start:end], token
+
+    def _ids_of_words(self, chunks: list[str]) -> list[int]:
+        """Return the ids of words. Most words were met before, so the cache does this in one loop in C."""
+        return list(chain.from_iterable(map(self._ids_of_chunk.__getitem__, chunks)))
 
     def _encode_chunk(self, chunk: str) -> list[int]:
+        """Return the ids of a chunk that is not in the cache: one word, or several without white space between them."""
         words = PRE_TOKEN.findall(chunk)
         if len(words) == 1:
-            return merge([self._byte_ids[byte] for byte in chunk.encode("utf-8")], self._ranks, self._merged)
-        return [id for word in words for id in self._ids_of_chunk[word]]
+            return merge(self._start(chunk), self._ranks, self._merged)
+        return self._ids_of_words(words)
 
-    def encode_with_offsets(self, text: str, split_special_tokens: bool = False) -> tuple[list[int], list[tuple[int, int]]]:
+    def _start(self, word: str) -> list[int]:
+        """Return the ids of the bytes of a word."""
+        return [self._byte_ids[byte] for byte in word.encode("utf-8")]
+
+    def _around(self, ids: list[int]) -> list[int]:
+        """Return ids with the tokens that the checkpoint wants around each text."""
+        return [*self.settings.before, *ids, *self.settings.after]
+
+    def encode_with_offsets(
+        self,
+        text: str,
+        split_special_tokens: bool | None = None,
+        add_special_tokens: bool = True,
+        add_prefix_space: bool | None = None,
+    ) -> tuple[list[int], list[tuple[int, int]]]:
         """Return (ids, offsets): offsets[i] = (start, end) says that token i is text[start:end].
 
-        If the bytes of one character are in several tokens, each of them gets the whole character.
+        The arguments are those of `encode`. If the bytes of one character are in several tokens, each of them gets the
+        whole character. Tokens that are added around the text have the offsets (0, 0).
         """
-        ids = self.encode(text, split_special_tokens)
-        char_of_byte = [i for i, char in enumerate(text) for _ in char.encode("utf-8")]
-        offsets, start = [], 0
-        for id in ids:
-            end = start + len(self.token_bytes(id))
-            offsets.append((char_of_byte[start], char_of_byte[end - 1] + 1))
-            start = end
-        return ids, offsets
+        check_text(text)
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        for start, end, part, token in self._split(text, split_special_tokens, add_prefix_space):
+            if token:
+                ids.append(token.id)
+                offsets.append((start, end))
+                continue
+            # An added space counts as a part of the first character.
+            first = start - (len(part) - (end - start))
+            char_of_byte = [max(start, first + i) for i, char in enumerate(part) for _ in char.encode("utf-8")]
+            part_ids, begin = self._ids_of_words(CHUNK.findall(part)), 0
+            for id in part_ids:
+                stop = begin + len(self.token_bytes(id))
+                offsets.append((char_of_byte[begin], char_of_byte[stop - 1] + 1))
+                begin = stop
+            ids += part_ids
+        if not add_special_tokens:
+            return ids, offsets
+        before, after = self.settings.before, self.settings.after
+        return self._around(ids), [(0, 0)] * len(before) + offsets + [(0, 0)] * len(after)
 
     def pre_tokenize(self, text: str) -> list[str]:
         """Return the words that a text is cut into before merging; no token crosses their borders."""
@@ -186,11 +271,13 @@ class Tokenizer:
         words = self.pre_tokenize(word)
         if len(words) != 1:
             raise NeoError(f"{word!r} is cut into {len(words)} pre-tokens, {words}: watch one of them at a time.")
-        ids = [self._byte_ids[byte] for byte in word.encode("utf-8")]
-        steps: list[tuple[dict[str, Any] | None, list[str]]] = [(None, self.token_strings(ids))]
-        for pair, ids in merge_steps(ids, self._ranks, self._merged):
-            left, right = self.token_strings(pair)
-            steps.append(({"rank": self._ranks[pair], "left": left, "right": right}, self.token_strings(ids)))
+        steps: list[tuple[dict[str, Any] | None, list[str]]] = []
+        for pair, ids in merge_steps(self._start(word), self._ranks, self._merged):
+            rule = None
+            if pair:
+                left, right = self.token_strings(pair)
+                rule = {"rank": self._ranks[pair], "left": left, "right": right}
+            steps.append((rule, self.token_strings(ids)))
         return steps
 
     # ids -> text
@@ -234,15 +321,31 @@ class Tokenizer:
 
 
 class TokenBytes(dict[int, bytes]):
-    """The bytes of each token by its id, computed at their first use."""
+    """The bytes of each token by its id, computed at their first use; the added tokens are as they are written."""
 
-    def __init__(self, tokenizer: Tokenizer):
-        self.tokenizer = tokenizer
+    def __init__(self, id_to_token: dict[int, str], added_ids: set[int]):
+        self.id_to_token, self.added_ids = id_to_token, added_ids
 
     def __missing__(self, id: int) -> bytes:
-        known, added = self.tokenizer.id_to_token, self.tokenizer.added_tokens | self.tokenizer.special_tokens
-        if id not in known:
-            raise NeoError(f"{id} is not the id of a token: this tokenizer has {len(known)}, up to {max(known)}.")
-        token = known[id]
-        self[id] = token.encode("utf-8") if token in added else unspell(token)
+        if id not in self.id_to_token:
+            count, highest = len(self.id_to_token), max(self.id_to_token)
+            raise NeoError(f"{id} is not the id of a token: this tokenizer has {count}, up to {highest}.")
+        token = self.id_to_token[id]
+        self[id] = token.encode("utf-8") if id in self.added_ids else unspell(token)
         return self[id]
+
+
+def names_of_ids(vocab: dict[str, int], added: dict[str, int]) -> dict[int, str]:
+    """Return {id: token}; raises NeoError for tokens that are no text, and if the tables contradict each other."""
+    tokens = vocab | added
+    names = {id: token for token, id in tokens.items()}
+    if len(names) < len(tokens):
+        raise NeoError("the tables give one id to several tokens: they are damaged, or not of one model.")
+    for token, id in added.items():
+        if vocab.get(token, id) != id:
+            raise NeoError(f"the added token {token!r} has the id {id}, and the vocabulary gives it {vocab[token]}.")
+        if not token:
+            raise NeoError(f"the added token with the id {id} is empty: it must have at least one character.")
+    if bad := [token for token in tokens if not is_text(token)]:
+        raise NeoError(f"the token {bad[0]!r} has a lone surrogate, which is not a character: the tables are damaged.")
+    return names

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from neo_np.checkpoint.find import find_checkpoint
 from neo_np.checkpoint.loading import load
 from neo_np.corpus import read_pieces, text_files
 from neo_np.errors import NeoError
+from neo_np.folders.find import find_checkpoint
 from neo_np.gpt_neo.params import random_params, sinusoids
 from neo_np.model import Model
 from neo_np.terminal import progress_bar, run_command

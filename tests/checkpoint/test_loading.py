@@ -25,9 +25,9 @@ from safetensors.numpy import load_file, save_file
 
 import neo_np
 from neo_np import Config, NeoError, Tokenizer
-from neo_np.checkpoint import find
-from neo_np.checkpoint.find import DEFAULT_CHECKPOINT, SHARD_INDEX, WEIGHTS
 from neo_np.checkpoint.loading import load_config
+from neo_np.folders import find
+from neo_np.folders.find import DEFAULT_CHECKPOINT, SHARD_INDEX, WEIGHTS
 
 
 def test_load_without_a_name_from_any_folder_gives_the_default_checkpoint(monkeypatch, tmp_path):

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import neo_np
 from neo_np import NeoError
 from neo_np.checkpoint import safetensors_file
-from neo_np.checkpoint.find import WEIGHTS
 from neo_np.checkpoint.loading import load_config
+from neo_np.folders.find import WEIGHTS
 from neo_np.gpt_neo.params import parameter_shapes
 
 

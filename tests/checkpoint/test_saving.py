@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 import neo_np
 from neo_np import NeoError, Params, Tokenizer
 from neo_np.checkpoint import saving
-from neo_np.checkpoint.find import SHARD_INDEX, WEIGHTS
+from neo_np.folders.find import SHARD_INDEX, WEIGHTS
 from neo_np.gpt_neo.params import parameter_shapes
 
 

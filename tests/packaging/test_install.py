@@ -120,7 +120,7 @@ def test_tables_of_gpt_neo_125m_are_installed_and_the_weights_are_explained(pyth
     code = """
 import sys
 import neo_np
-from neo_np.checkpoint.find import find_checkpoint
+from neo_np.folders.find import find_checkpoint
 sys.modules["huggingface_hub"] = None
 print(neo_np.Tokenizer.load(find_checkpoint("gpt-neo-125M", weights_wanted=False)).encode("Hello world"))
 try:

@@ -33,8 +33,8 @@ from transformers import (
 
 import neo_np
 from neo_np import Config, NeoError, Tokenizer
-from neo_np.checkpoint import find, hub
 from neo_np.checkpoint.loading import GENERATION_ENTRIES
+from neo_np.folders import find, hub
 from neo_np.gpt_neo.config import SAME_ACTIVATIONS
 from neo_np.gpt_neo.params import parameter_shapes
 

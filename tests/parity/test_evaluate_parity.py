@@ -9,10 +9,10 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import GPT2Tokenizer, GPTNeoForCausalLM
 
-from neo_np.checkpoint.find import find_checkpoint
 from neo_np.evaluate.harness import harness_model
 from neo_np.evaluate.tasks import evaluate_choices, evaluate_lambada
 from neo_np.evaluate.text import evaluate_text, text_windows
+from neo_np.folders.find import find_checkpoint
 
 TEXTS = [
     "Once upon a time there was a king who had three sons. " * 25,  # more tokens than the model's 256 positions

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from neo_np import NeoError
-from neo_np.checkpoint import find
-from neo_np.checkpoint.find import DEFAULT_CHECKPOINT, find_checkpoint, how_to_get_weights
+from neo_np.folders import find
+from neo_np.folders.find import DEFAULT_CHECKPOINT, find_checkpoint, how_to_get_weights
 
 NAME = "EleutherAI/gpt-neo-125M"
 TABLES = ["vocab.json", "merges.txt"]

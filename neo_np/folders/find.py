@@ -4,9 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from neo_np.checkpoint.hub import cache_folder, can_download, download, find_folder, find_in_cache, repository_name
 from neo_np.errors import NeoError
 from neo_np.files import for_shell, is_there
+from neo_np.folders.hub import cache_folder, can_download, download, find_folder, find_in_cache, repository_name
 
 DEFAULT_CHECKPOINT = "tales-2M"
 
@@ -20,6 +20,7 @@ TOKENIZER_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
+    "chat_template.jinja",
 )
 
 PACKAGE = Path(__file__).resolve().parent.parent

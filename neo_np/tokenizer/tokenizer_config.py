@@ -1,0 +1,172 @@
+"""tokenizer_config.json and the older files beside it: added tokens, their roles, and settings, as transformers reads them."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from neo_np.errors import NeoError
+from neo_np.files import is_there, read_json, read_text, write_json
+from neo_np.tokenizer.settings import GPT2_ROLES, Settings
+from neo_np.tokenizer.special_tokens import AddedToken
+from neo_np.tokenizer.tables import Tables, check_vocab
+
+CONFIG, CHAT_TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
+OLD_ROLES, OLD_ADDED = "special_tokens_map.json", "added_tokens.json"
+DECODER = "added_tokens_decoder"
+PREFIX_SPACE, SPLIT, ADD_BOS, ADD_EOS = "add_prefix_space", "split_special_tokens", "add_bos_token", "add_eos_token"
+ROLES = "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
+EXTRA = "extra_special_tokens", "additional_special_tokens"  # the second is the older name
+CLASSES_WITHOUT_ROLES = "PreTrainedTokenizerFast", "TokenizersBackend"  # any other class has GPT-2's roles
+
+Entries = dict[str, Any]
+
+
+def read_config(folder: Path) -> Entries:
+    """Return the entries of tokenizer_config.json, with those of special_tokens_map.json and chat_template.jinja.
+
+    A role in special_tokens_map.json wins. But if tokenizer_config.json has `added_tokens_decoder`, that file does not count.
+    """
+    config = read_entries(folder / CONFIG)
+    if is_there(folder / CHAT_TEMPLATE):
+        config["chat_template"] = read_text(folder / CHAT_TEMPLATE)
+    if DECODER in config:
+        return config
+    old = read_entries(folder / OLD_ROLES)
+    return old | config | {name: value for name, value in old.items() if name not in EXTRA}
+
+
+def read_entries(file: Path) -> Entries:
+    """Return the entries of a JSON file, none if there is no such file; raises NeoError if it holds no object."""
+    entries = read_json(file) if is_there(file) else {}
+    if not isinstance(entries, dict):
+        raise NeoError(f"{file} must hold one JSON object, and holds {entries!r:.60}.")
+    return entries
+
+
+def read_added_tokens(config: Entries, folder: Path, tables: Tables) -> tuple[list[AddedToken], dict[str, str]]:
+    """Return (added tokens, {role: special token}) from all files of a folder.
+
+    A token with a role is special. A token with a role and without an id gets the next free id, as in transformers.
+    """
+    file = folder / CONFIG
+    roles, extra = read_roles(config, file), read_extra_tokens(config, file)
+    tokens = {token.content: token for token in tables.added}
+    if DECODER in config:
+        tokens |= read_decoder(config[DECODER], file)
+    elif is_there(folder / OLD_ADDED):
+        tokens |= read_old_added_tokens(folder / OLD_ADDED, [entry["content"] for entry in [*roles.values(), *extra]])
+    if config.get("tokenizer_class") not in CLASSES_WITHOUT_ROLES:
+        missing = {role: token for role, token in GPT2_ROLES.items() if role not in config}
+        roles |= {role: {"content": token} for role, token in missing.items() if token in tokens or token in tables.vocab}
+        roles = {role: roles[role] for role in [*ROLES, *roles] if role in roles}  # in the order of ROLES
+    listed = set(tokens)
+    for entry in unique([*roles.values(), *extra]):
+        content = entry["content"]
+        if content not in listed:
+            ids = tables.vocab | {token.content: token.id for token in tokens.values()}
+            tokens[content] = AddedToken.from_entry(
+                entry | {"special": True}, ids.get(content, 1 + max(ids.values(), default=-1)), file
+            )
+    for entry in roles.values():
+        tokens[entry["content"]] = replace(tokens[entry["content"]], special=True)
+    return [token for token in tokens.values() if token.content], {role: entry["content"] for role, entry in roles.items()}
+
+
+def unique(entries: list[Entries]) -> list[Entries]:
+    """Return the entries without repetitions, in order; as dicts, they cannot be in a set."""
+    return [entry for place, entry in enumerate(entries) if entry not in entries[:place]]
+
+
+def read_roles(config: Entries, file: Path) -> dict[str, Entries]:
+    """Return {role: the entry of its token}, in the order in which transformers gives new tokens their ids.
+
+    Roles are those of ROLES, any other entry "..._token" that is a token, and the entries of `extra_special_tokens` by name.
+    """
+    roles = {role: config[role] for role in ROLES if config.get(role)}
+    others = {name: value for name, value in config.items() if name.endswith("_token") and isinstance(value, str | dict)}
+    roles |= {name: value for name, value in others.items() if name not in ROLES and value}
+    for extra in map(config.get, EXTRA):
+        roles |= extra if isinstance(extra, dict) else {}
+    return {role: token_entry(value, f"{file}: {role}") for role, value in roles.items()}
+
+
+def read_extra_tokens(config: Entries, file: Path) -> list[Entries]:
+    """Return the entries of the special tokens that have no role."""
+    extra = [config[name] for name in EXTRA if config.get(name) and not isinstance(config[name], dict)]
+    if extra and not isinstance(extra[0], list):
+        raise NeoError(f"{file}: {EXTRA[0]} must be a list of tokens, and is {extra[0]!r:.60}.")
+    return [token_entry(value, f"{file}: {EXTRA[0]}") for value in extra[0]] if extra else []
+
+
+def token_entry(value: Any, where: str) -> Entries:
+    """Return the entry {"content": token, ...} of a token, which is written as a text or as such an entry."""
+    entry = {"content": value} if isinstance(value, str) else value
+    if not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
+        raise NeoError(f"{where} must be a token or an object with its 'content', and is {value!r:.60}.")
+    return entry
+
+
+def read_decoder(entries: Any, file: Path) -> dict[str, AddedToken]:
+    """Return the tokens of `added_tokens_decoder`, which is {id: entry}."""
+    try:
+        by_id = {int(id): entry for id, entry in entries.items()}
+    except (AttributeError, ValueError) as error:
+        raise NeoError(f"{file}: {DECODER} must be {{id: {{'content': token}}}}: {error}.") from None
+    tokens = [AddedToken.from_entry(entry, id, file) for id, entry in by_id.items()]
+    return {token.content: token for token in tokens}
+
+
+def read_old_added_tokens(file: Path, special: Collection[str]) -> dict[str, AddedToken]:
+    """Return the tokens of added_tokens.json, which is {token: id} and does not say which of them are special."""
+    vocab = check_vocab(read_json(file), file)
+    return {token: AddedToken(token, id, token in special, normalized=token not in special) for token, id in vocab.items()}
+
+
+def read_settings(config: Entries, file: Path, tables: Tables, tokens: list[AddedToken], roles: dict[str, str]) -> Settings:
+    """Return the settings of a tokenizer from its configuration, its added tokens and their roles."""
+
+    def read_flag(name: str, default: bool = False) -> bool:
+        value = config.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise NeoError(f"{file}: {name} is {value!r:.40}, expected true or false.")
+        return default if value is None else value
+
+    def if_added(setting: str, role: str) -> tuple[int, ...]:
+        return tuple(token.id for token in tokens if token.content == roles.get(role)) if read_flag(setting) else ()
+
+    prefix_space = tables.add_prefix_space
+    if config.get("tokenizer_class") not in CLASSES_WITHOUT_ROLES:  # those follow tokenizer.json
+        prefix_space = read_flag(PREFIX_SPACE, default=prefix_space)
+    before, after = tables.around or (if_added(ADD_BOS, "bos_token"), if_added(ADD_EOS, "eos_token"))
+    flags = {token.content: token.flags for token in tokens if token.flags}
+    return Settings(roles, flags, prefix_space, read_flag(SPLIT), before, after, config)
+
+
+def write_config(file: Path, settings: Settings, tokens: list[AddedToken]) -> bool:
+    """Write tokenizer_config.json; return whether it can say which ids are put around a text, only bos and eos.
+
+    Entries that mean nothing here are written as they were read.
+    """
+    ids = {token.content: token.id for token in tokens}
+    roles = {role: token for role, token in settings.roles.items() if token in ids}
+    bos, eos = (ids.get(roles.get(role, "")) for role in ("bos_token", "eos_token"))
+    is_enough = settings.before in ((), (bos,)) and settings.after in ((), (eos,))
+    flags = {
+        PREFIX_SPACE: settings.add_prefix_space,
+        SPLIT: settings.split_special_tokens,
+        ADD_BOS: is_enough and settings.before != (),
+        ADD_EOS: is_enough and settings.after != (),
+    }
+    extra = {name: value for name in EXTRA if isinstance(value := settings.entries.get(name), list)}
+    write_json(
+        file,
+        settings.entries
+        | {name: value for name, value in flags.items() if value or name in settings.entries}
+        | {name: [token_entry(token, name)["content"] for token in tokens] for name, tokens in extra.items()}
+        | dict.fromkeys(GPT2_ROLES)  # null, because a role that is missing would be <|endoftext|>
+        | roles
+        | {"tokenizer_class": "GPT2Tokenizer"}
+        | {DECODER: {token.id: token.to_entry() for token in tokens}},
+    )
+    return is_enough
