@@ -14,6 +14,7 @@ import numpy as np
 from neo_np.errors import NeoError
 from neo_np.explain.pack import block, signed_block, weights_block
 from neo_np.explain.tables import choices_table, heads_table, lens_table, short_table, tokens_table
+from neo_np.explain.trace import CHOSEN
 
 Data = dict[str, Any]
 
@@ -21,6 +22,7 @@ BUDGET = 10_000_000  # bytes of a page
 THEMES = "auto", "light", "dark"
 PANELS = "summary", "tokens", "choice", "lens", "attention", "why", "mlp", "residual", "timings", "method"
 CANDIDATES = "chosen", "runner-up"
+OPENING = "position=N, layer=N, head=N, candidate=chosen or candidate=runner-up"
 # Left out in this order, if the page is too large.
 OPTIONAL = {
     "source.runner_up": "the runner-up's contributions by source token",
@@ -28,25 +30,33 @@ OPTIONAL = {
 }
 
 
-def read_opening(text: str | None, data: Data) -> dict[str, Any]:
-    """Return what the page shows first, from a text such as "attention,position=5,layer=1,head=2,candidate=runner-up".
-
-    By default it is the last token of the prompt, and there the head that adds most to the chosen token.
-    """
+def read_opening(text: str | None) -> dict[str, Any]:
+    """Return what the page shows first, from a text such as "attention,position=5,layer=1,head=2,candidate=runner-up"."""
     panel, *settings = (text or "summary").split(",")
     if panel not in PANELS:
         raise NeoError(f"open begins with {panel!r}, and it must begin with a panel: {', '.join(PANELS)}.")
-    limits = {"position": len(data["ids"]), "layer": len(data["layers"]), "head": data["heads"]}
-    opening: dict[str, Any] = {"panel": panel, "position": data["prompt_length"] - 1, "candidate": 0}
+    opening: dict[str, Any] = {"panel": panel}
     for setting in settings:
         name, _, value = setting.partition("=")
         if name == "candidate" and value in CANDIDATES:
             opening[name] = CANDIDATES.index(value)
-        elif name in limits and value.isdecimal() and int(value) < limits[name]:
+        elif name in ("position", "layer", "head") and value.isdecimal():
             opening[name] = int(value)
         else:
-            ranges = ", ".join(f"{name}=0 to {limit - 1}" for name, limit in limits.items())
-            raise NeoError(f"open has {setting!r}, and it can have {ranges}, candidate=chosen or candidate=runner-up.")
+            raise NeoError(f"open has {setting!r}, and it can have {OPENING}.")
+    return opening
+
+
+def complete_opening(opening: dict[str, Any], data: Data) -> dict[str, Any]:
+    """Return what the page shows first, with what was left open.
+
+    By default it is the last token of the prompt, and there the head that adds most to the chosen token.
+    """
+    limits = {"position": len(data["ids"]), "layer": len(data["layers"]), "head": data["heads"]}
+    for name, limit in limits.items():
+        if opening.get(name, 0) >= limit:
+            raise NeoError(f"open has {name}={opening[name]}, and this run has {name}s 0 to {limit - 1}.")
+    opening = {"position": data["prompt_length"] - 1, "candidate": CHOSEN} | opening
     return strongest_head(data, opening["position"]) | opening
 
 

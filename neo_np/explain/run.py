@@ -22,7 +22,7 @@ from neo_np.explain.attribution import (
 from neo_np.explain.choices import Choice, Draw, column_names, replay
 from neo_np.explain.lens import logit_lens, top_tokens
 from neo_np.explain.pack import weights_bytes
-from neo_np.explain.page import BUDGET, THEMES, notebook_html, page_html, read_opening
+from neo_np.explain.page import BUDGET, THEMES, complete_opening, notebook_html, page_html, read_opening
 from neo_np.explain.patterns import PATTERNS, attention_patterns
 from neo_np.explain.residual import embedding_norms, nearest_tokens, residual_stream
 from neo_np.explain.tokens import has_text, offsets, token_bytes, visible_token, words
@@ -98,7 +98,7 @@ def explain(
         raise NeoError(f"theme is {theme!r}, and it must be one of {', '.join(THEMES)}.")
     if not inline and out is None:
         raise NeoError("inline=False shows only the path of the page: say with out= where to write it.")
-    start = read_prompt(model, prompt)
+    opening, start = read_opening(open), read_prompt(model, prompt)
     given = None if continuation is None else read_continuation(model, continuation, len(start.ids))
     settings = read_settings(model, start, given, options)
     check_size(model, start, given, settings)
@@ -106,8 +106,7 @@ def explain(
     data = explain_run(model, start, given, settings, ablate, work)
     if timings:
         data["timings"] = work.seconds
-    opening = read_opening(open, data)
-    run = Explanation(data, theme, opening, None if out is None else Path(out), inline)
+    run = Explanation(data, theme, complete_opening(opening, data), None if out is None else Path(out), inline)
     if out is not None:
         run.save(out)
     return run

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from neo_np.explain.trace import CHOSEN
-
 Data = dict[str, Any]
 
 
@@ -134,8 +132,3 @@ def short_table(data: Data) -> str:
         rows.append([str(position), text(data, id), origin(data, position), loss, likeliest])
     heads = ["position", "token", "from", "loss (nats)", "likeliest next token"]
     return table("The tokens of the run", heads, rows)
-
-
-def chosen_text(data: Data, position: int) -> str:
-    """Return the visible text of the token that follows a position."""
-    return data["texts"][int(data["candidates"][position, CHOSEN])]

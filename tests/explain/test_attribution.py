@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from explain.traces import CHANGES, make, of_text
+from explain_helpers import CHANGES, make, of_text
 
 from neo_np.explain.attribution import (
     ablate_heads,

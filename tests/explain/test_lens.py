@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from explain.traces import CHANGES, make, of_text
+from explain_helpers import CHANGES, make, of_text
 
 from neo_np.explain.lens import lens_logits, logit_lens, top_tokens
 from neo_np.explain.patterns import attention_patterns
