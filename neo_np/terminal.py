@@ -86,6 +86,16 @@ def run_command(run):
             return report(NeoError(f"the text cannot be written: {error.strerror}."))
 
 
+def restart_with(environment):
+    """Replace this process by the same command with these variables, unless all are set already. Windows runs without them.
+
+    BLAS reads its variables when NumPy is imported, so a command that is running already cannot change them.
+    """
+    if os.name == "posix" and not all(name in os.environ for name in environment):
+        sys.stdout.flush()
+        os.execve(sys.executable, sys.orig_argv, environment | dict(os.environ))
+
+
 def report(error):
     """Print an error as one line (Python lines in it joined by semicolons) and return the exit status for it."""
     sentence, *code = str(error).splitlines()

@@ -44,6 +44,23 @@ def build_parser() -> OneLineParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_model_arguments(parser)
+    add_generation_arguments(parser, new_tokens=DEFAULTS["default_new_tokens"])
+
+    add = parser.add_argument_group("output").add_argument
+    add("--interactive", action="store_true", help="ask for one prompt after the other; Ctrl-C stops a text, Ctrl-D ends")
+    add(
+        "--show-probs",
+        action="store_true",
+        help="show the five most likely tokens at each step, with their probabilities after all options",
+    )
+    add("--json", action="store_true", help="print one JSON object: texts, ids, log-probabilities of the model, times")
+    add("--stats", action="store_true", help="print tokens per second and the seed on standard error")
+    return parser
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the prompt and the checkpoint."""
     add = parser.add_argument
     add("prompt", nargs="?", help="the text to continue, in quotes (default, and with '-': standard input)")
     add(
@@ -53,8 +70,11 @@ def build_parser() -> OneLineParser:
     )
     add("--tokenizer", metavar="NAME", help="the checkpoint that the tokenizer comes from (default: that of --model)")
 
+
+def add_generation_arguments(parser: argparse.ArgumentParser, new_tokens: int | str, seed: int | None = None) -> None:
+    """Add the options of `generate`. new_tokens, seed: the command's defaults, for --help."""
     group = parser.add_argument_group("length and end")
-    add_option(group, "max_new_tokens", int, "N", default=DEFAULTS["default_new_tokens"])
+    add_option(group, "max_new_tokens", int, "N", default=new_tokens)
     add_option(group, "max_length", int, "N")
     add_option(group, "min_new_tokens", int, "N")
     add_option(group, "min_length", int, "N")
@@ -73,7 +93,7 @@ def build_parser() -> OneLineParser:
     add_option(group, "top_p", float, "P", default=DEFAULTS["top_p"])
     add_option(group, "min_p", float, "P")
     add_option(group, "typical_p", float, "P")
-    add_option(group, "seed", int, "N")
+    add_option(group, "seed", int, "N", default=seed)
     add_option(group, "repetition_penalty", float, "X")
     add_option(group, "no_repeat_ngram_size", int, "N")
     add = group.add_argument
@@ -95,17 +115,6 @@ def build_parser() -> OneLineParser:
     add_option(group, "prompt_lookup_num_tokens", int, "K")
     add_option(group, "assistant_model", str, "NAME")
     add_option(group, "num_assistant_tokens", int, "K")
-
-    add = parser.add_argument_group("output").add_argument
-    add("--interactive", action="store_true", help="ask for one prompt after the other; Ctrl-C stops a text, Ctrl-D ends")
-    add(
-        "--show-probs",
-        action="store_true",
-        help="show the five most likely tokens at each step, with their probabilities after all options",
-    )
-    add("--json", action="store_true", help="print one JSON object: texts, ids, log-probabilities of the model, times")
-    add("--stats", action="store_true", help="print tokens per second and the seed on standard error")
-    return parser
 
 
 def add_option(
@@ -129,19 +138,22 @@ def run(args: argparse.Namespace) -> int:
     """Load the model and generate, as the arguments say; return the exit status."""
     if args.interactive and (args.prompt or args.json):
         raise NeoError("--interactive asks for prompts and prints text: leave out the prompt and --json.")
-    prompt = None if args.interactive else read_input(args)
+    prompt = None if args.interactive else read_input(args.prompt, 'python -m neo_np.generate "Once upon a time", or --interactive')
     began = time.perf_counter()
     model = load(args.model, args.tokenizer)
     loading = time.perf_counter() - began
     return interact(model, args) if prompt is None else write(model, prompt, args, loading)
 
 
-def read_input(args: argparse.Namespace) -> str:
-    """Return the prompt from the arguments or from standard input, without the line end that `echo` adds."""
-    if args.prompt not in (None, "-"):
-        return args.prompt
-    if sys.stdin is None or (args.prompt is None and sys.stdin.isatty()):
-        raise NeoError('no prompt: give one, as in python -m neo_np.generate "Once upon a time", or use --interactive.')
+def read_input(prompt: str | None, example: str) -> str:
+    """Return the prompt from the arguments or from standard input, without the line end that `echo` adds.
+
+    example: how to give one, for the error message.
+    """
+    if prompt not in (None, "-"):
+        return prompt
+    if sys.stdin is None or (prompt is None and sys.stdin.isatty()):
+        raise NeoError(f"no prompt: give one, as in {example}.")
     try:
         text = sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -178,20 +190,26 @@ def generation_options(model: Model, tokenizer: Tokenizer, args: argparse.Namesp
 
     What the arguments leave open comes from the checkpoint's generation_config, then from the command's defaults.
     """
-    given = {name: value for name, value in vars(args).items() if name in FIELDS}
+    given = given_options(tokenizer, args)
     from_file = without_none(model.generation_config)
     beams = given["num_beams"] or from_file.get("num_beams", 1)
     given["do_sample"] = args.sample or not (args.greedy or beams > 1)
     if given["do_sample"] and args.seed is None:
         given["seed"] = random.getrandbits(32)  # so that --stats and --json can name it
-    given["assistant_model"] = load(args.assistant_model) if args.assistant_model else None
-    given["early_stopping"] = {"true": True, "false": False}.get(args.early_stopping, args.early_stopping)
-    given["bad_words_ids"] = spellings(tokenizer, args.bad_words) if args.bad_words else None
     for name, value in DEFAULTS.items():
         needs_sampling = FIELDS[name].metadata["needs"] != ""
         if given.get(name) is None and name not in from_file and (given["do_sample"] or not needs_sampling):
             given[name] = value
     return read_options(given, model.generation_config, model.config)
+
+
+def given_options(tokenizer: Tokenizer, args: argparse.Namespace) -> dict[str, Any]:
+    """Return {name: value} of the options of `generate` in the arguments; None if an argument was not given."""
+    given = {name: value for name, value in vars(args).items() if name in FIELDS}
+    given["assistant_model"] = load(args.assistant_model) if args.assistant_model else None
+    given["early_stopping"] = {"true": True, "false": False}.get(args.early_stopping, args.early_stopping)
+    given["bad_words_ids"] = spellings(tokenizer, args.bad_words) if args.bad_words else None
+    return given
 
 
 def spellings(tokenizer: Tokenizer, words: Sequence[str]) -> list[list[int]]:

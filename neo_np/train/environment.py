@@ -1,7 +1,8 @@
 """The environment of the training command: BLAS with one thread, and memory that the process keeps."""
 
 import os
-import sys
+
+from neo_np.terminal import restart_with
 
 # BLAS reads its variables when NumPy is imported. Its own threads would compete with those that share a batch. The last three
 # are for the GNU C library: without them, it returns the memory of each large array to the system, which must clear it again.
@@ -17,10 +18,8 @@ ENVIRONMENT = {
 
 
 def restart_with_environment() -> None:
-    """Replace this process by the same command with `ENVIRONMENT`, unless it is set already. Windows runs without it."""
-    if os.name == "posix" and not all(name in os.environ for name in ENVIRONMENT):
-        sys.stdout.flush()
-        os.execve(sys.executable, sys.orig_argv, ENVIRONMENT | dict(os.environ))
+    """Replace this process by the same command with `ENVIRONMENT`, unless it is set already."""
+    restart_with(ENVIRONMENT)
 
 
 def processors() -> int:

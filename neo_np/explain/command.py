@@ -1,0 +1,108 @@
+"""The command `python -m neo_np.explain`: one run of a model as an HTML file."""
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from neo_np.checkpoint.find import CONFIG, find_checkpoint
+from neo_np.checkpoint.loading import load, load_config
+from neo_np.errors import NeoError
+from neo_np.explain.page import OPENING, PANELS, THEMES, read_opening
+from neo_np.explain.run import ABOUT, SMALL_MODEL, Explanation, explain
+from neo_np.generate.command import add_generation_arguments, add_model_arguments, given_options, read_input
+from neo_np.gpt_neo.params import parameter_shapes
+from neo_np.terminal import OneLineParser, progress_bar, restart_with, run_command
+
+EXAMPLES = """examples:
+  python -m neo_np.explain "Once upon a time there was a" --out run.html
+  python -m neo_np.explain "Once upon a time" --continuation " there was a king" --open attention,layer=1,head=0
+"""
+# For a small model, the threads of BLAS would only wait for each other.
+ONE_THREAD = dict.fromkeys(
+    ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"],
+    "1",
+)
+
+
+def build_parser() -> OneLineParser:
+    """Return the parser of the command's arguments."""
+    parser = OneLineParser(
+        prog="python -m neo_np.explain",
+        description="Write one HTML file that shows a whole run of a GPT-Neo model: tokens, attention, why each token was chosen.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_model_arguments(parser)
+    add = parser.add_argument_group("the page").add_argument
+    add("--out", metavar="FILE", default="run.html", help="the file to write (default: run.html)")
+    add("--force", action="store_true", help="write the file even if it is there already")
+    add("--continuation", metavar="TEXT", help="explain this continuation of the prompt instead of generating one")
+    add("--theme", choices=THEMES, default="auto", help="colours: those of the system, or always light or dark (default: auto)")
+    add("--open", metavar="PANEL", help=f"what shows first: {', '.join(PANELS)}; then, separated by commas, {OPENING}")
+    add(
+        "--ablate",
+        action=argparse.BooleanOptionalAction,
+        help="run the model without each head (default: below 10 million parameters)",
+    )
+    add("--timings", action="store_true", help="show how long each part took")
+    add_generation_arguments(parser, new_tokens=f"as many as make about {ABOUT} tokens with the prompt", seed=0)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
+    return run_command(lambda: run(build_parser().parse_args(arguments)))
+
+
+def main_in_new_environment() -> int:
+    """Run the command; for a small model, in a process whose BLAS uses one thread."""
+    if is_small(build_parser().parse_args().model):
+        restart_with(ONE_THREAD)
+    return main()
+
+
+def is_small(name: str | None) -> bool:
+    """Return whether a checkpoint has few parameters, from its config.json only. False if it cannot be read."""
+    try:
+        config = load_config(find_checkpoint(name) / CONFIG)
+    except NeoError:
+        return False  # loading the model will report it
+    return sum(map(math.prod, parameter_shapes(config).values())) < SMALL_MODEL
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the model, explain, and write the page, as the arguments say; return the exit status."""
+    check_output(Path(args.out), args.force)
+    read_opening(args.open)
+    prompt = read_input(args.prompt, 'python -m neo_np.explain "Once upon a time"')
+    model = load(args.model, args.tokenizer)
+    options = given_options(model.tokenizer, args) | {"do_sample": not args.greedy}
+    with progress_bar("explaining") as progress:
+        page = explain(
+            model,
+            prompt,
+            args.continuation,
+            args.out,
+            args.theme,
+            args.open,
+            args.ablate,
+            args.timings,
+            progress=progress,
+            **options,
+        )
+    print(summary(page, Path(args.out)))
+    return 0
+
+
+def check_output(file: Path, force: bool) -> None:
+    """Raise NeoError if the file is there already, or if its folder is not."""
+    if file.exists() and not force:
+        raise NeoError(f"{file} is there already: choose another --out, or overwrite it with --force.")
+    if not file.parent.is_dir():
+        raise NeoError(f"the folder {file.parent} does not exist: create it, or choose another --out.")
+
+
+def summary(page: Explanation, file: Path) -> str:
+    """Return one line about what was written."""
+    return f"{file}: {len(page.data['ids'])} tokens, {file.stat().st_size / 1e6:.1f} MB. Open it in a browser."

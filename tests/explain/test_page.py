@@ -1,0 +1,255 @@
+"""The page as a file: what it may do, what it holds without JavaScript, its size, its colours."""
+
+import base64
+import hashlib
+import json
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from explain_helpers import HOSTILE, hostile_ids, hostile_model, page_data
+from helpers import random_model
+
+from neo_np import NeoError
+from neo_np.explain import explain, page
+from neo_np.explain.page import PANELS, THEMES, complete_opening, fill, read_asset, read_opening, to_json
+from neo_np.explain.tokens import visible
+
+
+@pytest.fixture(scope="module")
+def tales_run(tales):
+    return explain(tales, "Once upon a time there was a", max_new_tokens=30)
+
+
+@pytest.fixture(scope="module")
+def hostile_run():
+    model = hostile_model()
+    return explain(model, hostile_ids(model), max_new_tokens=6, eos_token_id=[])
+
+
+class Elements(HTMLParser):
+    """Collects the elements of a page, and the text outside scripts and styles."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text, self.inside = [], [], "", ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += attributes
+        self.inside = tag
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        if self.inside not in ("script", "style"):
+            self.text += data
+
+
+def test_page_asks_for_nothing_from_elsewhere(tales_run):
+    html = tales_run.html()
+    elements = Elements(html)
+    assert not {"link", "img", "iframe", "object", "embed", "audio", "video", "a", "form", "base"} & set(elements.tags)
+    assert not [value for name, value in elements.attributes if name in ("src", "href", "srcset", "action")]
+    assert not re.search(r"@import|url\(|https?:", re.sub(r'<script type="application/json".*?</script>', "", html, flags=re.S))
+
+
+def test_page_policy_permits_its_own_script_only(tales_run):
+    html = tales_run.html()
+    [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.S)
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert len(scripts) == 1 and f"script-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none';") and "img-src data:" in policy
+    assert not re.search(r"\son\w+=", html.split("<script")[0]), "handlers in attributes would not run"
+
+
+def test_hostile_tokens_make_no_elements(hostile_run, tales_run):
+    hostile, plain = Elements(hostile_run.html()), Elements(tales_run.html())
+    assert set(hostile.tags) <= set(plain.tags) | {"del"}
+    for kind in ("script", "style", "iframe", "img"):
+        assert hostile.tags.count(kind) == plain.tags.count(kind)
+    for text in HOSTILE:
+        assert visible(text) in hostile.text
+
+
+def test_hostile_tokens_come_back_unchanged(hostile_run):
+    data = page_data(hostile_run.html())
+    model, decoded = hostile_model(), [bytes.fromhex(piece).decode("utf-8", "replace") for piece in data["bytes"]]
+    for text in HOSTILE:
+        assert text in decoded
+    assert data["text"] == "".join(bytes.fromhex(piece).decode("latin-1") for piece in data["bytes"]).encode("latin-1").decode("utf-8", "replace")
+    assert data["texts"][str(max(model.tokenizer.id_to_token) + 1)].endswith("(no text)")
+
+
+def test_json_in_the_page_has_no_character_that_html_or_javascript_reads():
+    text = to_json({"a": "</script><!-- &amp; \u2028\u2029 é"})
+    assert not set("<>&\u2028\u2029é") & set(text)
+    assert json.loads(text) == {"a": "</script><!-- &amp; \u2028\u2029 é"}
+
+
+def test_fill_leaves_braces_of_the_parts_alone():
+    assert fill("<{{a}}|{{b}}>", a="{{b}}", b="{{a}}{{c}}") == "<{{b}}|{{a}}{{c}}>"
+
+
+def test_page_has_the_tables_without_javascript(tales_run):
+    """Tokens, loss, choices, the lens' top 1 and the strongest key of each head, all with captions and headed rows."""
+    html, data = tales_run.html(), tales_run.data
+    body = html.split('<script type="application/json"')[0]
+    tables = re.findall(r"<table[^>]*><caption>.*?</table>", body, re.S)
+    assert len(tables) == 4
+    tokens, choices, lens, heads = tables
+    for table in tables:
+        assert table.count('<th scope="col">') >= 5
+        assert table.count('<th scope="row">') == table.count("<tr>") - 1
+    assert tokens.count("<tr>") == 1 + len(data["ids"])
+    for position in range(1, len(data["ids"])):
+        assert f"{data['loss'][position - 1]:.3f}" in tokens
+    assert choices.count("<tr>") == 1 + len(data["choice.token"])
+    assert f"{data['choice.uniform'][3]:.4f} in [" in choices
+    assert lens.count("<td>") == data["lens.top"].size
+    strongest = data["attention"][1, 2, data["prompt_length"] - 1].argmax()
+    assert f"{strongest} <span" in heads.split("layer 1")[1].split("<td>")[3]
+    assert "hidden" in re.findall(r'<header id="controls"[^>]*>', body)[0]
+
+
+def test_same_run_gives_the_same_bytes(tales, tales_run):
+    again = explain(tales, "Once upon a time there was a", max_new_tokens=30)
+    assert again.html() == tales_run.html()
+
+
+def test_default_page_of_the_shipped_model_is_small(tales):
+    run = explain(tales, "Once upon a time there was a")
+    assert 64 < len(run.data["ids"]) <= 96
+    assert len(run.html().encode()) <= 3_000_000
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_theme_is_set_on_the_page(tales, theme):
+    run = explain(tales, "Once", max_new_tokens=2, theme=theme)
+    assert f'data-theme="{theme}"' in run.html().split("<head>")[0]
+
+
+def test_open_names_panel_and_selection(tales):
+    run = explain(tales, "Once upon a time", max_new_tokens=4, open="attention,position=2,layer=1,head=3,candidate=runner-up")
+    expected = {"panel": "attention", "position": 2, "layer": 1, "head": 3, "candidate": 1}
+    assert page_data(run.html())["opening"] == expected
+
+
+def test_page_opens_at_the_last_prompt_token_and_the_head_that_adds_most(tales_run):
+    opening, added = tales_run.opening, tales_run.data["source.chosen"][:, :, tales_run.data["prompt_length"] - 1].sum(axis=-1)
+    assert (opening["panel"], opening["position"]) == ("summary", tales_run.data["prompt_length"] - 1)
+    assert added[opening["layer"], opening["head"]] == added.max()
+
+
+@pytest.mark.parametrize("text", ["nothing", "why,layer", "why,layer=x", "why,candidate=third", "why,size=3", "why,layer=-1"])
+def test_open_that_says_nothing_known_is_refused(text):
+    with pytest.raises(NeoError, match="^open (begins with|has) "):
+        read_opening(text)
+
+
+@pytest.mark.parametrize("text", ["why,position=99", "lens,layer=4", "lens,head=6"])
+def test_open_beyond_the_run_is_refused(tales_run, text):
+    with pytest.raises(NeoError, match="this run has"):
+        complete_opening(read_opening(text), tales_run.data)
+
+
+def test_every_panel_is_a_section_with_a_heading(tales_run):
+    html = tales_run.html()
+    sections = re.findall(r'<section id="(\w+)"[^>]*aria-labelledby="(\w+)-title"', html)
+    assert [id for id, _ in sections] == list(PANELS)
+    for id, label in sections:
+        assert id == label and f'<h2 id="{id}-title">' in html
+
+
+def test_page_over_budget_leaves_arrays_out_in_order_and_says_so(tales_run, monkeypatch):
+    whole = len(tales_run.html())
+    sizes = {name: len(json.dumps(page.packed(tales_run.data, [])[name])) for name in page.OPTIONAL}
+    monkeypatch.setattr(page, "BUDGET", whole - 100)
+    first = tales_run.html()
+    assert "source.runner_up" not in page_data(first) and "source.chosen" in page_data(first)
+    assert "Left out to keep the file small: the runner-up" in first
+    monkeypatch.setattr(page, "BUDGET", whole - sizes["source.runner_up"] - 1000)
+    second = tales_run.html()
+    assert not {"source.runner_up", "source.chosen"} & set(page_data(second))
+    assert "and the chosen token's contributions" in unescape(second)
+    monkeypatch.setattr(page, "BUDGET", whole // 10)
+    with pytest.raises(NeoError, match=r"the page would have \d+\.\d MB, and it has at most"):
+        tales_run.html()
+
+
+def test_text_too_long_for_the_page_is_refused_before_the_run():
+    model = random_model(num_layers=24, num_heads=24, attention_layers=["global"] * 24, max_position_embeddings=2048)
+    with pytest.raises(NeoError, match=r"2003 tokens take \d+\.\d MB.* (\d+) tokens of this model"):
+        explain(model, [1, 2, 3], max_new_tokens=2000)
+
+
+# Colours.
+
+
+def colours(css, theme):
+    """Return {variable: (r, g, b)} of one theme."""
+    dark = re.search(r':root\[data-theme="dark"\] \{(.*?)\}', css, re.S)[1]
+    block = dark if theme == "dark" else re.search(r":root \{(.*?)\}", css, re.S)[1]
+    found = {name: tuple(bytes.fromhex(value)) for name, value in re.findall(r"--(\S+): #(\w{6})", block)}
+    return found | {"shade": tuple(map(int, re.search(r"--shade: (.*?);", block)[1].split(",")))}
+
+
+def contrast(one, other):
+    """Return the contrast ratio of two colours (WCAG 2.2)."""
+
+    def luminance(rgb):
+        parts = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_has_contrast_on_every_background(theme):
+    found = colours(read_asset("page.css"), theme)
+    for paper in ("paper", "panel"):
+        for ink in ("ink", "quiet", "accent", "plus", "minus"):
+            assert contrast(found[ink], found[paper]) >= 4.5, (ink, paper)
+        # The darkest shades behind text: 0.45 in the strip, 0.36 in the lens, 0.14 in a selected row.
+        for ink, alpha in (("ink", 0.45), ("quiet", 0.14), ("plus", 0.14), ("minus", 0.14)):
+            mixed = tuple(alpha * s + (1 - alpha) * p for s, p in zip(found["shade"], found[paper]))
+            assert contrast(found[ink], mixed) >= 4.5, (ink, alpha)
+    assert contrast(found["on-accent"], found["accent"]) >= 4.5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_scale_of_attention_is_one_way_in_grey(theme):
+    found = colours(read_asset("page.css"), theme)
+    greys = [sum(np.array(found["low"]) + share * (np.array(found["high"]) - found["low"])) for share in np.linspace(0, 1, 11)]
+    assert (np.diff(greys) < 0).all() if theme == "light" else (np.diff(greys) > 0).all()
+
+
+def test_dark_colours_are_the_same_by_choice_and_by_system():
+    css = read_asset("page.css")
+    by_choice = re.search(r':root\[data-theme="dark"\] \{(.*?)\}', css, re.S)[1]
+    by_system = re.search(r':root\[data-theme="auto"\] \{(.*?)\}', css, re.S)[1]
+    assert by_choice.split() == by_system.split()
+
+
+# Notebooks.
+
+
+def test_notebook_has_a_line_a_table_and_a_sandboxed_frame(tales_run):
+    html = tales_run._repr_html_()
+    assert html.startswith("<p>Model(GPT-Neo")
+    assert html.index("<details>") < html.index("<table>") < html.index("</details>") < html.index("<iframe")
+    [sandbox, document] = re.search(r'<iframe [^>]*sandbox="([^"]*)"[^>]*srcdoc="([^"]*)"', html).groups()
+    assert sandbox == "allow-scripts"
+    assert unescape(document) == tales_run.html()
+
+
+def test_script_uses_no_storage_no_history_and_no_links():
+    script = read_asset("page.js")
+    assert not re.search(r"localStorage|sessionStorage|indexedDB|cookie|history\.|location|innerHTML|insertAdjacentHTML|eval\(|fetch\(", script)
+    assert 'href="#' not in read_asset("page.html")
