@@ -205,7 +205,7 @@ def checkpoint_folder(args: argparse.Namespace, plan: dict[str, list[str]], at_e
         num_layers=layers,
         hidden_size=channels,
         num_heads=heads,
-        intermediate_size=None,
+        intermediate_size=4 * channels,
         attention_layers=[("global", "local")[layer % 2] for layer in range(layers)],
     )
     save(Model(config, random_params(config), Tokenizer.load(tables)), folder)

@@ -56,10 +56,10 @@ def benchmark_seconds(name, backend, job, rounds, peer_seconds, speeds) -> float
 def call_seconds(benchmark: Benchmark, job: Job, case, speeds: tuple[float, float]) -> tuple[float, float]:
     """Return about how many seconds the model needs before all calls of a case, and for each call."""
     config, tokens = benchmark.config(job), benchmark.tokens(job, case)
-    if tokens == Tokens():
+    if config is None or tokens == Tokens():
         return 0.0, 0.0
     flop_per_second, bytes_per_second = speeds
-    weights = sum(map(prod, parameter_shapes(config).values()))
+    weights = sum(prod(shape) for shape in parameter_shapes(config).values())
     read, write = 2 * weights / flop_per_second, FLOAT * weights / bytes_per_second  # seconds of a token
     return read * tokens.before, read * tokens.read + write * tokens.written
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from neo_np.checkpoint.loading import load_config
 from neo_np.errors import NeoError
+from neo_np.files import read_text
 from neo_np.gpt_neo.config import Config
 
 PROMPT = "Once upon a time"
@@ -45,10 +46,7 @@ class Job:
             from pydoc_data.topics import topics  # what help("for") shows, and 80 such texts
 
             return "\n".join(topics[name] for name in sorted(topics))[:TEXT_LENGTH]
-        try:
-            text = Path(self.text_file).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise NeoError(f"the text {self.text_file} cannot be read: {error}.") from None
+        text = read_text(self.text_file)
         if not text:
             raise NeoError(f"the text {self.text_file} is empty: name a file with some pages of text.")
         return text

@@ -9,10 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-
-def cores() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from neo_np.train.environment import processors
 
 
 def machine() -> dict:
@@ -25,7 +22,7 @@ def machine() -> dict:
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor_name(),
-        "cores": cores(),
+        "cores": processors(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": " ".join(filter(None, [blas.get("name"), blas.get("version"), openblas_kernel()])),

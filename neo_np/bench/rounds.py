@@ -13,10 +13,10 @@ from importlib.util import find_spec
 
 from neo_np.bench.benchmarks import BENCHMARKS, PEERS, THREADED
 from neo_np.bench.job import Job
-from neo_np.bench.machine import cores
 from neo_np.bench.process import BackendProcess, NoAnswer
 from neo_np.errors import NeoError
 from neo_np.terminal import progress_bar
+from neo_np.train.environment import processors
 
 ANSWER_LIMIT = 10  # a single answer of a peer, which may first load, export or compile, may take this many `peer_seconds`
 
@@ -48,7 +48,7 @@ class Measurement:
             self.ask()
             return
         better = min if BENCHMARKS[self.process.benchmark].less_is_better else max
-        found: dict[int, list[float]] = {cores(): [], 1: []}
+        found: dict[int, list[float]] = {processors(): [], 1: []}
         for attempt in range(2):
             for threads, values in found.items():
                 if attempt == 0 or self.seconds_left > 0:

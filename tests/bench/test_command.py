@@ -220,7 +220,7 @@ def test_mistake_is_one_line_at_once(arguments, words, capsys):
     [
         ("tokenizer", b"", "is empty"),
         ("speculative", b"The king.", "needs 32: name a longer one"),
-        ("tokenizer", b"\xff", "utf-8"),
+        ("tokenizer", b"\xff", "not UTF-8"),
     ],
 )
 def test_text_that_cannot_be_used_is_refused_at_once(benchmark, text, words, tiny, tmp_path, capsys):

@@ -39,7 +39,7 @@ class FakeProcess:
 @pytest.fixture(autouse=True)
 def fake(monkeypatch):
     monkeypatch.setattr(rounds, "BackendProcess", FakeProcess)
-    monkeypatch.setattr(rounds, "cores", lambda: 4)
+    monkeypatch.setattr(rounds, "processors", lambda: 4)
     monkeypatch.setattr(rounds, "time", SimpleNamespace(monotonic=lambda: FakeProcess.clock.now))
     FakeProcess.order, FakeProcess.seconds, FakeProcess.at_end = [], {}, lambda *asked: None
 

@@ -12,6 +12,7 @@ from neo_np.checkpoint import loading
 from neo_np.errors import NeoError
 from neo_np.generate.api import finished_sequences
 from neo_np.generate.options import Options
+from neo_np.generate.prompts import Prompt
 from neo_np.model import Model
 from neo_np.tokenizer.tokenizer import Tokenizer
 
@@ -122,10 +123,10 @@ def write_given_text(job, options):
         sequences = []
 
         def write():
-            sequences[:] = finished_sequences(model, [ids[:prompt]], Options(max_new_tokens=new, **forced, **options))
+            sequences[:] = finished_sequences(model, [Prompt(ids[:prompt])], Options(max_new_tokens=new, **forced, **options))
 
         speed = new / seconds_per_call(write, job.seconds)
-        return {"value": speed, "accepted": sequences[0].accepted / max(sequences[0].guessed, 1)}
+        return {"value": speed, "accepted": sequences[0].accepted / max(sequences[0].drafted, 1)}
 
     return run
 

@@ -11,10 +11,10 @@ from math import prod
 import numpy as np
 
 from neo_np.bench.job import decode_steps
-from neo_np.bench.machine import cores
 from neo_np.bench.measure import seconds_per_call
 from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.params import parameter_shapes
+from neo_np.train.environment import processors
 
 FLOAT = 4  # bytes
 LARGER_THAN_CACHE = 2**28  # bytes; no cache holds so much
@@ -40,7 +40,7 @@ def decode_bytes(config: Config, batch: int, context: int) -> int:
     return read + batch * 2 * FLOAT * keys * config.hidden_size
 
 
-def prefill_flop(config, tokens):
+def prefill_flop(config: Config, tokens: int) -> int:
     """Return the floating-point operations of the matrix products that a prompt needs (one multiply-add is two).
 
     They are: the matrices of the blocks for every token, the output embedding for the last token, and the two products of
@@ -70,7 +70,7 @@ def decode(job):
 def ways_to_read(matrix: np.ndarray) -> list:
     """Return functions that read a whole matrix: two products of BLAS, and two sums in one thread for each processor."""
     rows, columns = (np.ones(size, matrix.dtype) for size in matrix.shape)
-    parts = np.array_split(matrix.reshape(-1), cores())
+    parts = np.array_split(matrix.reshape(-1), processors())
     threads = ThreadPoolExecutor(len(parts))
     return [
         lambda: matrix @ columns,
