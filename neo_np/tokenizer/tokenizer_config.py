@@ -33,6 +33,7 @@ def read_config(folder: Path) -> Entries:
     if DECODER in config:
         return config
     old = read_entries(folder / OLD_ROLES)
+    read_roles(old, folder / OLD_ROLES), read_extra_tokens(old, folder / OLD_ROLES)  # an error names this file
     return old | config | {name: value for name, value in old.items() if name not in EXTRA}
 
 
