@@ -2,10 +2,13 @@
 
 import argparse
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from shlex import quote
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +24,11 @@ from neo_np.tokenizer.tokenizer import Tokenizer
 from neo_np.train.arguments import HELD_OUT, INTERVALS, NEW_MODEL, build_parser, new_config, option_names, training_options
 from neo_np.train.data import load_tokens, tokenize_files
 from neo_np.train.environment import restart_with_environment
+from neo_np.train.folder import first_arguments, new_run_folder
+from neo_np.train.lock import locked
 from neo_np.train.log import Log
-from neo_np.train.runs import newest_sentence, resume, save_step, steps
+from neo_np.train.memory import check_memory
+from neo_np.train.runs import Intervals, newest_sentence, resume, save_step, steps
 from neo_np.train.signals import stopping_on_signals
 from neo_np.train.trainer import Interrupted, Trainer
 from neo_np.train.validation import validate, validation_windows
@@ -35,7 +41,7 @@ SAMPLE_LENGTH = 60  # tokens
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 2 after an error, 130 after Ctrl-C (which saves)."""
-    return run_command(lambda: run(build_parser(), arguments))
+    return run_command(lambda: run(build_parser(), sys.argv[1:] if arguments is None else arguments))
 
 
 def main_in_new_environment() -> int:
@@ -44,66 +50,77 @@ def main_in_new_environment() -> int:
     return main()
 
 
-def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     """Train as the arguments say; return the exit status."""
     args = parser.parse_args(arguments)
-    if args.resume:
-        return resume_run(parser, args)
+    try:
+        if not args.resume:
+            return start_run(args, {"directory": os.getcwd(), "arguments": list(arguments)})
+        check_alone(parser, args)
+        folder = Path(args.resume)
+        if steps(folder):
+            return resume_run(folder)
+        args, origin = first_arguments(parser, folder)
+        print(f"the run in {folder} was stopped before its first checkpoint: it starts from the beginning", file=sys.stderr)
+        return start_run(args, origin)
+    except MemoryError:
+        raise NeoError("the memory is exhausted: choose smaller sizes for the model or for the batch.") from None
+
+
+def start_run(args: argparse.Namespace, origin: dict[str, Any]) -> int:
+    """Start a new run; return the exit status. origin: see `locked`."""
     if not args.out or not args.text:
         raise NeoError("give the text and the folder of the run, as in python -m neo_np.train TEXT --out FOLDER.")
     folder = Path(args.out)
-    if steps(folder):
-        raise NeoError(f"{folder} has a run already: continue it with --resume {folder}, or choose another --out.")
-    trainer, valid_tokens = prepare(args, folder)
-    intervals = {name: getattr(args, name) for name in INTERVALS}
-    return train(trainer, valid_tokens, folder, intervals, Log(folder))
+    files, valid_files = text_files(args.text), text_files(args.valid) if args.valid else []
+    intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
+    with new_run_folder(folder, origin):
+        trainer, valid_tokens = prepare(args, folder, files, valid_files)
+        return train(trainer, valid_tokens, folder, intervals, Log(folder))
 
 
-def resume_run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
-    """Continue a run; return the exit status."""
+def check_alone(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Raise NeoError if there are other options beside --resume."""
     defaults = vars(parser.parse_args(["--resume", args.resume]))
     if given := [name for name, value in vars(args).items() if value != defaults[name]]:
         raise NeoError(f"--resume continues with the run's own text and options: leave out {option_names(given)}.")
-    folder = Path(args.resume)
-    tokens, valid_tokens = load_texts(folder) if steps(folder) else ([], [])
-    trainer, state = resume(folder, tokens)
-    if trainer.step == trainer.options.steps:
-        raise NeoError(f"the run in {folder} is complete. To train its last checkpoint further, start a new run with --init.")
-    return train(trainer, valid_tokens, folder, state["intervals"], Log(folder, trainer.step))
 
 
-def prepare(args: argparse.Namespace, folder: Path) -> tuple[Trainer, np.ndarray]:
-    """Return the `Trainer` of a new run and the tokens to validate on; writes the token files into the folder."""
-    files, valid_files = text_files(args.text), text_files(args.valid) if args.valid else []
-    there = folder.is_dir()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise NeoError(f"the folder {folder} is not empty: empty it, or choose another --out.")
-    except OSError as error:
-        raise NeoError(f"the folder {folder} cannot be written: {error.strerror}.") from None
-    try:
-        model = start_model(args, files)
-        options = training_options(args, model.config)
-        sample(model, args.sample_prompt, length=1, seed=0)  # a prompt that cannot be continued is refused at once
-        for name, of_files in {TRAIN: files, VALID: valid_files}.items():
-            if of_files:
-                with progress_bar(f"tokenizing {name}") as progress:
-                    tokenize_files(of_files, model.tokenizer, folder / name, progress=progress)
+def resume_run(folder: Path) -> int:
+    """Continue a run; return the exit status."""
+    with locked(folder):
         tokens, valid_tokens = load_texts(folder)
-        if len(tokens) <= options.sequence_length:
+        trainer, intervals = resume(folder, tokens)
+        if trainer.step == trainer.options.steps:
             raise NeoError(
-                f"the text has {len(tokens)} tokens to train on, and a window takes {options.sequence_length + 1}: give more "
-                "text, or a shorter --sequence-length."
+                f"the run in {folder} is complete. To train its last checkpoint further, start a new run with --init."
             )
-        if valid_files and len(valid_tokens) <= options.sequence_length:
-            raise NeoError(f"the text of --valid has {len(valid_tokens)} tokens: give more than {options.sequence_length}.")
-    except BaseException:  # Ctrl-C too
-        for name in (TRAIN, VALID):
-            (folder / name).unlink(missing_ok=True)
-        if not there:
-            folder.rmdir()
-        raise
+        check_memory(trainer.model.config, trainer.options)
+        check_ids(trainer.model, tokens, valid_tokens)
+        return train(trainer, valid_tokens, folder, intervals, Log(folder, trainer.step))
+
+
+def prepare(
+    args: argparse.Namespace, folder: Path, files: Sequence[Path], valid_files: Sequence[Path]
+) -> tuple[Trainer, np.ndarray]:
+    """Return the `Trainer` of a new run and the tokens to validate on; writes the token files into the folder."""
+    model = start_model(args, files)
+    options = training_options(args, model.config)
+    check_memory(model.config, options)
+    sample(model, args.sample_prompt, length=1, seed=0)  # a prompt that cannot be continued is refused at once
+    for name, of_files in {TRAIN: files, VALID: valid_files}.items():
+        if of_files:
+            with progress_bar(f"tokenizing {name}") as progress:
+                tokenize_files(of_files, model.tokenizer, folder / name, progress=progress)
+    tokens, valid_tokens = load_texts(folder)
+    if len(tokens) <= options.sequence_length:
+        raise NeoError(
+            f"the text has {len(tokens)} tokens to train on, and a window takes {options.sequence_length + 1}: give more "
+            "text, or a shorter --sequence-length."
+        )
+    if valid_files and len(valid_tokens) <= options.sequence_length:
+        raise NeoError(f"the text of --valid has {len(valid_tokens)} tokens: give more than {options.sequence_length}.")
+    check_ids(model, tokens, valid_tokens)
     return Trainer(model, tokens, options), valid_tokens
 
 
@@ -124,7 +141,7 @@ def start_model(args: argparse.Namespace, files: Sequence[Path]) -> Model:
 def new_model(args: argparse.Namespace, files: Sequence[Path]) -> Model:
     """Return a model with random weights, and a tokenizer that learns from the files unless --tokenizer names another."""
     config = new_config(args)
-    training_options(args, config)  # learning the tokenizer may take a minute, so mistakes are found before
+    check_memory(config, training_options(args, config))  # learning the tokenizer may take minutes: mistakes are found before
     if args.tokenizer:
         tokenizer = Tokenizer.load(find_checkpoint(args.tokenizer, weights_wanted=False))
     else:
@@ -153,7 +170,17 @@ def load_texts(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return tokens[:kept], tokens[kept:]
 
 
-def train(trainer: Trainer, valid_tokens: np.ndarray, folder: Path, intervals: dict, log: Log) -> int:
+def check_ids(model: Model, *texts: np.ndarray) -> None:
+    """Raise NeoError if a token file has an id that the model does not have."""
+    for tokens in texts:
+        if len(tokens) and tokens.max() >= model.config.vocab_size:
+            raise NeoError(
+                f"the token files have the id {tokens.max()}, and the model has {model.config.vocab_size} tokens: the files "
+                "are damaged, or the text has a special token that the model does not know."
+            )
+
+
+def train(trainer: Trainer, valid_tokens: np.ndarray, folder: Path, intervals: Intervals, log: Log) -> int:
     """Make the remaining steps; whatever stops them, save first. Returns the exit status."""
     o = trainer.options
     windows = validation_windows(valid_tokens, o.sequence_length + 1, VALIDATION_WINDOWS)
@@ -163,27 +190,35 @@ def train(trainer: Trainer, valid_tokens: np.ndarray, folder: Path, intervals: d
 
     def save() -> Path:
         trainer.check()
-        return save_step(trainer, folder, {"intervals": intervals}, intervals["keep"])
+        return save_step(trainer, folder, intervals)
 
+    how_to_continue = f"Continue with python -m neo_np.train --resume {quote(str(folder))}"
     try:
         with stopping_on_signals(trainer.stop):
             try:
                 make_steps(trainer, windows, intervals, log, save)
             except Interrupted:
                 path = save()
-                print(f"stopped; saved {path}. Continue with python -m neo_np.train --resume {folder}", flush=True)
+                print(f"stopped; saved {path}. {how_to_continue}", flush=True)
                 return 130
             except OSError:  # nothing can be printed: with `| tee`, Ctrl-C ends the reader too
                 save()
                 raise
+    except KeyboardInterrupt:
+        print(f"stopped at once, without saving. {newest_sentence(folder)} {how_to_continue}", file=sys.stderr)
+        return 130
     except NeoError as error:
         raise NeoError(f"{error} {newest_sentence(folder)}") from None
+    except MemoryError:
+        raise NeoError(
+            f"the memory is exhausted: use a smaller --micro-batch-size or fewer --threads. {newest_sentence(folder)}"
+        ) from None
     path = steps(folder)[trainer.step]
-    print(f'done: {path}. Try python -m neo_np.generate --model {path} "Once upon a time"')
+    print(f'done: {path}. Try python -m neo_np.generate --model {quote(str(path))} "Once upon a time"')
     return 0
 
 
-def make_steps(trainer: Trainer, windows: np.ndarray, intervals: dict, log: Log, save: Callable[[], Path]) -> None:
+def make_steps(trainer: Trainer, windows: np.ndarray, intervals: Intervals, log: Log, save: Callable[[], Path]) -> None:
     """Make the remaining steps; show, log and save in between."""
     o, began, first = trainer.options, time.perf_counter(), trainer.step
 
@@ -197,13 +232,13 @@ def make_steps(trainer: Trainer, windows: np.ndarray, intervals: dict, log: Log,
         if due(SHOW_EVERY) or trainer.step == first + 1:
             left = (time.perf_counter() - began) / (trainer.step - first) * (o.steps - trainer.step)
             print(line_of(entry, o.steps, left), flush=True)
-        if any(due(intervals[name]) for name in ("validate_every", "sample_every")):
+        if due(intervals.validate_every) or due(intervals.sample_every):
             trainer.check()
-        if due(intervals["validate_every"]) and len(windows):
+        if due(intervals.validate_every) and len(windows):
             show_validation(trainer.model, windows, trainer.step, log)
-        if due(intervals["sample_every"]):
-            show_sample(trainer.model, intervals["sample_prompt"], trainer.step, log)
-        if due(intervals["save_every"]):
+        if due(intervals.sample_every):
+            show_sample(trainer.model, intervals.sample_prompt, trainer.step, log)
+        if due(intervals.save_every):
             save()
 
 

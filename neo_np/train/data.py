@@ -14,6 +14,7 @@ import numpy as np
 
 from neo_np.corpus import read_pieces
 from neo_np.errors import NeoError
+from neo_np.files import open_file
 from neo_np.tokenizer.special_tokens import END_OF_TEXT
 from neo_np.tokenizer.tokenizer import Tokenizer
 from neo_np.train.environment import processors
@@ -80,11 +81,10 @@ def tokenize_files(
 
 def load_tokens(file: str | os.PathLike) -> np.ndarray:
     """Return the token ids of a file that `tokenize_files` wrote, (N,) uint16 or uint32, mapped into memory."""
+    open_file(file).close()  # refuses what is missing or no ordinary file
     try:
         tokens = np.lib.format.open_memmap(file, mode="r")
-    except OSError as error:
-        raise NeoError(f"{file} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, SyntaxError) as error:
         raise NeoError(f"{file} is not a complete token file ({error}): write it again.") from None
     if tokens.ndim != 1 or tokens.dtype not in (np.uint16, np.uint32):
         raise NeoError(f"{file} is not a token file: it holds {tokens.dtype} numbers of shape {tokens.shape}.")

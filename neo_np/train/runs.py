@@ -3,25 +3,47 @@
 The folder of a run has
 - train.npy, valid.npy: the token ids of the text,
 - log.jsonl: one line of JSON for each step, each validation and each sample,
-- step-1000: a checkpoint that `neo_np.load` takes, with optimizer.safetensors and training.json in it.
+- step-1000: a checkpoint that `neo_np.load` takes, with optimizer.safetensors and training.json in it,
+- .lock: while a process trains in it (see lock.py).
 """
 
 import dataclasses
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from neo_np.checkpoint.loading import load
 from neo_np.checkpoint.saving import write_checkpoint
 from neo_np.errors import NeoError
-from neo_np.files import read_json, write_json
-from neo_np.train.trainer import Trainer, TrainingOptions
+from neo_np.files import open_file, read_json, write_json
+from neo_np.train.optimizer import AdamW
+from neo_np.train.trainer import Trainer, TrainingOptions, check_number, check_whole
 
 OPTIMIZER, TRAINING = "optimizer.safetensors", "training.json"
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """How often a run validates, samples and saves, in steps; how its samples begin; how many checkpoints it keeps."""
+
+    validate_every: int
+    sample_every: int
+    sample_prompt: str
+    save_every: int
+    keep: int
+
+    def __post_init__(self) -> None:
+        for name in ("validate_every", "sample_every", "save_every", "keep"):
+            check_whole(name, getattr(self, name), 1)
+        if not isinstance(self.sample_prompt, str):
+            raise NeoError(f"sample_prompt is {self.sample_prompt!r:.40}, and it must be a text.")
 
 
 def steps(folder: str | os.PathLike) -> dict[int, Path]:
@@ -33,11 +55,11 @@ def steps(folder: str | os.PathLike) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def save_step(trainer: Trainer, folder: str | os.PathLike, extra: dict, keep: int) -> Path:
-    """Write a checkpoint of the current step, then delete all but the newest `keep`; return its path.
+def save_step(trainer: Trainer, folder: str | os.PathLike, intervals: Intervals) -> Path:
+    """Write a checkpoint of the current step, then delete all but the newest `intervals.keep`; return its path.
 
     The checkpoint gets its name when all its files are on the disk, so a run that is killed at any moment leaves no incomplete
-    one. extra: more entries for training.json. Raises NeoError if it cannot be written; older checkpoints stay.
+    one. Raises NeoError if it cannot be written; older checkpoints stay.
     """
     path = Path(folder) / f"step-{trainer.step}"
     if path.exists():
@@ -52,9 +74,10 @@ def save_step(trainer: Trainer, folder: str | os.PathLike, extra: dict, keep: in
             "step": trainer.step,
             "smoothed_loss": trainer.smoothed_loss,
             "options": dataclasses.asdict(trainer.options),
+            "intervals": dataclasses.asdict(intervals),
             "generator": trainer.rng.bit_generator.state,
         }
-        write_json(part / TRAINING, state | extra)
+        write_json(part / TRAINING, state)
         for file in part.iterdir():
             with open(file, "rb+") as f:
                 os.fsync(f.fileno())
@@ -62,7 +85,7 @@ def save_step(trainer: Trainer, folder: str | os.PathLike, extra: dict, keep: in
     except (OSError, SafetensorError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise NeoError(f"the checkpoint {path} cannot be written: {error}.") from None
-    for old in list(steps(folder).values())[:-keep]:
+    for old in list(steps(folder).values())[: -intervals.keep]:
         discard(old)
     return path
 
@@ -80,27 +103,65 @@ def newest_sentence(folder: str | os.PathLike) -> str:
     return f"The newest complete checkpoint is {found[max(found)]}." if found else "No checkpoint has been saved yet."
 
 
-def resume(folder: str | os.PathLike, tokens) -> tuple[Trainer, dict]:
-    """Return (trainer, training.json) as they were when the newest complete checkpoint of a run was saved.
+def resume(folder: str | os.PathLike, tokens: np.ndarray) -> tuple[Trainer, Intervals]:
+    """Return the trainer and the intervals as they were when the newest complete checkpoint of a run was saved.
 
     Raises NeoError if there is none, or if it is damaged.
     """
     found = steps(folder)
     if not found:
         raise NeoError(f"{folder} holds no checkpoint step-N to resume from: start the run without --resume.")
-    path = found[max(found)]
+    step = max(found)
+    path = found[step]
     try:
-        state, model = read_json(path / TRAINING), load(path)
-        trainer = Trainer(model, tokens, TrainingOptions(**state["options"] | {"betas": tuple(state["options"]["betas"])}))
-        moments = load_file(path / OPTIMIZER)
-        for name in trainer.params:
-            trainer.optimizer.m[name][:], trainer.optimizer.v[name][:] = moments[f"m.{name}"], moments[f"v.{name}"]
-        trainer.optimizer.step, trainer.smoothed_loss = state["step"], state["smoothed_loss"]
+        state = read_json(path / TRAINING)
+        check_state(state, step)
+        model, options = load(path), read_options(state["options"])
+        if options.sequence_length > model.config.max_position_embeddings:
+            raise NeoError(f"the sequence_length {options.sequence_length} is more than the model has positions")
+        trainer = Trainer(model, tokens, options)
+        load_moments(trainer.optimizer, path / OPTIMIZER)
+        trainer.optimizer.step, trainer.smoothed_loss = step, state["smoothed_loss"]
         trainer.rng.bit_generator.state = state["generator"]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        intervals = Intervals(**state["intervals"])
+    except (OSError, SafetensorError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise NeoError(
             f"{path} is no checkpoint to resume from ({error}): delete it to continue with the one before."
         ) from None
     for leftover in Path(folder).glob(".step-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    return trainer, state
+    return trainer, intervals
+
+
+def check_state(state: Any, step: int) -> None:
+    """Raise NeoError if what training.json holds cannot be the state of a run after this step."""
+    for name in ("options", "intervals", "generator"):
+        if not isinstance(state, dict) or not isinstance(state.get(name), dict):
+            raise NeoError(f"{TRAINING} must have an object {name!r}")
+    if state.get("step") != step or isinstance(state["step"], bool):
+        raise NeoError(f"{TRAINING} has the step {state.get('step')!r:.40}, not {step}")
+    check_number("smoothed_loss", state.get("smoothed_loss"))
+    if state["options"].get("steps", step) < step:
+        raise NeoError(f"{TRAINING} has fewer steps than {step}")
+
+
+def read_options(entries: dict[str, Any]) -> TrainingOptions:
+    """Return the options of a training.json; version 0.1 called min_learning_rate last_learning_rate."""
+    entries = dict(entries)
+    if "last_learning_rate" in entries:
+        entries["min_learning_rate"] = entries.pop("last_learning_rate")
+    return TrainingOptions(**entries)
+
+
+def load_moments(optimizer: AdamW, file: Path) -> None:
+    """Read m and v of AdamW; raises NeoError if an array is missing or misshapen, or if its numbers are impossible."""
+    open_file(file).close()  # refuses what is no ordinary file
+    moments = load_file(file)
+    for key, named in (("m", optimizer.m), ("v", optimizer.v)):
+        for name, array in named.items():
+            found = moments[f"{key}.{name}"]
+            if found.shape != array.shape or found.dtype != array.dtype:
+                raise NeoError(f"{OPTIMIZER}: {key}.{name} is {found.dtype} {found.shape}, not {array.dtype} {array.shape}")
+            if not np.isfinite(found).all() or (key == "v" and (found < 0).any()):
+                raise NeoError(f"{OPTIMIZER}: {key}.{name} has impossible numbers")
+            array[:] = found

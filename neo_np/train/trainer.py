@@ -1,6 +1,7 @@
 """The training step: draw a batch, compute its gradients, clip them, update the parameters."""
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from neo_np.train.optimizer import AdamW, clip_gradients, learning_rate
 
 MICRO_BATCH_TOKENS = 512  # their activations fit into the processor's cache
 SMOOTHING = 0.98  # the smoothed loss is a mean over about fifty steps
+LARGEST_FLOAT = sys.float_info.max
 # Numbers that overflow give dozens of NumPy's warnings; `check_finite` says it in one sentence.
 QUIET = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
@@ -49,6 +51,38 @@ class TrainingOptions:
     repeated_windows: float = 0.0
     seed: int = 0
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "sequence_length", "threads"):
+            check_whole(name, getattr(self, name), 1)
+        check_whole("warmup_steps", self.warmup_steps, 0)
+        check_whole("seed", self.seed, 0, most=None)
+        if self.micro_batch_size is not None:
+            check_whole("micro_batch_size", self.micro_batch_size, 1)
+        for name in ("learning_rate", "min_learning_rate", "clip", "weight_decay"):
+            check_number(name, getattr(self, name))
+        check_number("repeated_windows", self.repeated_windows, below=1)
+        if not isinstance(self.betas, list | tuple) or len(self.betas) != 2:
+            raise NeoError(f"betas is {self.betas!r:.40}, and it must be two numbers.")
+        for beta in self.betas:
+            check_number("betas", beta, below=1)
+        object.__setattr__(self, "betas", tuple(self.betas))
+        if not isinstance(self.decay_embeddings, bool):
+            raise NeoError(f"decay_embeddings is {self.decay_embeddings!r:.40}, and it must be true or false.")
+
+
+def check_whole(name: str, value: object, least: int, most: int | None = 2**31 - 1) -> None:
+    """Raise NeoError if an option is not a whole number from `least` to `most`."""
+    if type(value) is not int or value < least or (most is not None and value > most):
+        limit = "" if most is None else f" to {most:,}"
+        raise NeoError(f"{name} is {value!r:.40}, and it must be a whole number from {least}{limit}.")
+
+
+def check_number(name: str, value: object, below: float = math.inf) -> None:
+    """Raise NeoError if an option is not a number of at least 0 and below `below`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < min(below, LARGEST_FLOAT):
+        wanted = "a number, 0 or more" if below == math.inf else f"a number from 0 to below {below}"
+        raise NeoError(f"{name} is {value!r:.40}, and it must be {wanted}.")
 
 
 class Interrupted(Exception):
@@ -122,7 +156,7 @@ class Trainer:
         batch gives the same result to the last bit.
         """
         o = self.options
-        size = o.micro_batch_size or max(1, MICRO_BATCH_TOKENS // o.sequence_length)
+        size = micro_batch_size(o)
         micro_batches = [windows[start : start + size] for start in range(0, len(windows), size)]
         seeds = self.rng.integers(2**63, size=len(micro_batches))
         count = len(windows) * o.sequence_length
@@ -145,6 +179,11 @@ class Trainer:
         """Raise NeoError if the last update has ruined the parameters: its own loss was computed before it."""
         logits = self.model.logits(self.tokens[: self.options.sequence_length].astype(int))
         check_finite(self.step, logits=float(logits.sum()))
+
+
+def micro_batch_size(options: TrainingOptions) -> int:
+    """Return the number of windows that a thread computes at a time."""
+    return options.micro_batch_size or max(1, MICRO_BATCH_TOKENS // options.sequence_length)
 
 
 def check_finite(step: int, **numbers: float) -> None:

@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,12 +17,17 @@ import neo_np
 from neo_np import NeoError, Tokenizer
 from neo_np.train import runs
 from neo_np.train.log import Log
-from neo_np.train.runs import newest_sentence, resume, save_step, steps
+from neo_np.train.runs import Intervals, newest_sentence, resume, save_step, steps
 from neo_np.train.trainer import Trainer, TrainingOptions
 
 TOKENS = np.random.default_rng(0).integers(256, size=400).astype(np.uint16)
 DROPOUT = dict.fromkeys(["embed_dropout", "attention_dropout", "resid_dropout"], 0.2)
 FILES = "config.json merges.txt model.safetensors optimizer.safetensors training.json vocab.json".split()
+INTERVALS = Intervals(validate_every=3, sample_every=4, sample_prompt="a", save_every=5, keep=2)
+
+
+def intervals(keep):
+    return replace(INTERVALS, keep=keep)
 
 
 def new_trainer():
@@ -65,17 +71,17 @@ def no_waiting_for_the_disk(monkeypatch):
 @pytest.mark.parametrize("step", [0, 3])
 def test_resume_gives_the_same_trainer(tmp_path, step):
     trainer = trainer_at(step)
-    path = save_step(trainer, tmp_path, {"intervals": {"keep": 2}}, keep=2)
+    path = save_step(trainer, tmp_path, INTERVALS)
     assert path == tmp_path / f"step-{step}" and os.listdir(tmp_path) == [path.name]
     assert sorted(os.listdir(path)) == FILES
-    resumed, state = resume(tmp_path, TOKENS)
-    assert state["intervals"] == {"keep": 2} and state["step"] == step
+    resumed, found = resume(tmp_path, TOKENS)
+    assert found == INTERVALS
     assert_equal_trainers(resumed, trainer)
 
 
 def test_save_step_writes_a_checkpoint_that_loads(tmp_path):
     trainer = trainer_at(1)
-    model = neo_np.load(save_step(trainer, tmp_path, {}, keep=1))
+    model = neo_np.load(save_step(trainer, tmp_path, intervals(keep=1)))
     assert repr(model.config) == repr(trainer.model.config)
     for name, array in model.params.flat().items():
         np.testing.assert_array_equal(array, trainer.params[name])
@@ -86,7 +92,7 @@ def test_save_step_keeps_the_newest_by_number(tmp_path):
     trainer, kept = new_trainer(), []
     for step in (7, 8, 9, 10, 11, 100):
         trainer.optimizer.step = step
-        save_step(trainer, tmp_path, {}, keep=3)
+        save_step(trainer, tmp_path, intervals(keep=3))
         kept.append(list(steps(tmp_path)))
     assert kept == [[7], [7, 8], [7, 8, 9], [8, 9, 10], [9, 10, 11], [10, 11, 100]]
     assert sorted(os.listdir(tmp_path)) == ["step-10", "step-100", "step-11"]  # nothing else either
@@ -105,15 +111,15 @@ def test_save_step_renames_when_all_files_are_on_the_disk(tmp_path, monkeypatch)
     happened, rename = [], os.rename
     monkeypatch.setattr(os, "fsync", lambda descriptor: happened.append(os.readlink(f"/proc/self/fd/{descriptor}")))
     monkeypatch.setattr(os, "rename", lambda old, new: happened.append(new) or rename(old, new))
-    path = save_step(trainer_at(1), tmp_path, {}, keep=1)
+    path = save_step(trainer_at(1), tmp_path, intervals(keep=1))
     assert sorted(os.path.basename(file) for file in happened[:-1]) == FILES and happened[-1] == path
 
 
 def test_save_step_of_the_same_step_changes_nothing(tmp_path):
     trainer = trainer_at(1)
-    path = save_step(trainer, tmp_path, {}, keep=1)
+    path = save_step(trainer, tmp_path, intervals(keep=1))
     before = {file.name: file.stat().st_mtime_ns for file in path.iterdir()}
-    assert save_step(trainer, tmp_path, {}, keep=1) == path
+    assert save_step(trainer, tmp_path, intervals(keep=1)) == path
     assert {file.name: file.stat().st_mtime_ns for file in path.iterdir()} == before
 
 
@@ -154,7 +160,7 @@ def test_save_step_killed_before_any_line_leaves_a_whole_checkpoint(tmp_path):
     """keep=1, so that the old checkpoint is deleted meanwhile: the most that can go wrong."""
     trainer, count, found = trainer_at(2), 0, []
     (tmp_path / "before").mkdir()
-    save_step(trainer, tmp_path / "before", {}, keep=1)
+    save_step(trainer, tmp_path / "before", intervals(keep=1))
     trainer.train_step()
     happened = True
     while happened:
@@ -162,7 +168,7 @@ def test_save_step_killed_before_any_line_leaves_a_whole_checkpoint(tmp_path):
         folder = tmp_path / str(count)
         shutil.copytree(tmp_path / "before", folder)
         with killed_before_line(count) as happened:
-            save_step(trainer, folder, {}, keep=1)
+            save_step(trainer, folder, intervals(keep=1))
         found.append(max(steps(folder)))
         for path in steps(folder).values():
             assert sorted(os.listdir(path)) == FILES
@@ -183,7 +189,7 @@ def assert_equal_trainers_now(trainer, other):
 @pytest.mark.parametrize("what", ["write_checkpoint", "save_file", "write_json", "os.fsync", "os.rename"])
 def test_save_step_on_a_full_disk_leaves_only_the_old_checkpoint(tmp_path, monkeypatch, what):
     trainer = trainer_at(1)
-    save_step(trainer, tmp_path, {}, keep=1)
+    save_step(trainer, tmp_path, intervals(keep=1))
     trainer.train_step()
 
     def full(*args):
@@ -191,20 +197,20 @@ def test_save_step_on_a_full_disk_leaves_only_the_old_checkpoint(tmp_path, monke
 
     monkeypatch.setattr(f"neo_np.train.runs.{what}", full)
     with pytest.raises(NeoError) as caught:
-        save_step(trainer, tmp_path, {}, keep=1)
+        save_step(trainer, tmp_path, intervals(keep=1))
     message = str(caught.value)
     assert str(tmp_path / "step-2") in message and "No space left on device" in message and "\n" not in message
     assert os.listdir(tmp_path) == ["step-1"]
     monkeypatch.undo()
     assert resume(tmp_path, TOKENS)[0].step == 1
-    assert save_step(trainer, tmp_path, {}, keep=1) == tmp_path / "step-2"  # once there is room again
+    assert save_step(trainer, tmp_path, intervals(keep=1)) == tmp_path / "step-2"  # once there is room again
 
 
 @pytest.mark.parametrize("limit", [0, 1, 1000, 10_000, 100_000])
 def test_save_step_beyond_a_file_size_limit_leaves_only_the_old_checkpoint(tmp_path, limit):
     """A real failure to write, in whichever library: the system lets no file grow beyond the limit."""
     trainer = trainer_at(1)
-    save_step(trainer, tmp_path, {}, keep=1)
+    save_step(trainer, tmp_path, intervals(keep=1))
     trainer.train_step()
     sizes = [file.stat().st_size for file in (tmp_path / "step-1").iterdir()]
     assert max(sizes) > 100_000
@@ -212,7 +218,7 @@ def test_save_step_beyond_a_file_size_limit_leaves_only_the_old_checkpoint(tmp_p
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
         with pytest.raises(NeoError, match=r"step-2 cannot be written: .*File too large"):
-            save_step(trainer, tmp_path, {}, keep=1)
+            save_step(trainer, tmp_path, intervals(keep=1))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert os.listdir(tmp_path) == ["step-1"]
@@ -252,7 +258,7 @@ def without_entry(name):
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", [cut, os.unlink], ids=["cut", "missing"])
 def test_resume_names_a_damaged_checkpoint(tmp_path, name, damage):
-    path = save_step(trainer_at(1), tmp_path, {}, keep=1)
+    path = save_step(trainer_at(1), tmp_path, intervals(keep=1))
     if name == "merges.txt":
         (path / name).write_text("a\n" * 100)  # there are no merges: what was cut off would not be missed
     damage(path / name)
@@ -273,7 +279,7 @@ def test_resume_names_a_damaged_checkpoint(tmp_path, name, damage):
     ],
 )
 def test_resume_names_a_nonsensical_training_json(tmp_path, change):
-    path = save_step(trainer_at(1), tmp_path, {}, keep=1)
+    path = save_step(trainer_at(1), tmp_path, intervals(keep=1))
     change(path / "training.json")
     with pytest.raises(NeoError, match="delete it to continue with the one before"):
         resume(tmp_path, TOKENS)
@@ -303,7 +309,8 @@ def test_log_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     log = Log(tmp_path)
     (tmp_path / "log.jsonl").unlink()
     (tmp_path / "log.jsonl").mkdir()
-    for write in (lambda: log.write({"step": 1}), lambda: Log(tmp_path)):
-        with pytest.raises(NeoError, match=r"the log .*log\.jsonl cannot be written: Is a directory\.$"):
-            write()
+    with pytest.raises(NeoError, match=r"the log .*log\.jsonl cannot be written: Is a directory\.$"):
+        log.write({"step": 1})
+    with pytest.raises(NeoError, match=r"log\.jsonl is a folder"):
+        Log(tmp_path)
     assert os.listdir(tmp_path) == ["log.jsonl"]
