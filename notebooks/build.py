@@ -10,8 +10,8 @@ checkpoint is written by hand. `{{minutes}}` is the estimated time.
 """
 
 import argparse
-import asyncio
 import ast
+import asyncio
 import hashlib
 import html
 import os
@@ -149,7 +149,11 @@ def execute(notebook, progress_file=None):
     if sys.platform == "win32":
         asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "NEO_NP_PROGRESS": str(progress_file or Path(folder) / "progress.json"), "PYTHONHASHSEED": "0"}
+        environment = {
+            **os.environ,
+            "NEO_NP_PROGRESS": str(progress_file or Path(folder) / "progress.json"),
+            "PYTHONHASHSEED": "0",
+        }
         client = Executor(notebook, timeout=300, coalesce_streams=True, record_timing=False)
         client.execute(env=environment, cwd=str(NOTEBOOKS))
     for cell in notebook.cells:

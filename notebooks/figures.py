@@ -167,7 +167,9 @@ def lines(axes, curves, title=None, xlabel=None, ylabel=None, markers=True, at="
     ends = []
     for (label, (x, y)), (colour, dash, marker) in zip(curves.items(), LINES):
         every = max(1, len(x) // 8)
-        axes.plot(x, y, color=colour, linestyle=dash, marker=marker if markers else None, markevery=every, label=label, linewidth=2)
+        axes.plot(
+            x, y, color=colour, linestyle=dash, marker=marker if markers else None, markevery=every, label=label, linewidth=2
+        )
         ends.append((float(y[-1]), float(x[-1]), label, colour))
     if log:
         axes.set_yscale("log")
@@ -178,7 +180,9 @@ def lines(axes, curves, title=None, xlabel=None, ylabel=None, markers=True, at="
         for y, x, label, colour in sorted(ends):
             place = max(scale(y), used + step)
             used = place
-            axes.annotate(label, (x, np.exp(place) if log else place), (6, 0), textcoords="offset points", color=colour, va="center")
+            axes.annotate(
+                label, (x, np.exp(place) if log else place), (6, 0), textcoords="offset points", color=colour, va="center"
+            )
     else:
         axes.legend(frameon=False)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
@@ -208,7 +212,9 @@ def cells(axes, letters, groups, title=None, names=None, size=11):
     for i in range(rows):
         for j in range(columns):
             kind = int(groups[i, j]) % len(PALE)
-            axes.add_patch(Rectangle((j, rows - 1 - i), 1, 1, facecolor=PALE[kind], edgecolor="black", hatch=HATCHES[kind], linewidth=0.8))
+            axes.add_patch(
+                Rectangle((j, rows - 1 - i), 1, 1, facecolor=PALE[kind], edgecolor="black", hatch=HATCHES[kind], linewidth=0.8)
+            )
             box = {"facecolor": PALE[kind], "edgecolor": "none", "pad": 1.5}
             axes.text(j + 0.5, rows - 0.5 - i, str(letters[i, j]), ha="center", va="center", fontsize=size, bbox=box)
     for i, name in enumerate(names or []):
@@ -221,13 +227,19 @@ def cells(axes, letters, groups, title=None, names=None, size=11):
 def box(axes, x, y, width, height, text, colour=PALE_BLUE, size=11, hatch=""):
     """Draw a box with a text in it; x and y are its centre."""
     corner = x - width / 2, y - height / 2
-    axes.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0,rounding_size=0.06", facecolor=colour, edgecolor="black", hatch=hatch))
+    axes.add_patch(
+        FancyBboxPatch(
+            corner, width, height, boxstyle="round,pad=0,rounding_size=0.06", facecolor=colour, edgecolor="black", hatch=hatch
+        )
+    )
     axes.text(x, y, text, ha="center", va="center", fontsize=size)
 
 
 def arrow(axes, start, end, text="", colour="black", side="right", size=10):
     """Draw an arrow from start to end, with a text beside its middle."""
-    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.4})
+    axes.annotate(
+        "", end, start, arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.4}
+    )
     if text:
         x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
         offset = {"right": (6, 0), "left": (-6, 0), "above": (0, 6), "below": (0, -6)}[side]

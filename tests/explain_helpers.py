@@ -83,7 +83,10 @@ def hostile_ids(model):
 def page_data(html):
     """Return what the page's JSON holds, with every block as an array."""
     [text] = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)
-    return {name: unpack(value) if isinstance(value, dict) and "base64" in value else value for name, value in json.loads(text).items()}
+    return {
+        name: unpack(value) if isinstance(value, dict) and "base64" in value else value
+        for name, value in json.loads(text).items()
+    }
 
 
 def unpack(block):

@@ -5,11 +5,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from neo_np.checkpoint.find import CONFIG, find_checkpoint
 from neo_np.checkpoint.loading import load, load_config
 from neo_np.errors import NeoError
 from neo_np.explain.page import OPENING, PANELS, THEMES, read_opening
 from neo_np.explain.run import ABOUT, SMALL_MODEL, Explanation, explain
+from neo_np.folders.find import CONFIG, find_checkpoint
 from neo_np.generate.command import add_generation_arguments, add_model_arguments, given_options, read_input
 from neo_np.gpt_neo.params import parameter_shapes
 from neo_np.terminal import OneLineParser, progress_bar, restart_with, run_command

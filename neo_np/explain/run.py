@@ -147,7 +147,11 @@ def read_settings(model: Model, prompt: Prompt, given: Sequence[int] | None, opt
 def check_size(model: Model, prompt: Prompt, given: Sequence[int] | None, settings: Options) -> None:
     """Raise NeoError if the attention weights of the longest possible text do not fit into the page."""
     config = model.config
-    longest = len(prompt.ids) + len(given) if given is not None else settings.limits(len(prompt.ids), config.max_position_embeddings)[1]
+    longest = (
+        len(prompt.ids) + len(given)
+        if given is not None
+        else settings.limits(len(prompt.ids), config.max_position_embeddings)[1]
+    )
     if (needed := weights_bytes(config.num_layers, config.num_heads, longest)) > BUDGET:
         fits = next(T for T in range(longest, 0, -1) if weights_bytes(config.num_layers, config.num_heads, T) <= BUDGET)
         raise NeoError(

@@ -131,9 +131,15 @@ def merge_story(tokenizer: Tokenizer | None, ids: list[int], word: str) -> tuple
     if len(word.encode("utf-8")) > LONGEST_WORD:
         return [], f"The word has more than {LONGEST_WORD} bytes, too many to show its merge steps."
     if len(tokenizer.pre_tokenize(word)) > 1:
-        return [], "The model wrote a token across the border of two words; the tokenizer never does, so there are no merge steps."
+        return (
+            [],
+            "The model wrote a token across the border of two words; the tokenizer never does, so there are no merge steps.",
+        )
     steps = [
-        (f"rule {rule['rank']}: {visible(rule['left'])} + {visible(rule['right'])}" if rule else "bytes", list(map(visible, tokens)))
+        (
+            f"rule {rule['rank']}: {visible(rule['left'])} + {visible(rule['right'])}" if rule else "bytes",
+            list(map(visible, tokens)),
+        )
         for rule, tokens in tokenizer.watch(word)
     ]
     same = tokenizer.encode(word, split_special_tokens=True) == ids

@@ -138,7 +138,9 @@ def run(args: argparse.Namespace) -> int:
     """Load the model and generate, as the arguments say; return the exit status."""
     if args.interactive and (args.prompt or args.json):
         raise NeoError("--interactive asks for prompts and prints text: leave out the prompt and --json.")
-    prompt = None if args.interactive else read_input(args.prompt, 'python -m neo_np.generate "Once upon a time", or --interactive')
+    prompt = (
+        None if args.interactive else read_input(args.prompt, 'python -m neo_np.generate "Once upon a time", or --interactive')
+    )
     began = time.perf_counter()
     model = load(args.model, args.tokenizer)
     loading = time.perf_counter() - began

@@ -10,8 +10,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from neo_np.checkpoint.find import CONFIG
 from neo_np.errors import NeoError
+from neo_np.folders.find import CONFIG
 from neo_np.train.lock import LOCK, locked, read_lock
 from neo_np.train.runs import steps
 

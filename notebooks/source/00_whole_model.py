@@ -34,11 +34,11 @@ sys.path[:0] = [str(root), str(root / "notebooks")]
 # %%
 import math
 
+import figures
 import numpy as np
 
-import figures
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, predict, progress, reveal, show_source
 from neo_np.gpt_neo import forward, loss
 from neo_np.gpt_neo.params import count
 
@@ -189,6 +189,7 @@ assert np.allclose(probabilities, probabilities_loop)
 #
 # In exercises, fill in each `...` and run the cell. Until then the checker only reminds you that you have not begun.
 
+
 # %% exercise="next_token"
 @check
 def next_token(logits):
@@ -197,6 +198,7 @@ def next_token(logits):
     """
     scores = logits[...]  # (V,), the row of the last token
     return int(...)  # the place of the largest score
+
 
 # %% [markdown]
 # Are you stuck? Remove the `#` in the next cell. Run it up to three times: the hints say more and more.

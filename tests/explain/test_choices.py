@@ -70,7 +70,9 @@ def test_columns_show_what_each_processor_keeps(tales):
         assert p[1] == pytest.approx(cooled[shown], rel=1e-4)
         assert data["choice.masses"][step, 2] == pytest.approx(top.sum(), rel=1e-4)
         assert (kept[2] == (cooled[shown] >= top[0] * (1 - 1e-6))).all()
-        nucleus = [q for i, q in enumerate(sorted(top / top.sum(), reverse=True)) if sum(sorted(top / top.sum())[::-1][:i]) < 0.8]
+        nucleus = [
+            q for i, q in enumerate(sorted(top / top.sum(), reverse=True)) if sum(sorted(top / top.sum())[::-1][:i]) < 0.8
+        ]
         assert data["choice.counts"][step, 3] == len(nucleus)
         assert data["choice.probability"][step] == pytest.approx(model[data["choice.token"][step]], rel=1e-4)
         assert data["choice.rank"][step] == 1 + (model > model[data["choice.token"][step]]).sum()
@@ -102,7 +104,9 @@ def test_given_continuation_says_what_the_processors_would_have_done(tales, opti
     ids = tales.tokenizer.encode("Once upon a time")
     assert data["ids"].tolist() == ids + tales.tokenizer.encode(text)
     assert data["mode"] == "given" and np.isnan(data["choice.uniform"]).all()
-    processors = make_logits_processors(Options(do_sample=True, eos_token_id=0, **SAMPLING | options), len(ids) + options.get("min_new_tokens", 0))
+    processors = make_logits_processors(
+        Options(do_sample=True, eos_token_id=0, **SAMPLING | options), len(ids) + options.get("min_new_tokens", 0)
+    )
     logits = tales.logits(data["ids"])
     for step, token in enumerate(data["choice.token"]):
         position = len(ids) + step
@@ -145,7 +149,9 @@ def test_processor_of_the_users_own_has_a_column(tales):
 
 
 def test_column_names_say_the_numbers():
-    options = Options(do_sample=True, temperature=0.5, top_k=9, repetition_penalty=1.2, bad_words_ids=[[1]], eos_token_id=0, min_p=0.1)
+    options = Options(
+        do_sample=True, temperature=0.5, top_k=9, repetition_penalty=1.2, bad_words_ids=[[1]], eos_token_id=0, min_p=0.1
+    )
     assert column_names(make_logits_processors(options, 7, [3])) == [
         "model",
         "ids without a token",

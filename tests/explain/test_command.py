@@ -109,7 +109,17 @@ def test_command_of_a_small_model_runs_with_one_blas_thread(folder, tmp_path):
 
 
 def test_module_runs_as_a_command(folder, tmp_path):
-    arguments = ["-m", "neo_np.explain", "-", "--model", str(folder), "--max-new-tokens", "3", "--out", str(tmp_path / "a.html")]
+    arguments = [
+        "-m",
+        "neo_np.explain",
+        "-",
+        "--model",
+        str(folder),
+        "--max-new-tokens",
+        "3",
+        "--out",
+        str(tmp_path / "a.html"),
+    ]
     found = subprocess.run([sys.executable, *arguments], cwd=ROOT, input="abc\n", capture_output=True, text=True)
     assert (found.returncode, found.stderr) == (0, "")
     assert "a.html: 6 tokens" in found.stdout

@@ -82,7 +82,9 @@ def test_hostile_tokens_come_back_unchanged(hostile_run):
     model, decoded = hostile_model(), [bytes.fromhex(piece).decode("utf-8", "replace") for piece in data["bytes"]]
     for text in HOSTILE:
         assert text in decoded
-    assert data["text"] == "".join(bytes.fromhex(piece).decode("latin-1") for piece in data["bytes"]).encode("latin-1").decode("utf-8", "replace")
+    assert data["text"] == "".join(bytes.fromhex(piece).decode("latin-1") for piece in data["bytes"]).encode("latin-1").decode(
+        "utf-8", "replace"
+    )
     assert data["texts"][str(max(model.tokenizer.id_to_token) + 1)].endswith("(no text)")
 
 
@@ -251,5 +253,7 @@ def test_notebook_has_a_line_a_table_and_a_sandboxed_frame(tales_run):
 
 def test_script_uses_no_storage_no_history_and_no_links():
     script = read_asset("page.js")
-    assert not re.search(r"localStorage|sessionStorage|indexedDB|cookie|history\.|location|innerHTML|insertAdjacentHTML|eval\(|fetch\(", script)
+    assert not re.search(
+        r"localStorage|sessionStorage|indexedDB|cookie|history\.|location|innerHTML|insertAdjacentHTML|eval\(|fetch\(", script
+    )
     assert 'href="#' not in read_asset("page.html")

@@ -130,7 +130,9 @@ def test_model_without_a_tokenizer_is_explained_by_its_ids():
     assert "id 3 (no text)" in found.html()
 
 
-@pytest.mark.parametrize("changes", [{"num_heads": 1}, {"window_size": 1}, {"num_layers": 1, "attention_layers": ["local"]}, {"dtype": np.float64}])
+@pytest.mark.parametrize(
+    "changes", [{"num_heads": 1}, {"window_size": 1}, {"num_layers": 1, "attention_layers": ["local"]}, {"dtype": np.float64}]
+)
 def test_unusual_models_make_a_page(changes):
     model = random_model(std=0.3, **changes)
     for prompt in ([7], [3, 1, 4]):
