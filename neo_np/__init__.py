@@ -13,8 +13,15 @@ from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.hooks import hook_names
 from neo_np.gpt_neo.params import Params
 from neo_np.model import Model
+from neo_np.other_names import advice
 from neo_np.pipelines import pipeline
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 __version__ = "0.2.0"
 __all__ = ["Config", "Model", "NeoError", "Options", "Params", "Tokenizer", "hook_names", "load", "pipeline", "save"]
+
+
+def __getattr__(name):
+    """Raise an error that names what to use instead; ImportError, so that `from neo_np import AutoTokenizer` shows it too."""
+    hint = advice("neo_np", name)
+    raise (ImportError if hint else AttributeError)(f"neo_np has no {name!r}.{hint}")

@@ -1,7 +1,7 @@
 """`Model`: a GPT-Neo with its config, params and tokenizer, and the calls that a user makes."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,10 +16,11 @@ from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.hooks import Hook, checked, no_hook
 from neo_np.gpt_neo.loss import token_log_probs
 from neo_np.gpt_neo.params import Params, count
+from neo_np.other_names import ModelNames, no_attribute, refuse_arguments
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 
-class Model:
+class Model(metaclass=ModelNames):
     """A GPT-Neo: `config`, `params`, `tokenizer` (or None) and `generation_config`.
 
     generation_config: a dict, the checkpoint's own defaults for `generate`.
@@ -33,6 +34,16 @@ class Model:
         self.tokenizer = tokenizer
         self.generation_config = generation_config or {}
         twins.keep_freed_memory()  # saves time in every later pass
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise TypeError that names the call to use."""
+        raise TypeError("a Model is not a function: model.logits(ids) returns logits, model.generate(prompt) continues a text.")
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise AttributeError with the name to use."""
+            raise no_attribute("model", "a Model", name)
 
     def __repr__(self) -> str:
         c = self.config
@@ -50,6 +61,7 @@ class Model:
         logits_to_keep: int = 0,
         fast: bool = True,
         tap: Hook | None = None,
+        **others: Any,
     ) -> np.ndarray:
         """Return the logits of token ids: (T,) -> (T, V), (B, T) -> (B, T, V), in the precision of the weights.
 
@@ -63,6 +75,7 @@ class Model:
         fast: False uses only the formulas of `gpt_neo/forward.py`, without the fast twins.
         Raises NeoError if ids, mask or cache do not fit the model or each other.
         """
+        refuse_arguments("forward", "logits", others)
         check_logits_to_keep(logits_to_keep)
         hook = tap if hook is None else hook
         if not fast:
@@ -73,28 +86,31 @@ class Model:
         logits = self._run(functions.forward, ids, mask, cache, hook, logits_to_keep)
         return logits[0] if np.ndim(ids) == 1 else logits
 
-    def hidden_states(self, ids: ArrayLike, mask: ArrayLike | None = None) -> list[np.ndarray]:
+    def hidden_states(self, ids: ArrayLike, mask: ArrayLike | None = None, **others: Any) -> list[np.ndarray]:
         """Return the residual stream after the embeddings and after each block, and what the last layer norm returns.
 
         Each is (T, C) or (B, T, C). Hugging Face transformers returns the same list without the output of the last block.
         """
+        refuse_arguments("forward", "hidden_states", others)
         names = ["embed", *(f"h.{layer}" for layer in range(self.config.num_layers)), "ln_f"]
         seen = self._record(twins.inference, ids, mask, names)
         return [seen[name] for name in names]
 
-    def attentions(self, ids: ArrayLike, mask: ArrayLike | None = None) -> list[np.ndarray]:
+    def attentions(self, ids: ArrayLike, mask: ArrayLike | None = None, **others: Any) -> list[np.ndarray]:
         """Return the attention weights of each layer, (H, T, T) or (B, H, T, T): row = query, column = key."""
+        refuse_arguments("forward", "attentions", others)
         names = [f"h.{layer}.attn.weights" for layer in range(self.config.num_layers)]
         seen = self._record(twins.hooked, ids, mask, names)
         return [seen[name] for name in names]
 
-    def loss(self, ids: ArrayLike, mask: ArrayLike | None = None, labels: ArrayLike | None = None) -> float:
+    def loss(self, ids: ArrayLike, mask: ArrayLike | None = None, labels: ArrayLike | None = None, **others: Any) -> float:
         """Return the mean cross-entropy, in nats, of predicting each token from those before it.
 
         ids: (T,) or (B, T), at least two tokens. mask: 0 for padding, on either side, which is not scored. labels: like ids,
         the token to predict at each place, or -100 for a place that is not scored (default: ids). It equals the loss of
         Hugging Face transformers.
         """
+        refuse_arguments("forward", "loss", others)
         array = self.check_ids(ids)
         text = check_mask(mask, array.shape)
         batch = np.atleast_2d(array)

@@ -19,7 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # The way of the data. A module imports from its own part and from those before it; `command.py` and `__main__.py` come last.
 PARTS = """
-errors files corpus terminal folders tokenizer gpt_neo generate model checkpoint pipelines train evaluate explain exercises
+errors other_names files corpus terminal folders tokenizer gpt_neo generate model checkpoint pipelines train evaluate explain exercises
 bench
 """.split()
 PRINTING = {"terminal", "bench.worker", "exercises.display"}  # besides each command.py

@@ -12,6 +12,7 @@ from neo_np.folders.find import CONFIG, GENERATION_CONFIG, SHARD_INDEX, WEIGHTS,
 from neo_np.gpt_neo.config import CAUSAL_LM, Config
 from neo_np.gpt_neo.params import Params, parameter_shapes
 from neo_np.model import Model
+from neo_np.other_names import refuse_arguments
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 # Causal masks that old versions of transformers saved with the weights.
@@ -37,7 +38,7 @@ token_healing top_h top_k top_p typical_p use_mtp watermarking_config
 Tensors = dict[str, tuple[Path, Entry]]  # for each name: the file that holds the tensor, and its entry in the header
 
 
-def load(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | Tokenizer | None = None) -> Model:
+def load(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | Tokenizer | None = None, **others: Any) -> Model:
     """Load a checkpoint and return a `Model`, with its weights in float32.
 
     name: None for the checkpoint that ships; a folder; the name of a folder in the weights folder; or a name on the
@@ -46,6 +47,7 @@ def load(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | T
     tokenizer: None for the checkpoint's own; else a `Tokenizer`, or the folder or name of the checkpoint that has it.
     Raises NeoError, with the file and the tensor, for anything missing, damaged or contradictory.
     """
+    refuse_arguments("load", "load", others)
     folder = find_checkpoint(name)
     config = load_config(folder / CONFIG)
     params, config = load_params(folder, config)

@@ -59,10 +59,10 @@ class KVCache:
 
     def reorder(self, rows: Sequence[int]) -> None:
         """Replace row i by a copy of row rows[i]. Rows may repeat or be left out, and there may be more than before."""
-        rows = np.asarray(rows, int)
-        if len(rows) == self.batch:  # in the same arrays
+        chosen = np.asarray(rows, int)
+        if len(chosen) == self.batch:  # in the same arrays
             for array in (self.k, self.v):
-                array[:, :, :, : self.length] = array[:, rows, :, : self.length]
+                array[:, :, :, : self.length] = array[:, chosen, :, : self.length]
         else:
-            self.k, self.v = self.k[:, rows], self.v[:, rows]
-        self.padding = self.padding[rows]
+            self.k, self.v = self.k[:, chosen], self.v[:, chosen]
+        self.padding = self.padding[chosen]

@@ -12,11 +12,12 @@ from itertools import chain
 from operator import index
 from os import PathLike
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from neo_np.errors import NeoError
 from neo_np.files import is_there
 from neo_np.folders.find import TOKENIZER_FILES, find_checkpoint
+from neo_np.other_names import TokenizerNames, no_attribute, refuse_arguments
 from neo_np.tokenizer.byte_alphabet import CHAR_TO_BYTE, byte_ids, check_text, is_text, unspell
 from neo_np.tokenizer.files import read_tokenizer, write_tokenizer
 from neo_np.tokenizer.learn import count_words, learn_merges_fast
@@ -27,7 +28,7 @@ from neo_np.tokenizer.special_tokens import END_OF_TEXT, AddedToken, AddedTokens
 from neo_np.tokenizer.stream import StreamDecoder
 
 
-class Tokenizer:
+class Tokenizer(metaclass=TokenizerNames):
     """A byte-level BPE tokenizer from its two tables.
 
     vocab: {token: id}, tokens spelled in the byte alphabet.
@@ -162,6 +163,12 @@ class Tokenizer:
         """Raise TypeError that names the call which is meant."""
         raise TypeError("a Tokenizer is no function: tokenizer.encode(text) returns the ids of one text, as a list of int.")
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise AttributeError with the name to use."""
+            raise no_attribute("tokenizer", "a Tokenizer", name)
+
     # text -> ids
 
     def encode(
@@ -170,6 +177,7 @@ class Tokenizer:
         split_special_tokens: bool | None = None,
         add_special_tokens: bool = True,
         add_prefix_space: bool | None = None,
+        **others: Any,
     ) -> list[int]:
         """Return the token ids of a text.
 
@@ -181,6 +189,7 @@ class Tokenizer:
             which for GPT-Neo is False.
         Raises NeoError for anything but a str, and for lone surrogates, which UTF-8 cannot encode.
         """
+        refuse_arguments("encode", "encode", others)
         check_text(text)
         ids: list[int] = []
         for _, _, part, token in self._split(text, split_special_tokens, add_prefix_space):  # 1. Added tokens are found.
@@ -282,12 +291,13 @@ class Tokenizer:
 
     # ids -> text
 
-    def decode(self, ids: Iterable[int], skip_special_tokens: bool = False, errors: str = "replace") -> str:
+    def decode(self, ids: Iterable[int], skip_special_tokens: bool = False, errors: str = "replace", **others: Any) -> str:
         """Return the text of token ids.
 
         ids: iterable of int. errors: what to do with bytes that are not UTF-8, as in `bytes.decode`; "replace"
         gives U+FFFD, as transformers does. Raises NeoError for an id that has no token.
         """
+        refuse_arguments("decode", "decode", others)
         return self.decode_bytes(ids, skip_special_tokens).decode("utf-8", errors)
 
     def decode_bytes(self, ids: Iterable[int], skip_special_tokens: bool = False) -> bytes:

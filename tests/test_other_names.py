@@ -1,0 +1,85 @@
+"""Names of other libraries: each is answered with the name to use here, and the documentation has the same table."""
+
+import pytest
+from helpers import ROOT
+
+import neo_np
+from neo_np.other_names import OTHER_NAMES
+
+TITLES = {
+    "neo_np": "from transformers import ...",
+    "model": "model. ...",
+    "tokenizer": "tokenizer. ...",
+    "forward": "model(...)",
+    "load": "from_pretrained(...)",
+    "encode": "tokenizer(...)",
+    "decode": "tokenizer.decode(...)",
+}
+
+
+def rows(*places):
+    return [(place, name) for place in places for name in OTHER_NAMES[place]]
+
+
+def markdown():
+    """Return the table as the documentation has it: names with the same answer share a row."""
+    lines = ["| there | here | why |", "| --- | --- | --- |"]
+    for place, names in OTHER_NAMES.items():
+        answers = {}
+        for name, answer in names.items():
+            answers.setdefault(answer, []).append(f"`{name}`")
+        lines.append(f"| **{TITLES[place]}** | | |")
+        for (here, why), there in answers.items():
+            code = here if here[0].isalpha() and " " in here and "(" not in here else f"`{here}`"
+            lines.append(f"| {', '.join(there)} | {code} | {why} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_documentation_has_the_table():
+    assert markdown() in (ROOT / "neo_np" / "README.md").read_text(encoding="utf-8"), markdown()
+
+
+@pytest.mark.parametrize(("place", "name"), rows("neo_np", "model", "tokenizer"))
+def test_attribute_of_another_library_is_answered(place, name, tales):
+    objects = {"neo_np": [neo_np], "model": [neo_np.Model, tales], "tokenizer": [neo_np.Tokenizer, tales.tokenizer]}
+    for owner in objects[place]:
+        with pytest.raises((AttributeError, ImportError)) as error:
+            getattr(owner, name)
+        assert OTHER_NAMES[place][name][0] in str(error.value)
+        assert repr(name) in str(error.value)
+
+
+@pytest.mark.parametrize(("place", "name"), rows("forward", "load", "encode", "decode"))
+def test_argument_of_another_library_is_answered(place, name, tales):
+    calls = {
+        "forward": [tales.logits, tales.hidden_states, tales.attentions, tales.loss],
+        "load": [neo_np.load],
+        "encode": [tales.tokenizer.encode],
+        "decode": [tales.tokenizer.decode],
+    }
+    for call in calls[place]:
+        if (call, name) == (tales.loss, "labels"):
+            continue  # loss has labels
+        with pytest.raises(TypeError) as error:
+            call("" if place in ("load", "encode") else [1, 2], **{name: None})
+        assert OTHER_NAMES[place][name][0] in str(error.value)
+
+
+def test_import_of_another_librarys_name_is_answered():
+    with pytest.raises(ImportError, match=r"neo_np has no 'AutoTokenizer'. In neo_np: neo_np.Tokenizer.load\(name\)"):
+        from neo_np import AutoTokenizer  # noqa: F401
+
+
+def test_unknown_attributes_and_arguments_are_the_usual_errors(tales):
+    for owner in (neo_np, neo_np.Model, tales, neo_np.Tokenizer, tales.tokenizer):
+        assert not hasattr(owner, "nonsense")
+    for call in (tales.logits, tales.loss, tales.tokenizer.encode):
+        with pytest.raises(TypeError, match="no argument 'nonsense'"):
+            call([1, 2], nonsense=1)
+
+
+def test_calls_of_model_and_tokenizer_name_the_right_call(tales):
+    with pytest.raises(TypeError, match=r"model.logits\(ids\)"):
+        tales([1, 2])
+    with pytest.raises(TypeError, match=r"tokenizer.encode\(text\)"):
+        tales.tokenizer("text")
