@@ -62,7 +62,7 @@ END = 256  # the id of `<|endoftext|>` in it
 def byte_model(**changes):
     """Return a random model over bytes: most of what it generates is broken UTF-8."""
     of_bytes = {"vocab_size": len(BYTES), "bos_token_id": END, "eos_token_id": END, "max_position_embeddings": 48}
-    return random_model(tokenizer=BYTES, **of_bytes | changes)
+    return random_model(**{"tokenizer": BYTES} | of_bytes | changes)
 
 
 def forced(ids, after):

@@ -105,9 +105,9 @@ def test_processed_logits(name):
     with np.load(GOLDEN / "processed_logits.npz") as arrays:
         expected, ids = arrays[name], arrays["ids"].tolist()
         given = arrays["log_probs" if options.num_beams > 1 else "logits"]
-    shortest, _ = options.limits(len(ids[0]), positions=256)
-    processors = make_logits_processors(options, shortest)
+    limits = options.limits(len(ids[0]), positions=256)
     for row, text, wanted in zip(given, ids, expected, strict=True):
+        processors = make_logits_processors(options, text, *limits)
         before = row.copy()
         np.testing.assert_array_equal(process_logits(row, text, processors), wanted)
         np.testing.assert_array_equal(row, before)  # a processor does not change the array that it gets

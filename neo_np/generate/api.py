@@ -5,14 +5,15 @@ from typing import Any
 
 from neo_np.errors import NeoError
 from neo_np.generate.beam_search import beam_search
+from neo_np.generate.language_model import LanguageModel
 from neo_np.generate.loop import generation_loop
-from neo_np.generate.options import LanguageModel, Options, read_options
+from neo_np.generate.options import Options, read_options
 from neo_np.generate.prompts import Prompt, read_prompts
 from neo_np.generate.sequence import GeneratedSequence, Step, start_sequences
 from neo_np.generate.speculative import speculative_loop
 
 
-def generate(model: LanguageModel, prompt: Any, **options: Any) -> Any:
+def generate(model: LanguageModel, prompt: Any = None, **options: Any) -> Any:
     """Continue a prompt and return it with the new text.
 
     prompt: a text or token ids, or a list of either. options: see `neo_np.Options`.
@@ -20,20 +21,20 @@ def generate(model: LanguageModel, prompt: Any, **options: Any) -> Any:
     returns a flat list of them, the sequences of one prompt side by side. Special tokens are left out of the new text.
     An empty prompt starts from bos_token_id. Raises NeoError for prompts and options that make no sense.
     """
-    prompts, single = read_prompts(model, prompt)
     settings = read_options(options, model.generation_config, model.config)
+    prompts, single = read_prompts(model, prompt, settings.bos_token_id)
     sequences = finished_sequences(model, prompts, settings)
     results = [list(s.ids) if s.prompt.text is None else s.prompt.text + s.text for s in sequences]
     return results[0] if single and settings.num_return_sequences == 1 else results
 
 
-def stream(model: LanguageModel, prompt: str, **options: Any) -> Iterator[str]:
+def stream(model: LanguageModel, prompt: Any = None, **options: Any) -> Iterator[str]:
     """Yield the prompt, then the new text in pieces that end between characters. Joined, they are what `generate` returns.
 
     It follows one sequence: no lists, no beams. The options are checked at once, before the first piece is asked for.
     """
-    prompts, single = read_prompts(model, prompt)
     settings = read_options(options, model.generation_config, model.config)
+    prompts, single = read_prompts(model, prompt, settings.bos_token_id)
     if not single or prompts[0].text is None:
         raise NeoError("stream takes one text as prompt: for lists and for token ids use generate.")
     if settings.num_beams > 1 or settings.num_return_sequences > 1:

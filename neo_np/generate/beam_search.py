@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from neo_np.errors import NeoError
+from neo_np.generate.language_model import LanguageModel
 from neo_np.generate.loop import new_cache, next_logits
-from neo_np.generate.options import LanguageModel, Options
+from neo_np.generate.options import Options
 from neo_np.generate.sampling import draw_without_replacement, process_logits
 from neo_np.generate.sequence import GeneratedSequence
 from neo_np.gpt_neo.cache import KVCache

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from neo_np.errors import NeoError
-from neo_np.generate.options import Options
+from neo_np.generate.options import Options, as_list
 from neo_np.gpt_neo.forward import softmax
 from neo_np.gpt_neo.loss import log_softmax
 
@@ -20,8 +20,17 @@ LogitsProcessor = Callable[[np.ndarray, Sequence[int]], np.ndarray]
 # The processors that depend on the text so far.
 
 
+def sequence_bias(logits: np.ndarray, ids: Sequence[int], biases: Sequence[tuple[Sequence[int], float]]) -> np.ndarray:
+    """Add a bias to each token that would complete one of these sequences of token ids: [(sequence, bias), ...]."""
+    total = np.zeros_like(logits)
+    for sequence, bias in biases:
+        if ends_with(ids, sequence[:-1]):
+            total[sequence[-1]] += bias
+    return logits + total
+
+
 def repetition_penalty(logits: np.ndarray, ids: Sequence[int], penalty: float) -> np.ndarray:
-    """Make every token of the text so far less likely (penalty above 1): divide positive logits, multiply negative ones.
+    """Make each of these tokens less likely (penalty above 1): divide positive logits, multiply negative ones.
 
     Keskar et al. 2019, "CTRL" (arXiv 1909.05858), section 4.1, only divide. That would make a token with a negative logit
     more likely, so transformers multiplies there.
@@ -32,14 +41,20 @@ def repetition_penalty(logits: np.ndarray, ids: Sequence[int], penalty: float) -
     return logits
 
 
-def no_repeat_ngram(logits: np.ndarray, ids: Sequence[int], size: int) -> np.ndarray:
-    """Mask each token that would complete a run of `size` tokens that is already in the text.
+def encoder_repetition_penalty(logits: np.ndarray, ids: Sequence[int], penalty: float, prompt_ids: Sequence[int]) -> np.ndarray:
+    """Make the tokens of the prompt more likely (penalty above 1): the opposite of `repetition_penalty`."""
+    return repetition_penalty(logits, prompt_ids, 1 / float(penalty))
+
+
+def no_repeat_ngram(logits: np.ndarray, ids: Sequence[int], size: int, earlier: Sequence[int] | None = None) -> np.ndarray:
+    """Mask each token that would complete a run of `size` tokens that is already in the text, or in the ids `earlier`.
 
     Paulus et al. 2017 (arXiv 1705.04304), section 2.5.
     """
-    if len(ids) < size:
+    earlier = ids if earlier is None else earlier
+    if len(earlier) < size:
         return logits
-    ngrams = np.lib.stride_tricks.sliding_window_view(np.asarray(ids), size)  # (number of n-grams, size)
+    ngrams = np.lib.stride_tricks.sliding_window_view(np.asarray(earlier), size)  # (number of n-grams, size)
     beginning = np.asarray(ids)[len(ids) - size + 1 :]  # the last size - 1 tokens
     repeats = (ngrams[:, :-1] == beginning).all(axis=1)
     return mask_tokens(logits, ngrams[repeats, -1])
@@ -55,6 +70,33 @@ def min_length(logits: np.ndarray, ids: Sequence[int], length: int, eos_ids: Seq
     return mask_tokens(logits, eos_ids) if len(ids) < length else logits
 
 
+def forced_tokens(logits: np.ndarray, ids: Sequence[int], length: int, tokens: Sequence[int]) -> np.ndarray:
+    """Mask all but these tokens when the text has `length` tokens."""
+    if len(ids) != length:
+        return logits
+    forced = np.full_like(logits, -np.inf)
+    forced[list(tokens)] = 0.0
+    return forced
+
+
+def exponential_decay_length_penalty(
+    logits: np.ndarray, ids: Sequence[int], start: int, factor: float, eos_ids: Sequence[int]
+) -> np.ndarray:
+    """Raise the logits of the end tokens, more with each token beyond `start`: logit + |logit| (factor**beyond - 1)."""
+    beyond = len(ids) - start
+    if beyond <= 0:
+        return logits
+    logits, ends = logits.copy(), np.unique(np.asarray(eos_ids, int))
+    ends = ends[np.isfinite(logits[ends])]
+    logits[ends] += np.abs(logits[ends]) * (np.float64(factor) ** beyond - 1).astype(logits.dtype)
+    return logits
+
+
+def suppress_tokens(logits: np.ndarray, ids: Sequence[int], tokens: Sequence[int], at_length: int | None = None) -> np.ndarray:
+    """Mask these tokens, at any length of the text or only at one."""
+    return mask_tokens(logits, tokens) if at_length in (None, len(ids)) else logits
+
+
 # The processors that shape the distribution to draw from. Each keeps at least `keep` tokens.
 
 
@@ -65,8 +107,7 @@ def temperature(logits: np.ndarray, ids: Sequence[int], value: float) -> np.ndar
 
 def top_k(logits: np.ndarray, ids: Sequence[int], k: int, keep: int = 1) -> np.ndarray:
     """Keep the k highest logits, and those equal to the k-th (Fan et al. 2018, arXiv 1805.04833)."""
-    k = min(max(k, keep), logits.size)
-    return np.where(logits < np.partition(logits, -k)[-k], -np.inf, logits)
+    return np.where(logits < kth_highest(logits, max(k, keep)), -np.inf, logits)
 
 
 def top_p(logits: np.ndarray, ids: Sequence[int], p: float, keep: int = 1) -> np.ndarray:
@@ -95,12 +136,48 @@ def typical_p(logits: np.ndarray, ids: Sequence[int], p: float, keep: int = 1) -
     """
     surprise = -log_softmax(logits)
     probabilities = np.exp(-surprise)
-    distance = np.abs(surprise - entropy(probabilities))
+    distance = np.abs(surprise - entropy_terms(probabilities).sum())
     order = np.argsort(distance, kind="stable")  # the most typical first
     last = min((np.cumsum(probabilities[order]) < p).sum(), logits.size - 1)
     removed = distance > distance[order[last]]
     removed[order[:keep]] = False
     return np.where(removed, -np.inf, logits)
+
+
+def top_h(logits: np.ndarray, ids: Sequence[int], h: float) -> np.ndarray:
+    """Keep the most likely tokens while the sum of their entropy terms, -p log p, is at most h times the entropy.
+
+    As in transformers, only the 100 most likely tokens count. Potraghloo et al. 2025, "Top-H Decoding" (arXiv 2509.02510).
+    """
+    order = np.argsort(-logits, kind="stable")[:100]
+    terms = entropy_terms(softmax(logits[order]))
+    kept = np.cumsum(terms) <= h * terms.sum()
+    kept[0] = True
+    removed = np.ones(logits.size, bool)
+    removed[order[kept]] = False
+    return np.where(removed, -np.inf, logits)
+
+
+def epsilon_cutoff(logits: np.ndarray, ids: Sequence[int], epsilon: float, keep: int = 1) -> np.ndarray:
+    """Keep the tokens with at least the probability epsilon (Hewitt et al. 2022, arXiv 2210.15191)."""
+    removed = (softmax(logits) < epsilon) & (logits < kth_highest(logits, keep))
+    return np.where(removed, -np.inf, logits)
+
+
+def eta_cutoff(logits: np.ndarray, ids: Sequence[int], epsilon: float, keep: int = 1) -> np.ndarray:
+    """Keep the tokens with at least the probability eta = min(epsilon, sqrt(epsilon) * exp(-entropy)).
+
+    Hewitt et al. 2022, "Truncation Sampling as Language Model Desmoothing" (arXiv 2210.15191), section 4.
+    """
+    probabilities = softmax(logits)
+    eta = min(epsilon, np.sqrt(epsilon) * np.exp(-entropy_terms(probabilities).sum()))
+    removed = (probabilities < eta) & (logits < kth_highest(logits, keep))
+    return np.where(removed, -np.inf, logits)
+
+
+def renormalize(logits: np.ndarray, ids: Sequence[int]) -> np.ndarray:
+    """Turn the logits into log-probabilities, so that they sum to 1 as probabilities (beam search adds them up)."""
+    return log_softmax(logits) if logits.max() > -np.inf else logits  # if all are masked, `process_logits` says so
 
 
 # What they share.
@@ -118,35 +195,63 @@ def ends_with(ids: Sequence[int], ending: Sequence[int]) -> bool:
     return len(ending) == 0 or list(ids[-len(ending) :]) == list(ending)
 
 
-def entropy(probabilities: np.ndarray) -> np.floating:
-    """Return -sum p log p, in nats, with 0 log 0 = 0."""
-    possible = probabilities[probabilities > 0]
-    return -(possible * np.log(possible)).sum()
+def kth_highest(logits: np.ndarray, k: int) -> np.floating:
+    """Return the k-th highest logit, or the lowest if there are fewer."""
+    k = min(k, logits.size)
+    return np.partition(logits, -k)[-k]
+
+
+def entropy_terms(probabilities: np.ndarray) -> np.ndarray:
+    """Return -p log p for each probability, in nats, with 0 log 0 = 0. Their sum is the entropy."""
+    return -probabilities * np.log(np.where(probabilities > 0, probabilities, 1))
 
 
 # From the options to the list of processors.
 
 
-def make_logits_processors(options: Options, shortest: int, without_token: Sequence[int] = ()) -> list[LogitsProcessor]:
+def make_logits_processors(
+    options: Options, prompt_ids: Sequence[int], shortest: int, longest: int, without_token: Sequence[int] = ()
+) -> list[LogitsProcessor]:
     """Return the processors that the options ask for, in the order of transformers.
 
-    shortest: the least length in tokens, prompt included. without_token: ids of a padded vocabulary that have no token.
+    shortest, longest: the limits of the length in tokens, prompt included. without_token: ids that have no token.
     """
     found: list[LogitsProcessor] = []
     if without_token:
-        found.append(lambda logits, ids: mask_tokens(logits, without_token))
+        found.append(partial(suppress_tokens, tokens=without_token))
+    if options.biases:
+        found.append(partial(sequence_bias, biases=options.biases))
+    if options.encoder_repetition_penalty != 1:
+        penalty = options.encoder_repetition_penalty
+        found.append(partial(encoder_repetition_penalty, penalty=penalty, prompt_ids=prompt_ids))
     if options.repetition_penalty != 1:
         found.append(partial(repetition_penalty, penalty=options.repetition_penalty))
     if options.no_repeat_ngram_size:
         found.append(partial(no_repeat_ngram, size=options.no_repeat_ngram_size))
+    if options.encoder_no_repeat_ngram_size:
+        found.append(partial(no_repeat_ngram, size=options.encoder_no_repeat_ngram_size, earlier=prompt_ids))
     # A bad word that is an end token by itself is allowed, as in transformers: otherwise no text could end.
     words = [word for word in options.bad_words_ids or [] if list(word) not in [[id] for id in options.eos_ids]]
     if words:
         found.append(partial(bad_words, bad_words_ids=words))
     if shortest and options.eos_ids:
         found.append(partial(min_length, length=shortest, eos_ids=options.eos_ids))
+    if options.forced_bos_token_id is not None:
+        found.append(partial(forced_tokens, length=1, tokens=[options.forced_bos_token_id]))
+    if options.forced_eos_token_id is not None:
+        found.append(partial(forced_tokens, length=longest - 1, tokens=as_list(options.forced_eos_token_id)))
+    if options.exponential_decay_length_penalty and options.eos_ids:
+        start, factor = options.exponential_decay_length_penalty
+        start += len(prompt_ids)
+        found.append(partial(exponential_decay_length_penalty, start=start, factor=factor, eos_ids=options.eos_ids))
+    if options.suppress_tokens:
+        found.append(partial(suppress_tokens, tokens=options.suppress_tokens))
+    if options.begin_suppress_tokens:
+        first_free = len(prompt_ids) + (len(prompt_ids) == 1 and options.forced_bos_token_id is not None)
+        found.append(partial(suppress_tokens, tokens=options.begin_suppress_tokens, at_length=first_free))
     found += [partial(users_own, processor=processor) for processor in options.logits_processor]
-    return found + (sampling_processors(options) if options.do_sample else [])
+    found += sampling_processors(options) if options.do_sample else []
+    return [*found, renormalize] if options.renormalize_logits else found
 
 
 def sampling_processors(options: Options) -> list[LogitsProcessor]:
@@ -158,6 +263,8 @@ def sampling_processors(options: Options) -> list[LogitsProcessor]:
     found: list[LogitsProcessor] = []
     if options.temperature != 1:
         found.append(partial(temperature, value=options.temperature))
+    if options.top_h is not None:
+        found.append(partial(top_h, h=options.top_h))
     if options.top_k:
         found.append(partial(top_k, k=options.top_k, keep=keep))
     if options.top_p < 1:
@@ -166,6 +273,10 @@ def sampling_processors(options: Options) -> list[LogitsProcessor]:
         found.append(partial(min_p, p=options.min_p, keep=keep))
     if options.typical_p < 1:
         found.append(partial(typical_p, p=options.typical_p, keep=keep))
+    if 0 < options.epsilon_cutoff < 1:
+        found.append(partial(epsilon_cutoff, epsilon=options.epsilon_cutoff, keep=keep))
+    if 0 < options.eta_cutoff < 1:
+        found.append(partial(eta_cutoff, epsilon=options.eta_cutoff, keep=keep))
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from neo_np.generate.options import LanguageModel
+from neo_np.generate.language_model import LanguageModel
 from neo_np.generate.sampling import process_logits, sample
 from neo_np.generate.sequence import GeneratedSequence, Step
 from neo_np.gpt_neo.cache import KVCache

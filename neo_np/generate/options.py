@@ -7,109 +7,45 @@ Names, defaults and meanings are those of transformers, except for the last grou
 
 import dataclasses
 import difflib
-import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any, Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import Any
 
 from neo_np.errors import NeoError
-from neo_np.gpt_neo.cache import KVCache
-from neo_np.gpt_neo.config import Config
-from neo_np.gpt_neo.params import Params
-from neo_np.tokenizer.tokenizer import Tokenizer
-
-SAMPLING, BEAMS, ASSISTANT = "do_sample=True", "num_beams above 1", "an assistant_model"
-
-
-@runtime_checkable
-class LanguageModel(Protocol):
-    """What generation needs of a model. `neo_np.Model` is one; it imports this package, so this package cannot import it."""
-
-    config: Config
-    params: Params
-    tokenizer: Tokenizer | None
-    generation_config: dict
-
-    def logits(
-        self,
-        ids: ArrayLike,
-        mask: ArrayLike | None = None,
-        cache: KVCache | None = None,
-        *,
-        logits_to_keep: int = 0,
-    ) -> np.ndarray:
-        """Return the logits of token ids: (T,) -> (T, V), (B, T) -> (B, T, V)."""
-
-    def new_cache(self, batch: int = 1, capacity: int | None = None) -> KVCache:
-        """Return an empty cache for `batch` rows of `capacity` tokens."""
-
-    def check_ids(self, ids: ArrayLike) -> np.ndarray:
-        """Return token ids as an array; raises NeoError if the model does not have them."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """What a value must be: `wanted` in words, for the error message, and `holds` as a function."""
-
-    wanted: str
-    holds: Callable[[Any], bool]
-
-
-def is_whole(value: Any) -> bool:
-    """Return whether a value is an integer, of Python or NumPy; True and False are not."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value is a real number, of Python or NumPy; True and False are not."""
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def is_id(value: Any) -> bool:
-    """Return whether a value can be a token id."""
-    return is_whole(value) and value >= 0
-
-
-def is_list_of(value: Any, holds: Callable[[Any], bool]) -> bool:
-    """Return whether a value is a list or tuple whose elements all pass a check."""
-    return isinstance(value, list | tuple) and all(map(holds, value))
-
-
-def is_word(value: Any) -> bool:
-    """Return whether a value is a list of token ids that is not empty."""
-    return is_list_of(value, is_id) and len(value) > 0
-
-
-def is_text(value: Any) -> bool:
-    """Return whether a value is a text that is not empty and that UTF-8 can encode (a lone surrogate cannot be encoded)."""
-    return isinstance(value, str) and value != "" and not any("\ud800" <= char <= "\udfff" for char in value)
-
-
-FROM_0 = Check("a whole number, 0 or more", lambda x: is_whole(x) and x >= 0)
-FROM_1 = Check("a whole number above 0", lambda x: is_whole(x) and x >= 1)
-SHARE = Check("a number from 0 to 1", lambda x: is_number(x) and 0 <= x <= 1)
-SHARE_ABOVE_0 = Check("a number above 0 and up to 1", lambda x: is_number(x) and 0 < x <= 1)
-FACTOR = Check("a number above 0 (1 is off)", lambda x: is_number(x) and 0 < x < math.inf)
-TEMPERATURE = Check("a number above 0", lambda x: is_number(x) and 0 <= x < math.inf)  # 0 is an error only with do_sample
-EXPONENT = Check("a number from -50 to 50", lambda x: is_number(x) and -50 <= x <= 50)
-SWITCH = Check("True or False", lambda x: isinstance(x, bool | np.bool_))
-EARLY_STOPPING = Check("True, False or 'never'", lambda x: isinstance(x, bool) or x == "never")
-IDS = Check("a token id or a list of them", lambda x: is_id(x) or is_list_of(x, is_id))
-WORDS = Check(
-    "a list of lists of token ids, none empty", lambda x: is_list_of(x, lambda word: is_list_of(word, is_id) and word)
+from neo_np.generate.foreign_options import FOREIGN_OPTIONS, absent_settings
+from neo_np.generate.language_model import LanguageModel
+from neo_np.generate.value_checks import (
+    BIASES,
+    DECAY,
+    EARLY_STOPPING,
+    EXPONENT,
+    FACTOR,
+    FROM_0,
+    FROM_1,
+    FUNCTIONS,
+    ID,
+    ID_LIST,
+    IDS,
+    MODEL,
+    SHARE,
+    SHARE_ABOVE_0,
+    SWITCH,
+    TEMPERATURE,
+    TEXTS,
+    WORDS,
+    Check,
+    is_whole,
+    pairs,
 )
-TEXTS = Check("a text or a list of texts, none empty, without lone surrogates", lambda x: is_text(x) or is_list_of(x, is_text))
-FUNCTIONS = Check("a list of functions f(logits, ids) -> logits", lambda x: is_list_of(x, callable))
-MODEL = Check("a Model, as neo_np.load returns it", lambda x: isinstance(x, LanguageModel))
+from neo_np.gpt_neo.config import Config
+
+# What an option can need to have an effect.
+SAMPLING, BEAMS, ASSISTANT, STOPS = "do_sample=True", "num_beams above 1", "an assistant_model", "stop_strings"
 
 
 def option(default: Any, check: Check, meaning: str, needs: str = "") -> Any:
-    """Return a field of `Options`. needs: the option has an effect only with this one (SAMPLING, BEAMS, ASSISTANT)."""
+    """Return a field of `Options`. needs: the option has an effect only with this one (SAMPLING, BEAMS, ...)."""
     return dataclasses.field(default=default, metadata={"check": check, "meaning": meaning, "needs": needs})
 
 
@@ -126,19 +62,34 @@ class Options:
     min_length: int = option(0, FROM_0, "before this many tokens, prompt included, no end token is chosen")
     min_new_tokens: int | None = option(None, FROM_0, "the same without the prompt; overrides min_length")
     eos_token_id: int | list | None = option(None, IDS, "end tokens: the id or ids that end a text ([]: none)")
+    bos_token_id: int | None = option(None, ID, "the token that an empty prompt starts from")
     stop_strings: str | list | None = option(None, TEXTS, "text or texts; the text ends with the token that completes one")
     # How a token is chosen.
     do_sample: bool = option(False, SWITCH, "draw tokens at random; otherwise take the most likely one")
     temperature: float = option(1.0, TEMPERATURE, "below 1 favours likely tokens, above 1 unlikely ones", SAMPLING)
+    top_h: float | None = option(None, SHARE_ABOVE_0, "keep the most likely tokens up to h times the entropy", SAMPLING)
     top_k: int = option(50, FROM_0, "keep only the k most likely tokens (0: all)", SAMPLING)
     top_p: float = option(1.0, SHARE, "keep the most likely tokens until their probabilities reach p (1: all)", SAMPLING)
     min_p: float | None = option(None, SHARE, "keep tokens with at least p times the highest probability", SAMPLING)
     typical_p: float = option(1.0, SHARE_ABOVE_0, "keep the most typical tokens until they reach p (1: all)", SAMPLING)
+    epsilon_cutoff: float = option(0.0, SHARE, "keep tokens with at least this probability (0: all)", SAMPLING)
+    eta_cutoff: float = option(0.0, SHARE, "the same, with a lower limit if the entropy is high (0: all)", SAMPLING)
     # Logits processors.
+    sequence_bias: dict | list | None = option(None, BIASES, "{(id, ...): bias}, added to the token that completes the ids")
+    encoder_repetition_penalty: float = option(1.0, FACTOR, "above 1 makes tokens of the prompt more likely (1: off)")
     repetition_penalty: float = option(1.0, FACTOR, "above 1 makes tokens of the text so far less likely (1: off)")
     no_repeat_ngram_size: int = option(0, FROM_0, "never repeat a run of n tokens (0: off)")
+    encoder_no_repeat_ngram_size: int = option(0, FROM_0, "never repeat a run of n tokens of the prompt (0: off)")
     bad_words_ids: list | None = option(None, WORDS, "lists of token ids that must not be generated")
+    forced_bos_token_id: int | None = option(None, ID, "the second token of the text, if the prompt is one token")
+    forced_eos_token_id: int | list | None = option(None, IDS, "the last token of a text that reaches its maximum length")
+    exponential_decay_length_penalty: tuple | list | None = option(
+        None, DECAY, "(start, factor): after start new tokens, end tokens become more likely by the factor at each step"
+    )
+    suppress_tokens: list | None = option(None, ID_LIST, "token ids that must not be generated")
+    begin_suppress_tokens: list | None = option(None, ID_LIST, "token ids that must not be the first new token")
     logits_processor: Sequence = option((), FUNCTIONS, "your own functions f(logits (V,), ids) -> logits")
+    renormalize_logits: bool = option(False, SWITCH, "make log-probabilities of the logits after all processors")
     # Several texts for a prompt.
     num_return_sequences: int = option(1, FROM_1, "texts for each prompt")
     num_beams: int = option(1, FROM_1, "beam search with n beams (1: off)")
@@ -149,9 +100,9 @@ class Options:
     assistant_model: LanguageModel | None = option(None, MODEL, "smaller model with the same tokenizer that drafts tokens")
     num_assistant_tokens: int = option(5, FROM_1, "tokens that the assistant drafts at a time", ASSISTANT)
     # Not in transformers.
-    default_new_tokens: int = option(20, FROM_1, "most new tokens if no limit is set; less if the model has no room")
-    seed: int | None = option(None, FROM_0, "the same seed gives the same text")
-    cut_stop_string: bool = option(False, SWITCH, "leave the stop string out of the text")
+    default_new_tokens: int = option(20, FROM_1, "most new tokens if no limit is set; fewer if the model has no room")
+    seed: int | None = option(None, FROM_0, "the same seed gives the same text", SAMPLING)
+    cut_stop_string: bool = option(False, SWITCH, "leave the stop string out of the text", STOPS)
     slide: bool = option(False, SWITCH, "continue past the model's last position with only the last tokens")
 
     def __post_init__(self) -> None:
@@ -191,18 +142,33 @@ class Options:
         """The stop strings, as a list."""
         return as_list(self.stop_strings)
 
+    @property
+    def biases(self) -> list[tuple[tuple[int, ...], float]]:
+        """The pairs (token ids, bias) of sequence_bias; of two with the same ids, the last one."""
+        return list({tuple(ids): bias for ids, bias in pairs(self.sequence_bias) or []}.items())
+
     def is_used(self, needs: str) -> bool:
-        """Return whether options that need SAMPLING, BEAMS or ASSISTANT have an effect."""
+        """Return whether options that need SAMPLING, BEAMS, ... have an effect."""
         return {
             "": True,
             SAMPLING: self.do_sample,
             BEAMS: self.num_beams > 1,
             ASSISTANT: self.assistant_model is not None,
+            STOPS: bool(self.stops),
         }[needs]
 
     def check_ids(self, vocab_size: int) -> None:
         """Raise NeoError if an option has a token id that a model with this vocabulary does not have."""
-        found = {"eos_token_id": self.eos_ids, "bad_words_ids": [id for word in self.bad_words_ids or [] for id in word]}
+        found = {
+            "eos_token_id": self.eos_ids,
+            "bos_token_id": as_list(self.bos_token_id),
+            "bad_words_ids": [id for word in self.bad_words_ids or [] for id in word],
+            "sequence_bias": [id for sequence, _ in self.biases for id in sequence],
+            "forced_bos_token_id": as_list(self.forced_bos_token_id),
+            "forced_eos_token_id": as_list(self.forced_eos_token_id),
+            "suppress_tokens": as_list(self.suppress_tokens),
+            "begin_suppress_tokens": as_list(self.begin_suppress_tokens),
+        }
         for name, ids in found.items():
             if wrong := [id for id in ids if id >= vocab_size]:
                 raise NeoError(f"{name} has the id {wrong[0]} and the last id of this model is {vocab_size - 1}.")
@@ -264,23 +230,64 @@ def read_options(given: dict, generation_config: dict, config: Config) -> Option
 
     Raises NeoError for a name that is unknown or a value that makes no sense. Warns of options that have no effect.
     """
-    names = [field.name for field in dataclasses.fields(Options)]
-    for name in given:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, 1, cutoff=0.7)
-            raise NeoError(f"unknown option {name!r}{f'; did you mean {close[0]!r}?' if close else '.'}")
-    given = without_none(given)
-    from_file = {name: value for name, value in without_none(generation_config).items() if name in names}
+    given = without_none(known_options(given))
+    from_file = options_of_file(generation_config, config.vocab_size)
+    ids = {"bos_token_id": config.bos_token_id, "eos_token_id": config.eos_token_ids}
+    defaults = options_of_file(ids, config.vocab_size) | from_file
     try:
-        options = Options(**{"eos_token_id": config.eos_token_ids} | from_file | given)
+        options = Options(**defaults | given)
         options.check_ids(config.vocab_size)
     except NeoError as error:
         is_from_file = any(str(error).startswith(f"{name} ") for name in from_file if name not in given)
         raise NeoError(f"generation_config.json: {error}") if is_from_file else error from None
-    for field in dataclasses.fields(Options):
-        if field.name in given and not options.is_used(field.metadata["needs"]):
-            warnings.warn(f"{field.name} changes nothing here: it needs {field.metadata['needs']}.", stacklevel=4)
+    if absent := absent_settings(generation_config):
+        warnings.warn(f"generation_config.json sets {', '.join(absent)}, which neo_np does not have: ignored.", stacklevel=4)
+    for name, reason in without_effect(options, given).items():
+        warnings.warn(f"{name} changes nothing here: {reason}.", stacklevel=4)
     return options
+
+
+def known_options(given: dict) -> dict:
+    """Return the options without those of other libraries that change nothing here; raises NeoError for unknown names."""
+    names = [field.name for field in dataclasses.fields(Options)]
+    for name, value in given.items():
+        if name in names:
+            continue
+        foreign = FOREIGN_OPTIONS.get(name)
+        if foreign is None:
+            close = difflib.get_close_matches(name, names, 1, cutoff=0.7)
+            raise NeoError(f"unknown option {name!r}{f'; did you mean {close[0]!r}?' if close else '.'}")
+        if value is not None and not foreign.changes_nothing(value):
+            raise NeoError(f"{name} is not an option of neo_np: {foreign.instead}.")
+    return {name: value for name, value in given.items() if name in names}
+
+
+def options_of_file(entries: dict, vocab_size: int) -> dict:
+    """Return the options among a file's entries, without None and without ids that the model cannot generate.
+
+    Such an id never occurs, so it never ends a text, and there is no need to suppress it.
+    """
+    names = {field.name for field in dataclasses.fields(Options)}
+    options = {name: value for name, value in without_none(entries).items() if name in names}
+    for name in ("eos_token_id", "suppress_tokens", "begin_suppress_tokens"):
+        if name in options and all(map(is_whole, as_list(options[name]))):
+            options[name] = [id for id in as_list(options[name]) if 0 <= id < vocab_size]
+    if is_whole(options.get("bos_token_id")) and not 0 <= options["bos_token_id"] < vocab_size:
+        del options["bos_token_id"]
+    return options
+
+
+def without_effect(options: Options, given: dict) -> dict[str, str]:
+    """Return {name: reason} for the given options that have no effect, unless they have their default value."""
+    found = {
+        field.name: f"it needs {field.metadata['needs']}"
+        for field in dataclasses.fields(Options)
+        if given.get(field.name, field.default) != field.default and not options.is_used(field.metadata["needs"])
+    }
+    for name, stronger in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
+        if name in given and stronger in given:
+            found[name] = f"{stronger} overrides it"
+    return found
 
 
 def without_none(options: dict) -> dict:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from neo_np.errors import NeoError
+from neo_np.generate.language_model import LanguageModel
 from neo_np.generate.logits_processors import LogitsProcessor, make_logits_processors
-from neo_np.generate.options import LanguageModel, Options
+from neo_np.generate.options import Options
 from neo_np.generate.prompts import Prompt
-from neo_np.generate.stop_strings import StopStrings
+from neo_np.generate.stop_strings import StopStrings, prompt_symbols
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 
@@ -21,7 +22,7 @@ class GeneratedSequence:
 
     prompt: the prompt it continues. ids: the token ids of the prompt and of the new text. max_length: the most ids it may have.
     eos_ids: ids that end it. logits_processors: functions f(logits, ids) -> logits, in order. rng: draws the tokens; None
-    takes the most likely one. tokenizer, stop_strings: make text of the new tokens; None if nobody needs the text.
+    takes the most likely one. tokenizer, special_ids, stop_strings: make text of the new tokens; None if nobody needs the text.
     text: the new text that is certain. drafted, accepted: tokens that speculative decoding proposed, and those it kept.
     """
 
@@ -32,6 +33,7 @@ class GeneratedSequence:
     logits_processors: list[LogitsProcessor]
     rng: np.random.Generator | None = None
     tokenizer: Tokenizer | None = None
+    special_ids: frozenset[int] = frozenset()
     stop_strings: StopStrings | None = None
     text: str = ""
     finished: bool = False
@@ -49,7 +51,10 @@ class GeneratedSequence:
         self.finished = token in self.eos_ids or len(self.ids) >= self.max_length
         if self.tokenizer is None or self.stop_strings is None:
             return ""
-        text = self.stop_strings.push(self.tokenizer.decode_bytes([token], skip_special_tokens=True))
+        if token in self.special_ids:
+            text = self.stop_strings.push_special(token)
+        else:
+            text = self.stop_strings.push(self.tokenizer.token_bytes(token))
         self.finished = self.finished or self.stop_strings.found
         if self.finished:
             text += self.stop_strings.flush()
@@ -85,26 +90,28 @@ def start_sequences(model: LanguageModel, prompts: Sequence[Prompt], options: Op
     if options.stops and model.tokenizer is None:
         raise NeoError("stop_strings are searched in text, and this model has no tokenizer.")
     options.check_assistant(model)
-    without_token = ids_without_token(model)
+    without_token, tokenizer = ids_without_token(model), model.tokenizer
+    special_ids = frozenset(tokenizer.special_tokens.values()) if tokenizer else frozenset()
     seed = secrets.randbits(128) if options.seed is None else options.seed
     sequences: list[GeneratedSequence] = []
     for prompt in prompts:
         min_length, max_length = options.limits(len(prompt.ids), model.config.max_position_embeddings)
-        processors = make_logits_processors(options, min_length, without_token)
+        processors = make_logits_processors(options, prompt.ids, min_length, max_length, without_token)
         for _ in range(copies):
             sequence = GeneratedSequence(prompt, list(prompt.ids), max_length, options.eos_ids, processors)
             if options.do_sample:
                 sequence.rng = np.random.default_rng([seed, len(sequences)])
-            if model.tokenizer is not None and (prompt.text is not None or options.stops):
-                before = model.tokenizer.decode_bytes(prompt.ids, skip_special_tokens=True) if options.stops else b""
-                sequence.tokenizer = model.tokenizer
-                sequence.stop_strings = StopStrings(options.stops, options.cut_stop_string, before)
+            if tokenizer and (prompt.text is not None or options.stops):
+                before = prompt_symbols(tokenizer, prompt.ids) if options.stops else ""
+                sequence.tokenizer, sequence.special_ids = tokenizer, special_ids
+                sequence.stop_strings = StopStrings(options.stops, options.cut_stop_string, tokenizer.special_tokens, before)
             sequences.append(sequence)
     return sequences
 
 
 def ids_without_token(model: LanguageModel) -> list[int]:
-    """Return the ids of a padded vocabulary for which the tokenizer has no token."""
-    if model.tokenizer is None or len(model.tokenizer) == model.config.vocab_size:
+    """Return the ids of the model's vocabulary for which the tokenizer has no token, such as those of a padded vocabulary."""
+    tokens, vocab_size = model.tokenizer.id_to_token if model.tokenizer else {}, model.config.vocab_size
+    if not tokens or (len(tokens) == vocab_size and max(tokens) < vocab_size):
         return []
-    return [id for id in range(model.config.vocab_size) if id not in model.tokenizer.id_to_token]
+    return [id for id in range(vocab_size) if id not in tokens]

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neo_np.generate.language_model import LanguageModel
 from neo_np.generate.loop import new_cache, tokens_to_feed
-from neo_np.generate.options import LanguageModel, Options
+from neo_np.generate.options import Options
 from neo_np.generate.sampling import draw, process_logits, sample
 from neo_np.generate.sequence import GeneratedSequence, Step
 from neo_np.gpt_neo.forward import softmax

@@ -1,61 +1,109 @@
-"""Stop strings: find them in text that arrives token by token, and release the text that is certain."""
+"""Stop strings: find them in text that arrives token by token, and release the text that is certain.
+
+The text is searched as symbols: a string with one character for each byte, and one for each special token. So a stop string is
+found wherever tokens begin and end, and a special token cannot be confused with the bytes of its name.
+"""
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from neo_np.tokenizer.tokenizer import Tokenizer
+
+FIRST_SPECIAL = 256  # a byte has the symbol of its number, 0 to 255; token id 0 would have the next one
+
+
+def byte_symbols(data: bytes) -> str:
+    """Return one symbol for each byte."""
+    return data.decode("latin-1")
+
+
+def special_symbol(id: int) -> str:
+    """Return the symbol of a special token, or of an id without a token."""
+    return chr(FIRST_SPECIAL + id)
+
+
+def prompt_symbols(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
+    """Return the symbols of the tokens of a prompt."""
+    special_ids = set(tokenizer.special_tokens.values())
+
+    def symbols(id: int) -> str:
+        is_text = id in tokenizer.id_to_token and id not in special_ids
+        return byte_symbols(tokenizer.token_bytes(id)) if is_text else special_symbol(id)
+
+    return "".join(map(symbols, ids))
+
+
+def stop_symbols(stop: str, special_tokens: Mapping[str, int]) -> set[str]:
+    """Return the symbols of a stop string: as bytes only, and with the special tokens that it names."""
+    plain = with_special = byte_symbols(stop.encode("utf-8"))
+    for token in sorted(special_tokens, key=len, reverse=True):
+        with_special = with_special.replace(byte_symbols(token.encode("utf-8")), special_symbol(special_tokens[token]))
+    return {plain, with_special}
 
 
 class StopStrings:
-    """Finds stop strings and turns the bytes of tokens into text.
+    """Finds stop strings and turns tokens into text, without special tokens.
 
-    Tokens may begin and end anywhere: with the stop string "end", the tokens "the e" and "nd." contain it. So the search is
-    in bytes, across tokens. If `cut` is true, a stop string is left out of the text; then bytes that may be the beginning
-    of one are held back until the next tokens decide. Without stop strings, only unfinished characters are held back.
+    "<|endoftext|>" can be a stop string, or part of one. "en<|endoftext|>d" does not contain the stop string "end".
+    If `cut` is true, a stop string is left out of the text. Then text that may be the beginning of one is held back until
+    the next tokens decide. Otherwise, only unfinished characters are held back.
 
-    stops: the stop strings. before: the bytes of the prompt; a stop string may begin there. found: whether one is complete.
+    stops: the stop strings. special_tokens: {token: id}. before: the symbols of the prompt; a stop string may begin there.
+    found: whether a stop string is complete.
     """
 
-    def __init__(self, stops: Sequence[str] = (), cut: bool = False, before: bytes = b""):
-        self.stops = [stop.encode("utf-8") for stop in stops]
+    def __init__(
+        self, stops: Sequence[str] = (), cut: bool = False, special_tokens: Mapping[str, int] | None = None, before: str = ""
+    ):
+        self.stops = {symbols for stop in stops for symbols in stop_symbols(stop, special_tokens or {})}
         self.cut = cut
         self.found = False
         self._seen = before
-        self._held = b""
+        self._held = ""
         self._character = b""  # the bytes of an unfinished character
 
     def push(self, piece: bytes) -> str:
         """Take the bytes of the next token and return the text that is certain now."""
-        self._held += piece
+        return self._push(byte_symbols(piece))
+
+    def push_special(self, id: int) -> str:
+        """Take a special token and return the text that is certain now."""
+        return self._push(special_symbol(id))
+
+    def flush(self) -> str:
+        """Return the text that is still held back, because no token follows; an unfinished character becomes U+FFFD."""
+        return self._release(len(self._held), final=True)
+
+    def _push(self, symbols: str) -> str:
+        self._held += symbols
         if not self.stops:
             return self._release(len(self._held))
-        self._seen += piece
-        stop = self._first_stop(len(piece))  # bytes from the beginning of a stop string to the end, 0 if there is none
+        self._seen += symbols
+        stop = self._first_stop(len(symbols))
         self.found = stop > 0
         if not self.cut:
             return self._release(len(self._held))
         if not self.found:
             return self._release(len(self._held) - self._unfinished_stop())
         text = self._release(len(self._held) - stop)
-        self._held = b""
+        self._held = ""
         return text
 
-    def flush(self) -> str:
-        """Return the text that is still held back, because no token follows; an unfinished character becomes U+FFFD."""
-        return self._release(len(self._held), final=True)
-
     def _release(self, count: int, final: bool = False) -> str:
-        """Return the first `count` held bytes as text. An unfinished character waits for its other bytes, unless final."""
+        """Return the first `count` held symbols as text. An unfinished character waits for its other bytes, unless final."""
         count = max(0, count)
-        released, self._held = self._character + self._held[:count], self._held[count:]
-        text, used = codecs.utf_8_decode(released, "replace", final)
-        self._character = released[used:]
+        released, self._held = self._held[:count], self._held[count:]
+        data = self._character + "".join(symbol for symbol in released if ord(symbol) < FIRST_SPECIAL).encode("latin-1")
+        text, used = codecs.utf_8_decode(data, "replace", final)
+        self._character = data[used:]
         return text
 
     def _first_stop(self, newest: int) -> int:
-        """Return how many bytes the text has from the first stop string that ends in its `newest` last bytes, or 0."""
+        """Return the number of symbols from the first stop string that ends in the `newest` last ones to the end, or 0."""
         begins = [self._seen.find(stop, max(0, len(self._seen) - newest - len(stop) + 1)) for stop in self.stops]
         return max((len(self._seen) - begin for begin in begins if begin >= 0), default=0)
 
     def _unfinished_stop(self) -> int:
-        """Return the length of the longest end of the text that begins a stop string: b"the e" and b"end" give 1."""
+        """Return the length of the longest end of the text that begins a stop string: "the e" and "end" give 1."""
         lengths = (n for stop in self.stops for n in range(1, len(stop)) if self._seen.endswith(stop[:n]))
         return max(lengths, default=0)

@@ -88,7 +88,7 @@ def test_bad_words_masks_the_token_that_would_complete_one(logits, ids, data):
 def test_bad_words_end_token_by_itself_stays_allowed():
     """As in transformers: otherwise a text could never end."""
     logits = np.zeros(VOCABULARY, np.float32)
-    processors = make_logits_processors(Options(eos_token_id=[2, 3], bad_words_ids=[[2], [5], [1, 3]]), shortest=0)
+    processors = make_logits_processors(Options(eos_token_id=[2, 3], bad_words_ids=[[2], [5], [1, 3]]), [0], 0, 99)
     assert kept(process_logits(logits, [1], processors)) == set(range(VOCABULARY)) - {5, 3}
 
 
@@ -240,7 +240,7 @@ def test_processors_apply_in_the_order_of_transformers(logits, ids, given_option
             expected = logits_processors.min_p(expected, ids, options.min_p, keep)
         if options.typical_p < 1:
             expected = logits_processors.typical_p(expected, ids, options.typical_p, keep)
-    found = process_logits(logits, ids, make_logits_processors(options, shortest))
+    found = process_logits(logits, ids, make_logits_processors(options, ids, shortest, 99))
     np.testing.assert_array_equal(found, expected)
     assert softmax(found).sum() == pytest.approx(1, abs=1e-6)
 
@@ -252,11 +252,11 @@ def test_processors_for_sampling_beams_keep_a_token_beside_all_end_tokens(proces
     logits = np.arange(VOCABULARY, dtype=np.float32)
     for num_beams, number in ((3, fewest), (1, 1)):
         options = Options(do_sample=True, num_beams=num_beams, eos_token_id=eos_token_id, **processor)
-        assert len(kept(process_logits(logits, [1], make_logits_processors(options, shortest=0)))) == number
+        assert len(kept(process_logits(logits, [1], make_logits_processors(options, [0], 0, 99)))) == number
 
 
 def test_processors_mask_ids_without_token():
-    processors = make_logits_processors(Options(), shortest=0, without_token=[3, 6, 7])
+    processors = make_logits_processors(Options(), [0], 0, 99, without_token=[3, 6, 7])
     assert kept(process_logits(np.zeros(VOCABULARY, np.float32), [0], processors)) == {0, 1, 2, 4, 5}
 
 
@@ -270,7 +270,7 @@ def test_users_processor_gets_copies():
         return logits
 
     logits, ids = np.arange(4, dtype=np.float32), [2, 1]
-    processors = make_logits_processors(Options(logits_processor=[spoil]), shortest=0)
+    processors = make_logits_processors(Options(logits_processor=[spoil]), [0], 0, 99)
     np.testing.assert_array_equal(process_logits(logits, ids, processors), np.zeros(4))
     np.testing.assert_array_equal(seen[0][0], np.arange(4))
     assert seen[0][1] == [2, 1]
@@ -282,6 +282,6 @@ def test_users_processor_that_returns_no_logits_raises_its_name(wrong):
     def careless(logits, ids):
         return wrong
 
-    processors = make_logits_processors(Options(logits_processor=[careless]), shortest=0)
+    processors = make_logits_processors(Options(logits_processor=[careless]), [0], 0, 99)
     with pytest.raises(NeoError, match=r"careless must return the logits, an array of shape \(4,\); got"):
         process_logits(np.zeros(4, np.float32), [0], processors)

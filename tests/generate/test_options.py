@@ -8,6 +8,7 @@ import pytest
 from helpers import random_model
 
 from neo_np import NeoError
+from neo_np.generate.foreign_options import FOREIGN_OPTIONS
 from neo_np.generate.options import Options, read_options
 
 CONFIG = random_model(eos_token_id=[0, 7]).config  # 50 tokens, 32 positions
@@ -36,6 +37,18 @@ NO_SENSE = [
     *[("eos_token_id", value, IDS) for value in (-1, 5.0, True, "<|endoftext|>", [0, -1], [[0]])],
     *[("bad_words_ids", value, WORDS) for value in (5, [5], [[]], [[1], []], [[1.5]], [[-1]], [["a"]], [[True]], "bad")],
     *[("stop_strings", value, TEXTS) for value in ("", [""], ["a", ""], [5], 5, True, b"stop")],
+    *[(name, value, SHARE) for name in ("epsilon_cutoff", "eta_cutoff") for value in (1.5, -1, math.nan, True)],
+    *[("top_h", value, "a number above 0 and up to 1") for value in (0, 1.5, math.nan)],
+    *[("encoder_repetition_penalty", value, "a number above 0") for value in (0, -1, math.inf)],
+    *[("encoder_no_repeat_ngram_size", value, FROM_0) for value in (-1, 1.5)],
+    *[(name, value, "a list of token ids")
+      for name in ("suppress_tokens", "begin_suppress_tokens") for value in (5, [-1], "a")],
+    *[("forced_bos_token_id", value, "a token id") for value in (-1, [5], 1.5, True)],
+    *[("forced_eos_token_id", value, IDS) for value in (-1, 1.5, [[1]])],
+    *[("sequence_bias", value, "{(id, ...): bias}")
+      for value in (5, {5: 1.0}, {(): 1.0}, {(1,): math.nan}, {(1,): math.inf}, {(-1,): 1.0}, [[[1], 1.0, 2]], [[1, 1.0]])],
+    *[("exponential_decay_length_penalty", value, "(start, factor)") for value in (5, [1], [1.5, 1.1], [1, 0], (1, math.nan))],
+    *[("renormalize_logits", value, SWITCH) for value in (1, "yes")],
     *[("logits_processor", value, "a list of functions") for value in (5, [5], ["f"], lambda logits, ids: logits)],
 ]  # fmt: skip
 
@@ -52,7 +65,20 @@ def test_options_wrong_value_raises_its_name(name, value, wanted):
         assert repr(value) in str(error.value)
 
 
-@pytest.mark.parametrize("name, value", [("eos_token_id", 50), ("eos_token_id", [0, 50]), ("bad_words_ids", [[1], [2, 50]])])
+OUTSIDE = [
+    ("eos_token_id", 50),
+    ("eos_token_id", [0, 50]),
+    ("bos_token_id", 50),
+    ("bad_words_ids", [[1], [2, 50]]),
+    ("sequence_bias", {(2, 50): 1.0}),
+    ("forced_bos_token_id", 50),
+    ("forced_eos_token_id", [1, 50]),
+    ("suppress_tokens", [50]),
+    ("begin_suppress_tokens", [1, 50]),
+]
+
+
+@pytest.mark.parametrize("name, value", OUTSIDE)
 def test_options_id_outside_the_vocabulary_raises_the_name(name, value):
     with pytest.raises(NeoError, match=rf"{name}.* 50 .*49"):
         read_options({name: value}, {}, CONFIG)
@@ -118,7 +144,7 @@ def test_generation_config_gives_defaults_and_the_call_wins():
     assert (options.do_sample, options.temperature, options.top_k, options.eos_ids) == (True, 0.5, 3, [9])
 
 
-@pytest.mark.parametrize("name, value", [("top_p", 1.5), ("max_length", 0), ("eos_token_id", 50), ("stop_strings", 5)])
+@pytest.mark.parametrize("name, value", [("top_p", 1.5), ("max_length", 0), ("eos_token_id", 1.5), ("stop_strings", 5)])
 def test_generation_config_wrong_value_raises_the_name_of_the_file(name, value):
     with pytest.raises(NeoError, match=f"generation_config.json.*{name}"):
         read_options({}, {name: value}, CONFIG)
@@ -127,14 +153,27 @@ def test_generation_config_wrong_value_raises_the_name_of_the_file(name, value):
     assert "generation_config" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["temperature", "top_k", "top_p", "min_p", "typical_p", "length_penalty", "early_stopping"])
-def test_options_without_effect_warn(name):
-    why = "num_beams above 1" if name in ("length_penalty", "early_stopping") else "do_sample=True"
-    value = True if name == "early_stopping" else 1
+FOR_SAMPLING = {"temperature": 0.5, "top_k": 7, "top_p": 0.5, "min_p": 0.5, "typical_p": 0.5, "top_h": 0.5, "seed": 0}
+FOR_SAMPLING |= {"epsilon_cutoff": 0.1, "eta_cutoff": 0.1}
+FOR_BEAMS = {"length_penalty": 2.0, "early_stopping": True}
+
+
+@pytest.mark.parametrize("name, value", [*FOR_SAMPLING.items(), *FOR_BEAMS.items(), ("cut_stop_string", True)])
+def test_options_without_effect_warn(name, value):
+    why = "num_beams above 1" if name in FOR_BEAMS else "do_sample=True" if name in FOR_SAMPLING else "stop_strings"
     with pytest.warns(UserWarning, match=f"{name} changes nothing here: it needs {why}"):
         read_options({name: value}, {}, CONFIG)
-    read_options({name: value, "do_sample": True, "num_beams": 2}, {}, CONFIG)  # a warning here would be an error
-    read_options({}, {name: value}, CONFIG)  # nor is the user told about what the file says
+    # In the following cases a warning would be an error.
+    read_options({name: value, "do_sample": True, "num_beams": 2, "stop_strings": "a"}, {}, CONFIG)
+    read_options({}, {name: value}, CONFIG)
+    read_options({name: getattr(Options, name)}, {}, CONFIG)
+
+
+@pytest.mark.parametrize("weak, strong", [("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")])
+def test_options_overridden_warn(weak, strong):
+    with pytest.warns(UserWarning, match=f"{weak} changes nothing here: {strong} overrides it"):
+        read_options({weak: 5, strong: 5}, {}, CONFIG)
+    read_options({strong: 5}, {weak: 5}, CONFIG)
 
 
 def test_options_without_effect_are_all_named():
@@ -142,6 +181,78 @@ def test_options_without_effect_are_all_named():
         read_options({"temperature": 0.5, "top_p": 0.5, "length_penalty": 2.0}, {}, CONFIG)
     whole = " ".join(str(warning.message) for warning in warned)
     assert all(name in whole for name in ("temperature", "top_p", "length_penalty", "do_sample=True", "num_beams above 1"))
+
+
+# ids in files that the model does not have
+
+
+@pytest.mark.parametrize("eos, found", [(50, []), ([3, 50], [3]), (-1, []), ([-1, 7], [7]), (None, [0, 7])])
+def test_generation_config_eos_outside_the_vocabulary_never_occurs(eos, found):
+    assert read_options({}, {"eos_token_id": eos}, CONFIG).eos_ids == found
+
+
+def test_generation_config_ids_outside_the_vocabulary_need_no_suppression():
+    from_file = {"suppress_tokens": [-1, 3, 50], "begin_suppress_tokens": [60], "bos_token_id": 50}
+    options = read_options({}, from_file, CONFIG)
+    assert (options.suppress_tokens, options.begin_suppress_tokens, options.bos_token_id) == ([3], [], 0)
+
+
+# options of transformers that neo_np does not have
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("guidance_scale", 2), ("watermarking_config", {}), ("num_beam_groups", 2), ("penalty_alpha", 0.6), ("max_time", 1.0)],
+)
+def test_generation_config_absent_setting_warns_once_and_names_all(name, value):
+    from_file = {name: value, "dola_layers": "high", "top_k": 5, "pad_token_id": 3, "output_scores": True, "return_x": 1}
+    with pytest.warns(UserWarning) as warned:
+        read_options({}, from_file, CONFIG)
+    [warning] = warned
+    assert name in str(warning.message) and "dola_layers" in str(warning.message)
+    assert not any(other in str(warning.message) for other in ("top_k", "pad_token_id", "output_scores", "return_x"))
+
+
+def test_generation_config_absent_settings_without_effect_do_not_warn():
+    read_options({}, {"guidance_scale": None, "num_beam_groups": 1, "diversity_penalty": 0.0, "penalty_alpha": 0}, CONFIG)
+    read_options({}, {"guidance_scale": 1.0, "token_healing": False, "use_cache": True, "low_memory": True}, CONFIG)
+
+
+UNCHANGING = {"pad_token_id": 5, "use_cache": True, "return_dict_in_generate": False, "num_beam_groups": 1, "batch_size": 8}
+UNCHANGING |= {"output_scores": False, "diversity_penalty": 0.0, "guidance_scale": 1.0, "streamer": None, "device": "cpu"}
+
+
+@pytest.mark.parametrize(
+    "name, value", [*UNCHANGING.items(), ("attention_mask", [[1, 1]]), ("attention_mask", np.ones((2, 3)))]
+)
+def test_foreign_option_that_changes_nothing_is_accepted(name, value):
+    assert read_options({name: value}, {}, CONFIG) == read_options({}, {}, CONFIG)
+
+
+@pytest.mark.parametrize(
+    "name, value, hint",
+    [
+        ("streamer", object(), "model.stream"),
+        ("attention_mask", [[0, 1]], "list of prompts"),
+        ("attention_mask", [[1], [1, 1]], "list of prompts"),
+        ("input_ids", [1, 2], "first argument"),
+        ("return_dict_in_generate", True, "model.logits"),
+        ("output_attentions", True, "model.attentions"),
+        ("stopping_criteria", [], "stop_strings"),
+        ("generation_config", object(), "by name"),
+        ("guidance_scale", 2, "does not have it"),
+        ("stop", ["a"], "stop_strings"),
+        ("n", 3, "num_return_sequences"),
+        ("device", "cuda", "CPU"),
+    ],
+)
+def test_foreign_option_raises_with_what_to_do_instead(name, value, hint):
+    with pytest.raises(NeoError, match=rf"^{name} is not an option of neo_np: .*{hint}"):
+        read_options({name: value}, {}, CONFIG)
+
+
+def test_foreign_options_are_no_options_of_neo_np():
+    assert not {field.name for field in dataclasses.fields(Options)} & FOREIGN_OPTIONS.keys()
 
 
 # limits(prompt_length, positions) -> (min_length, max_length), both with the prompt

@@ -27,7 +27,7 @@ def probabilities_of(logits):
 
 
 def test_process_logits_every_token_masked_raises():
-    processors = make_logits_processors(Options(bad_words_ids=[[id] for id in range(4)]), shortest=0)
+    processors = make_logits_processors(Options(bad_words_ids=[[id] for id in range(4)]), [0], 0, 99)
     with pytest.raises(NeoError, match="forbid every token"):
         process_logits(np.zeros(4, np.float32), [0], processors)
 
@@ -39,7 +39,7 @@ def test_process_logits_infinite_or_nan_raises(logit):
 
 
 def test_process_logits_temperature_too_small_for_float32_raises():
-    processors = make_logits_processors(Options(do_sample=True, temperature=1e-40, top_k=0), shortest=0)
+    processors = make_logits_processors(Options(do_sample=True, temperature=1e-40, top_k=0), [0], 0, 99)
     with pytest.raises(NeoError, match="temperature"):
         process_logits(np.array([1, 2], np.float32), [0], processors)
 

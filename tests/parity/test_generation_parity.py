@@ -7,17 +7,21 @@ import pytest
 import torch
 import transformers
 from helpers import random_model
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 import neo_np
+from neo_np import NeoError
 from neo_np.generate.logits_processors import make_logits_processors
 from neo_np.generate.options import read_options
 from neo_np.generate.sampling import process_logits
 
-# Least lengths above the greatest are among the cases, and both sides warn of them.
+# Among the cases are minimum lengths above the maximum, and options that override others. Both sides warn of them.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:at least", "ignore:Unfeasible length", "ignore:Using the model-agnostic default"
+    "ignore:at least",
+    "ignore:(max|min)_length changes nothing",
+    "ignore:Unfeasible length",
+    "ignore:Using the model-agnostic default",
 )
 
 WEIGHTS = Path(__file__).resolve().parent.parent.parent / "weights" / "tales-2M"
@@ -100,7 +104,7 @@ SHAPES = [
 ]
 
 
-def test_greedy_texts_are_equal_over_200_tokens():
+def test_greedy_random_models_equal_over_200_tokens():
     """Half of them forbidden to repeat runs of three tokens: random models like to say one thing for ever."""
     runs, whole = 0, 0
     for seed, shape in enumerate(SHAPES):
@@ -118,7 +122,7 @@ def test_greedy_texts_are_equal_over_200_tokens():
 
 @pytest.mark.parametrize("prompt", ["Once upon a time", "The princess", "'Who are you?' said", "There was a king who"])
 @pytest.mark.parametrize("size", [0, 4])
-def test_greedy_tales_are_equal_over_200_tokens(tales, their_tales, prompt, size):
+def test_greedy_shipped_checkpoint_equals_over_200_tokens(tales, their_tales, prompt, size):
     reference, tokenizer = their_tales
     ids = tokenizer(prompt).input_ids
     options = {"max_new_tokens": 200, "min_new_tokens": 200, "no_repeat_ngram_size": size}
@@ -138,13 +142,26 @@ some_bad_words = st.builds(
     st.lists(st.lists(token_ids, min_size=1, max_size=2), max_size=6),
     st.lists(token_ids, min_size=2, max_size=3),
 )
-RULES = {
+some_ids = st.lists(token_ids, min_size=1, max_size=3, unique=True)
+low_ids = st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True)  # to suppress
+high_ids = st.integers(6, VOCABULARY - 1)  # to force: transformers refuses to force what is suppressed
+sequences = st.lists(token_ids, min_size=1, max_size=3).map(tuple)
+PROCESSORS = {
+    "sequence_bias": st.dictionaries(sequences, st.floats(-5, 5), min_size=1, max_size=5),
+    "encoder_repetition_penalty": st.floats(0.5, 2.0),
     "repetition_penalty": st.floats(0.5, 2.0),
     "no_repeat_ngram_size": st.integers(2, 4),
+    "encoder_no_repeat_ngram_size": st.integers(1, 3),
     "bad_words_ids": some_bad_words,
     "min_length": st.integers(0, 40),
     "min_new_tokens": st.integers(0, 30),
-    "eos_token_id": token_ids | st.lists(token_ids, min_size=1, max_size=3, unique=True),
+    "eos_token_id": token_ids | some_ids,
+    "forced_bos_token_id": high_ids,
+    "forced_eos_token_id": high_ids,
+    "exponential_decay_length_penalty": st.tuples(st.integers(0, 10), st.floats(0.8, 1.5)),
+    "suppress_tokens": low_ids,
+    "begin_suppress_tokens": low_ids,
+    "renormalize_logits": st.booleans(),
 }
 LIMITS = st.one_of(
     st.just({}),
@@ -152,81 +169,109 @@ LIMITS = st.one_of(
     st.integers(11, 60).map(lambda n: {"max_length": n}),
     st.builds(lambda n, m: {"max_new_tokens": n, "max_length": m}, st.integers(1, 40), st.integers(11, 60)),
 )
-WARPERS = {
+SAMPLING = {
     "temperature": st.floats(0.2, 3.0),
     "top_k": st.integers(0, 15),
     "top_p": st.floats(0.0, 1.0),
     "min_p": st.floats(0.0, 1.0),
     "typical_p": st.floats(0.01, 1.0),
+    "top_h": st.floats(0.01, 0.99),
+    "epsilon_cutoff": st.floats(0.0, 0.5),
+    "eta_cutoff": st.floats(0.0, 0.5),
 }
 
 
+def some(*groups):
+    """Return options drawn from these groups, and an end token for the penalty that needs one."""
+    options = {name: values for group in groups for name, values in group.items()}
+    return st.fixed_dictionaries({}, optional=options).map(
+        lambda drawn: ({"eos_token_id": 7} if "exponential_decay_length_penalty" in drawn else {}) | drawn
+    )
+
+
+def all_masked(theirs):
+    """Return whether transformers came to a step where every token was masked. It continues with token 0; neo_np raises."""
+    return any(bool(((step == -torch.inf) | step.isnan()).all(dim=-1).any()) for step in theirs.scores)
+
+
+def sample_theirs(reference, prompt, **options):
+    """Sample with transformers, always the same way. Cases in which every token is masked are left out: torch raises."""
+    torch.manual_seed(0)
+    try:
+        return generate_theirs(reference, prompt, do_sample=True, **options)
+    except (RuntimeError, ValueError) as error:
+        assert "probability tensor contains" in str(error) or "satisfy the constraint" in str(error)
+        reject()
+
+
 @cases(250)
-@given(prompts, LIMITS, st.fixed_dictionaries({}, optional=RULES))
-def test_greedy_texts_are_equal_under_all_rules(small, prompt, limits, rules):
+@given(prompts, LIMITS, some(PROCESSORS, {"forced_eos_token_id": high_ids | st.lists(high_ids, min_size=2, max_size=3)}))
+def test_greedy_with_all_processors_equals_transformers(small, prompt, limits, processors):
     model, reference = small
-    theirs = generate_theirs(reference, prompt, **limits, **rules)
-    ours = model.generate(prompt, **limits, **rules)
+    theirs = generate_theirs(reference, prompt, **limits, **processors)
+    if all_masked(theirs):
+        with pytest.raises(NeoError, match="forbid every token"):
+            model.generate(prompt, **limits, **processors)
+        return
+    ours = model.generate(prompt, **limits, **processors)
     assert_same_up_to_a_near_tie(ours, theirs.sequences[0].tolist(), len(prompt), theirs.scores)
 
 
 @cases(200)
-@given(prompts, LIMITS, st.fixed_dictionaries({}, optional=RULES | WARPERS))
-def test_the_distributions_that_tokens_are_drawn_from_are_equal(small, prompt, limits, options):
+@given(prompts, LIMITS, some(PROCESSORS, SAMPLING))
+def test_sampling_distributions_equal(small, prompt, limits, options):
     """At each step of a text that transformers has drawn: the same tokens are possible, with the same scores."""
     model, reference = small
-    torch.manual_seed(0)
-    options = {"do_sample": True} | limits | options
-    theirs = generate_theirs(reference, prompt, **options)
+    options = limits | options
+    theirs = sample_theirs(reference, prompt, **options)
     ids = theirs.sequences[0].tolist()
-    ours = read_options(options, model.generation_config, model.config)
-    rules = make_logits_processors(ours, ours.limits(len(prompt), 64)[0])
+    ours = read_options({"do_sample": True, **options}, model.generation_config, model.config)
+    processors = make_logits_processors(ours, prompt, *ours.limits(len(prompt), 64))
     all_logits = model.logits(ids[:-1])[len(prompt) - 1 :]
     assert len(all_logits) == len(theirs.scores)
     for step, (logits, their_logits, scores) in enumerate(zip(all_logits, theirs.logits, theirs.scores)):
         np.testing.assert_allclose(logits, their_logits[0], atol=1e-4)
-        found = process_logits(their_logits[0].numpy(), ids[: len(prompt) + step], rules)
+        found = process_logits(their_logits[0].numpy(), ids[: len(prompt) + step], processors)
         np.testing.assert_array_equal(found == -np.inf, scores[0] == -torch.inf)
         np.testing.assert_allclose(found, scores[0], rtol=1e-5, atol=1e-5)
 
 
 @cases(200)
-@given(prompts, st.integers(2, 4), st.fixed_dictionaries({}, optional=RULES | WARPERS))
-def test_the_distributions_that_beams_are_drawn_from_are_equal(small, prompt, num_beams, options):
+@given(prompts, st.integers(2, 4), some(PROCESSORS, SAMPLING))
+def test_sampled_beams_distributions_equal(small, prompt, num_beams, options):
     """Of the first step: all beams are the prompt still."""
     model, reference = small
-    torch.manual_seed(0)
-    options = {"do_sample": True, "num_beams": num_beams} | options
-    theirs = generate_theirs(reference, prompt, max_new_tokens=3, **options)
-    ours = read_options(options, model.generation_config, model.config)
-    rules = make_logits_processors(ours, ours.limits(len(prompt), 64)[0])
+    options = {"num_beams": num_beams, "max_new_tokens": 3} | options
+    theirs = sample_theirs(reference, prompt, **options)
+    ours = read_options({"do_sample": True, **options}, model.generation_config, model.config)
+    processors = make_logits_processors(ours, prompt, *ours.limits(len(prompt), 64))
     log_probs = torch.log_softmax(theirs.logits[0][0], dim=-1).numpy()
-    found, scores = process_logits(log_probs, prompt, rules), theirs.scores[0][0]
+    found, scores = process_logits(log_probs, prompt, processors), theirs.scores[0][0]
     np.testing.assert_array_equal(found == -np.inf, scores == -torch.inf)
     np.testing.assert_allclose(found, scores, rtol=1e-5, atol=1e-5)
 
 
-def test_a_users_rule_stands_where_theirs_does(small):
+def test_users_processor_has_the_same_place(small):
     """After the other rules and before temperature and the like: it sees the same scores, and has the same effect."""
     model, reference = small
     seen = []
 
-    def rule(ids, scores):
+    def processor(ids, scores):
         seen.append((list(ids), np.array(scores)))
         return scores + 1.5 * (np.arange(VOCABULARY) % 2 == 0).astype(np.float32)
 
-    rules = {"repetition_penalty": 1.5, "bad_words_ids": [[3]], "min_length": 15, "eos_token_id": 9}
-    options = {"do_sample": True, "temperature": 0.5, "top_k": 5, **rules}
+    others = {"repetition_penalty": 1.5, "bad_words_ids": [[3]], "min_length": 15, "eos_token_id": 9}
+    options = {"do_sample": True, "temperature": 0.5, "top_k": 5, **others}
     torch.manual_seed(0)
-    their_rule = [lambda ids, scores: torch.tensor(rule(ids[0].tolist(), scores[0].numpy()))[None]]
-    theirs = generate_theirs(reference, [1, 2, 3], max_new_tokens=20, logits_processor=their_rule, **options)
+    their_processor = [lambda ids, scores: torch.tensor(processor(ids[0].tolist(), scores[0].numpy()))[None]]
+    theirs = generate_theirs(reference, [1, 2, 3], max_new_tokens=20, logits_processor=their_processor, **options)
     seen_by_theirs = seen.copy()
     seen.clear()
-    our_rule = [lambda logits, ids: rule(ids, logits)]
-    ours = read_options({"logits_processor": our_rule, **options}, model.generation_config, model.config)
-    ids, rules = theirs.sequences[0].tolist(), make_logits_processors(ours, shortest=15)
+    our_processor = [lambda logits, ids: processor(ids, logits)]
+    ours = read_options({"logits_processor": our_processor, **options}, model.generation_config, model.config)
+    ids, processors = theirs.sequences[0].tolist(), make_logits_processors(ours, [1, 2, 3], 15, 23)
     for step, (logits, scores) in enumerate(zip(theirs.logits, theirs.scores)):
-        found = process_logits(logits[0].numpy(), ids[: 3 + step], rules)
+        found = process_logits(logits[0].numpy(), ids[: 3 + step], processors)
         np.testing.assert_allclose(found, scores[0], rtol=1e-5)
     for (our_ids, our_scores), (their_ids, their_scores) in zip(seen, seen_by_theirs, strict=True):
         assert our_ids == their_ids
@@ -240,7 +285,7 @@ def chi_square(counts, expected, variance):
     return (np.square(counts - expected) / variance).sum()
 
 
-def test_first_tokens_are_drawn_as_often_as_their_probabilities_say():
+def test_sampling_first_tokens_have_the_frequencies_of_their_probabilities():
     model = random_model(std=0.5, vocab_size=10, eos_token_id=None)
     options = {"do_sample": True, "max_new_tokens": 1, "temperature": 1.4, "repetition_penalty": 1.2}
     expected = torch.softmax(generate_theirs(reference_of(model), [1, 2, 3], **options).scores[0][0], dim=-1).numpy()
@@ -248,7 +293,7 @@ def test_first_tokens_are_drawn_as_often_as_their_probabilities_say():
     assert chi_square(np.bincount(drawn, minlength=10), 20_000 * expected, 20_000 * expected) < CHI_SQUARE_0_999[9]
 
 
-def test_sampled_beams_come_as_often_as_theirs():
+def test_sampled_beams_have_the_same_frequencies():
     """All 36 texts of two tokens, two beams: how often each is the best one found, by ours and by theirs."""
     model, times = random_model(std=0.2, vocab_size=6, eos_token_id=None), 3000
     options = {"do_sample": True, "num_beams": 2, "max_new_tokens": 2, "top_k": 0, "temperature": 2.0}
@@ -266,8 +311,10 @@ def test_sampled_beams_come_as_often_as_theirs():
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("rules", [{}, {"repetition_penalty": 1.5}, {"bad_words_ids": [[7], [4, 2]]}, {"min_new_tokens": 12}])
-def test_batches_with_left_padding_are_equal(small, seed, rules):
+@pytest.mark.parametrize(
+    "processors", [{}, {"repetition_penalty": 1.5}, {"bad_words_ids": [[7], [4, 2]]}, {"min_new_tokens": 12}]
+)
+def test_batches_with_left_padding_equal(small, seed, processors):
     """transformers finds positions from attention_mask; the padding is token 0, which may occur in the text as well."""
     model, reference = small
     rng = np.random.default_rng(seed)
@@ -275,7 +322,7 @@ def test_batches_with_left_padding_are_equal(small, seed, rules):
     longest, eos_ids = max(map(len, rows)), [3, 8]
     padded = torch.tensor([[0] * (longest - len(ids)) + ids for ids in rows])
     mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in rows])
-    options = {"max_new_tokens": 30, "eos_token_id": eos_ids, **rules}
+    options = {"max_new_tokens": 30, "eos_token_id": eos_ids, **processors}
     theirs = reference.generate(padded, attention_mask=mask, pad_token_id=0, do_sample=False, **options)[:, longest:]
     for ids, ours, new in zip(rows, model.generate(rows, **options), theirs.tolist()):
         end = next((i + 1 for i, token in enumerate(new) if token in eos_ids), len(new))
@@ -292,7 +339,7 @@ def long_tale(tales):
 
 @cases(60)
 @given(st.lists(st.tuples(st.integers(0, 150), st.integers(1, 12)), min_size=1, max_size=3), st.sampled_from([1, 3]))
-def test_stop_strings_stop_at_the_same_token(tales, their_tales, long_tale, places, num_beams):
+def test_stop_strings_random_pieces_stop_at_the_same_token(tales, their_tales, long_tale, places, num_beams):
     """Stop strings cut out of what the model is going to write (or of the prompt), at any letter."""
     reference, tokenizer = their_tales
     stops = [long_tale[start : start + length] for start, length in places]
@@ -320,19 +367,25 @@ BEAMS = {
 
 
 @cases(400)
-@given(prompts, LIMITS, st.integers(2, 6), st.data(), st.fixed_dictionaries({}, optional=RULES | BEAMS))
-def test_beam_searches_are_equal(small, prompt, limits, num_beams, data, options):
+@given(prompts, LIMITS, st.integers(2, 6), st.data(), some(PROCESSORS, BEAMS))
+def test_beam_search_random_options_equals(small, prompt, limits, num_beams, data, options):
     model, reference = small
     number = data.draw(st.integers(1, num_beams))
     options = {"num_beams": num_beams, "num_return_sequences": number, **limits, **options}
     theirs = generate_theirs(reference, prompt, **options)
+    if all_masked(theirs):
+        reject()
+    if theirs.sequences_scores.min() < -1e6:  # transformers fills up with texts that are not possible
+        with pytest.raises(NeoError, match="allow only"):
+            model.generate(prompt, **options)
+        return
     ours = model.generate(prompt, **options)
     assert (ours if number > 1 else [ours]) == texts_of(theirs, len(prompt))
 
 
 @pytest.mark.parametrize("early_stopping", [True, False, "never"])
 @pytest.mark.parametrize("length_penalty", [-1.0, 0.0, 1.0, 2.0])
-def test_beam_searches_on_the_checkpoint_that_ships_are_equal(tales, their_tales, early_stopping, length_penalty):
+def test_beam_search_shipped_checkpoint_equals(tales, their_tales, early_stopping, length_penalty):
     """With a full stop and a comma, two ids, as the end."""
     reference, tokenizer = their_tales
     ids = tokenizer("There was once a").input_ids
@@ -370,19 +423,19 @@ def generators(tales, their_tales):
     ],
 )
 @pytest.mark.parametrize("texts", ["Once upon a time", ["The king", "  An old woman,\n", ""], ["One"]])
-def test_pipelines_give_the_same(generators, texts, options):
+def test_pipelines_equal(generators, texts, options):
     ours, theirs = generators
     assert ours(texts, do_sample=False, **options) == theirs(texts, do_sample=False, **options)
 
 
-def test_pipelines_have_the_same_defaults():
+def test_pipelines_defaults_equal():
     """Ours are checked in tests/test_pipeline.py to be these."""
     defaults = transformers.TextGenerationPipeline._default_generation_config.to_diff_dict()
     defaults.pop("transformers_version", None)
     assert defaults == {"do_sample": True, "temperature": 0.7, "max_new_tokens": 256}
 
 
-def test_features_are_close(tales, their_tales):
+def test_feature_extraction_is_close(tales, their_tales):
     reference, tokenizer = their_tales
     theirs = transformers.pipeline("feature-extraction", reference.transformer, tokenizer=tokenizer)
     ours, texts = neo_np.pipeline("feature-extraction", tales), ["Once upon a time", "The king's daughter."]
@@ -396,15 +449,15 @@ def test_features_are_close(tales, their_tales):
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("guessing", ["look up", "assistant"])
-def test_speculative_decoding_gives_their_tokens(small, seed, guessing):
+@pytest.mark.parametrize("drafting", ["prompt lookup", "assistant"])
+def test_speculative_decoding_equals(small, seed, drafting):
     """Both look their guesses up, or let the same small model make them, and both write what the model alone would."""
     model, reference = small
     assistant = random_model(seed=9, std=0.25, vocab_size=VOCABULARY, max_position_embeddings=64, eos_token_id=None)
     prompt = np.random.default_rng(seed).integers(0, VOCABULARY, 6).tolist()
     options = {"max_new_tokens": 40, "no_repeat_ngram_size": 5}
     alone = generate_theirs(reference, prompt, **options)
-    if guessing == "look up":
+    if drafting == "prompt lookup":
         ours = theirs = {"prompt_lookup_num_tokens": 4}
     else:
         ours, theirs = {"assistant_model": assistant}, {"assistant_model": reference_of(assistant)}
