@@ -50,7 +50,7 @@ def whole_text_rows(model, text):
     """Return the rows that predict every token of a text once, the first from the `begin_token`."""
     if begin_token(model) is None:
         raise NeoError("the harness scores every token of a text, and this model has no bos_token_id to begin with.")
-    ids = [begin_token(model), *model_tokenizer(model).encode(text)]
+    ids = [begin_token(model), *model_tokenizer(model).encode(text, add_special_tokens=False)]
     positions = model.config.max_position_embeddings
     return text_windows(ids, window=positions, stride=positions)
 
@@ -74,7 +74,7 @@ def continue_until(model, context, options):
     options["do_sample"] = options.get("do_sample", temperature > 0)
     if options["do_sample"]:
         options["temperature"] = temperature or 1.0
-    prompt = tokenizer.encode(context)[-room:] or [begin_token(model)]
+    prompt = tokenizer.encode(context, add_special_tokens=False)[-room:] or [begin_token(model)]
     ids = model.generate(prompt, max_new_tokens=new_tokens, stop_strings=until or None, **options)
     text = tokenizer.decode(ids[len(prompt) :], skip_special_tokens=True)
     return text[: min((place for stop in until if (place := text.find(stop)) >= 0), default=len(text))]

@@ -83,7 +83,8 @@ def continuation_row(model: Model, context: str, continuation: str) -> Row:
     """
     encode = model_tokenizer(model).encode
     bare = context.rstrip()
-    whole, first = encode(context + continuation), len(encode(bare))
+    whole = encode(context + continuation, add_special_tokens=False)
+    first = len(encode(bare, add_special_tokens=False))
     begin = begin_token(model)
     if first == 0 and whole[:1] != [begin]:
         if begin is None:

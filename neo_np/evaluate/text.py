@@ -54,7 +54,7 @@ def evaluate_text(
     if type(stride) is not int or not 1 <= stride <= window:
         raise NeoError(f"stride is {stride!r}, and it must be a whole number from 1 to the window of {window} tokens.")
     tokenizer, begin = model_tokenizer(model), begin_token(model)
-    texts = [tokenizer.encode(document) if isinstance(document, str) else document for document in documents]
+    texts = [tokenizer.encode(text, add_special_tokens=False) if isinstance(text, str) else text for text in documents]
     texts = [np.array([*ids] if begin is None else [begin, *ids]) for ids in texts if len(ids)]
     tokens = sum(len(ids) - 1 for ids in texts)
     if not tokens:

@@ -13,6 +13,7 @@ import numpy as np
 
 from neo_np.checkpoint.loading import load
 from neo_np.errors import NeoError
+from neo_np.files import decode_chunks
 from neo_np.generate.api import finished_sequences, generate_steps, text_pieces
 from neo_np.generate.options import Options, read_options, without_none
 from neo_np.generate.prompts import Prompt, read_prompt
@@ -150,17 +151,15 @@ def run(args: argparse.Namespace) -> int:
 def read_input(prompt: str | None, example: str) -> str:
     """Return the prompt from the arguments or from standard input, without the line end that `echo` adds.
 
+    Standard input may be Windows text: a byte order mark goes, and line ends become line feeds.
     example: how to give one, for the error message.
     """
     if prompt not in (None, "-"):
         return prompt
     if sys.stdin is None or (prompt is None and sys.stdin.isatty()):
         raise NeoError(f"no prompt: give one, as in {example}.")
-    try:
-        text = sys.stdin.buffer.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise NeoError(f"standard input is not UTF-8 text (byte {error.start}): convert it first.") from None
-    return text.removesuffix("\n").removesuffix("\r")
+    text = "".join(decode_chunks([sys.stdin.buffer.read()], "standard input"))
+    return text.replace("\r\n", "\n").removesuffix("\n")
 
 
 def interact(model: Model, args: argparse.Namespace) -> int:
@@ -171,9 +170,11 @@ def interact(model: Model, args: argparse.Namespace) -> int:
         import readline  # noqa: F401  it gives input() line editing and history, if the system has it
     except ImportError:
         pass
-    sys.stdin.reconfigure(errors="surrogateescape")  # bytes that are not text: an error for this line only
     if sys.stdin.isatty():
         print("Type the beginning of a text. Ctrl-C stops a text, Ctrl-D ends.", file=sys.stderr)
+    # A pipe may bring Windows text: a byte order mark and "\r" go. Bytes that are not text are an error for their line only.
+    encoding = sys.stdin.encoding if sys.stdin.isatty() else "utf-8-sig"
+    sys.stdin.reconfigure(encoding=encoding, errors="surrogateescape", newline=None)
     while True:
         try:
             prompt = input("> ")
@@ -218,7 +219,7 @@ def spellings(tokenizer: Tokenizer, words: Sequence[str]) -> list[list[int]]:
     """Return the token ids of each word, at the beginning of a text and after a space."""
     if "" in words:
         raise NeoError("--bad-word is empty: give the word that must not be written.")
-    return [tokenizer.encode(text) for word in words for text in (word, " " + word)]
+    return [tokenizer.encode(text, add_special_tokens=False) for word in words for text in (word, " " + word)]
 
 
 def write(model: Model, text: str, args: argparse.Namespace, loading: float = 0.0) -> int:

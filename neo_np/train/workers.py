@@ -25,7 +25,7 @@ def encode(job: Job, tokenizer: Tokenizer) -> np.ndarray:
     for piece, starts in job:
         if starts:
             ids.append(tokenizer.special_tokens[END_OF_TEXT])
-        ids += tokenizer.encode(piece)
+        ids += tokenizer.encode(piece, add_special_tokens=False, add_prefix_space=None if starts else False)
     return np.array(ids, np.uint32)
 
 

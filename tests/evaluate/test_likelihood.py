@@ -7,8 +7,9 @@ import pytest
 from evaluate_helpers import END_OF_TEXT, MODEL, NO_BEGIN, TOKENIZER, slow_continuation, small_model
 from helpers import random_model
 
-from neo_np import NeoError
+from neo_np import NeoError, Tokenizer
 from neo_np.evaluate.likelihood import continuation_row, log_likelihoods
+from neo_np.tokenizer.settings import Settings
 
 
 def test_log_likelihoods_equal_single_tokens_in_every_batch_size():
@@ -111,3 +112,10 @@ def test_continuation_row_without_a_token_to_score_is_refused():
         continuation_row(NO_BEGIN, "", "the")
     with pytest.raises(NeoError, match="no tokenizer"):
         continuation_row(small_model(tokenizer=None), "a", "b")
+
+
+def test_continuation_row_with_tokens_around_each_text_is_the_same():
+    settings = Settings(before=(0,), after=(0,))
+    around = small_model(tokenizer=Tokenizer(TOKENIZER.vocab, TOKENIZER.merges, settings=settings))
+    for context, continuation in (("of the", " theme"), ("", "the"), ("a ", "b")):
+        assert continuation_row(around, context, continuation) == continuation_row(MODEL, context, continuation)

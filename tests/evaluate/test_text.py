@@ -8,8 +8,9 @@ from evaluate_helpers import END, MODEL, NO_BEGIN, TOKENIZER, small_model, token
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neo_np import NeoError
+from neo_np import NeoError, Tokenizer
 from neo_np.evaluate.text import evaluate_text, text_windows
+from neo_np.tokenizer.settings import Settings
 
 DOCUMENTS = ["the thé of the house, " * 5, "thé", "then there was " * 3, "x", ""]
 
@@ -105,3 +106,11 @@ def test_evaluate_text_does_not_depend_on_batch_size(tales):
 def test_evaluate_text_refuses_what_cannot_be_evaluated(model, documents, options, expected):
     with pytest.raises(NeoError, match=expected):
         evaluate_text(model, documents, **options)
+
+
+def test_evaluate_text_with_tokens_around_each_text_scores_the_text_itself():
+    """The begin token is there already, and an end token is no text."""
+    settings = Settings(before=(END,), after=(END,))
+    around = small_model(std=0.3, tokenizer=Tokenizer(TOKENIZER.vocab, TOKENIZER.merges, settings=settings))
+    documents = ["the theme", "of this"]
+    assert evaluate_text(around, documents) == evaluate_text(MODEL, documents)

@@ -277,6 +277,23 @@ def test_interactive_several_lines_continue_after_errors(run, expected):
     assert re.fullmatch(r"error: .*256 positions.*\n", found.err)
 
 
+WINDOWS = [b"\xef\xbb\xbf%s", b"%s\r\n", b"\xef\xbb\xbf%s\r\n", b"\xef\xbb\xbf%s\n"]
+
+
+@pytest.mark.parametrize("form", WINDOWS)
+def test_standard_input_of_windows_is_the_same_prompt(run, expected, form):
+    assert run(*SHORT, stdin=form % PROMPT.encode()).out == expected() + "\n"
+    two_lines = run(*SHORT, stdin=form % b"The king\r\nand")
+    assert two_lines.out == expected("The king\nand") + "\n"
+
+
+@pytest.mark.parametrize("form", WINDOWS)
+def test_interactive_input_of_windows_is_the_same_prompt(run, expected, form):
+    found = run(*SHORT, "--interactive", stdin=form % PROMPT.encode() + b"\r\nThe king\r\n")
+    texts = [text for text in found.out.split("> ") if text]
+    assert texts == [expected() + "\n", expected("The king") + "\n", "\n"]
+
+
 def test_interactive_line_that_is_not_text_is_an_error_for_this_line(run, expected):
     found = run(*SHORT, "--interactive", stdin=b"\xff\xfe\nThe king\n")
     assert (found.status, found.out.split("> ")) == (0, ["", "", expected("The king") + "\n", "\n"])

@@ -14,6 +14,7 @@ from helpers import ROOT
 
 from neo_np import NeoError, Tokenizer
 from neo_np.tokenizer.byte_alphabet import BYTE_TO_CHAR
+from neo_np.tokenizer.settings import Settings
 from neo_np.train import data
 from neo_np.train.data import load_tokens, random_windows, repeat_passages, tokenize_files
 
@@ -49,6 +50,16 @@ def test_tokenize_files_puts_the_end_token_before_each_document(files, tales, tm
     assert isinstance(tokens, np.memmap) and tokens.dtype == np.uint16
     np.testing.assert_array_equal(np.load(tmp_path / "tokens.npy"), tokens)  # NumPy's own reader
     assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt", "tokens.npy"]
+
+
+def test_tokenize_files_with_a_prefix_space_begins_only_documents_with_one(files, tales, tmp_path, small_pieces):
+    """And the tokens that the checkpoint wants around each text are not there, neither at documents nor at pieces."""
+    tables, end = tales.tokenizer, tales.tokenizer.special_tokens[END]
+    settings = Settings(add_prefix_space=True, before=(end, end), after=(end,))
+    tokenizer = Tokenizer(tables.vocab, tables.merges, settings=settings)
+    tokens = tokenize_files(files, tokenizer, tmp_path / "tokens.npy")
+    documents = [" Once.", " Upon a time", " there 日本 was\n", " a king and a queen, \n" + "a king and a queen, \n" * 299]
+    assert tokens.tolist() == [id for document in documents for id in (end, *tables.encode(document))]
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
