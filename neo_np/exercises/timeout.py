@@ -19,45 +19,59 @@ class Overtime(BaseException):
 
 
 def within(seconds, function, on_stuck=lambda: None):
-    """Return function(), or raise `Overtime` in it after this many seconds."""
-    done = threading.Event()
-    thread_id = threading.get_ident()
-    timer = threading.Thread(target=_interrupt, args=(done, thread_id, seconds, on_stuck), daemon=True)
+    """Return function(), or raise `Overtime` in it after this many seconds. on_stuck: called if that has no effect."""
+    done, raised = threading.Event(), threading.Event()
+    arguments = threading.get_ident(), seconds, done, raised, on_stuck
+    timer = threading.Thread(target=_interrupt, args=arguments, daemon=True)
     try:
         timer.start()
     except RuntimeError:
         return _within_monitored(seconds, function)
     try:
-        return function()
+        return _running(function)
     finally:
-        _end(done, timer, thread_id)
+        _end(timer, done, raised)
 
 
-def _interrupt(done, thread_id, seconds, on_stuck):
+def _running(function):
+    """Call the function. The timer looks for this frame: as long as it is there, the function has not ended."""
+    return function()
+
+
+def _interrupt(thread_id, seconds, done, raised, on_stuck):
     """Raise `Overtime` in a thread until it is done."""
     wait, attempts = seconds, 0
-    while not done.wait(wait):
-        _raise_in(thread_id, Overtime)
+    while not done.wait(wait) and _is_running(thread_id):
+        raised.set()
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(Overtime))
         wait, attempts = AGAIN, attempts + 1
         if attempts == round(STUCK / AGAIN):
             on_stuck()
 
 
-def _end(done, timer, thread_id):
-    """Stop the timer. An Overtime that arrives in the middle of this came too late and is dropped."""
+def _is_running(thread_id):
+    """Return whether the thread is inside `_running`."""
+    frame = sys._current_frames().get(thread_id)
+    while frame is not None and frame.f_code is not _running.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
+def _end(timer, done, raised):
+    """Stop the timer. An Overtime that arrives only now came too late and is dropped.
+
+    Taking it back by PyThreadState_SetAsyncExc(thread_id, NULL) would leave a flag set in Python 3.11, with which the
+    interpreter hangs under a profiler or coverage.
+    """
     while True:
         try:
             done.set()
             timer.join()
-            _raise_in(thread_id, None)  # takes back one that has not arrived yet
+            for _ in range(100 if raised.is_set() else 0):  # Python delivers it at a jump of the code
+                pass
             return
         except Overtime:
             continue
-
-
-def _raise_in(thread_id, exception):
-    pointer = None if exception is None else ctypes.py_object(exception)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), pointer)
 
 
 def _within_monitored(seconds, function):

@@ -1,0 +1,184 @@
+"""The checker names mistakes: each of the lists, written in several styles, and most of sixty free wrong answers."""
+
+import functools
+import itertools
+import re
+
+import pytest
+from exercises.answers import function_of, in_float64, read_styles, read_wrong_answers
+
+from neo_np.exercises import diagnose
+from neo_np.exercises.calls import kept_apart
+from neo_np.exercises.course import EXERCISES
+from neo_np.exercises.naming import candidates, is_wrong, named
+from neo_np.exercises.outcomes import BROKEN, equal
+from neo_np.exercises.prepared import prepared_cases
+
+ANSWERS = read_styles()
+STYLES = sorted({(answer.exercise, answer.style) for answer in ANSWERS})
+WRONG = read_wrong_answers()
+
+# The mistakes that the course must know, under the names that the registry gives them.
+LISTED = {
+    "next_token": "first_row flattened wrong_axis",
+    "center_rows": "axis_0 no_keepdims changes_input",
+    "pairwise_dots": "star_for_at transposed_partner wrong_axis",
+    "pick_targets": "whole_columns off_by_one flattened",
+    "byte_table": "identity space_left_out wrong_start",
+    "count_pairs": "unordered across_words word_counts_ignored",
+    "merge": "from_the_right first_place_only keeps_second_half changes_input",
+    "encode_word": "longest_match leftmost_first stops_after_one",
+    "decode": "each_by_itself strict joined_with_spaces",
+    "embed": "no_positions from_1 position_by_id",
+    "nearest": "dot_for_cosine returns_itself ascending",
+    "layer_norm": "n_minus_1 eps_outside no_eps sum_for_mean time_axis no_root bias_first",
+    "linear": "untransposed no_bias bias_twice",
+    "softmax": "overflow axis everything no_keepdims",
+    "causal_mask": "strict upper inverted",
+    "attend": "scaled no_mask mask_after_softmax masked_score_is_0 query_axis swapped mask_inverted",
+    "split_heads": "reshape_without_swap interleaved H_and_D_exchanged",
+    "merge_heads": "no_swap_back mean sum",
+    "self_attention": "scaled over_all_heads out_bias_lost k_as_v unmerged_order",
+    "local_mask": "one_long one_short not_causal chunks",
+    "reach": "layers_times_window one_window global_ignored",
+    "gelu_new": "erf_form sigmoid_form relu no_cubic",
+    "mlp": "activation_last no_activation activation_twice",
+    "block": "post_norm parallel no_residual ln_1_twice",
+    "forward": "no_ln_f residual_restarted layers_reversed",
+    "logit_lens": "no_ln_f wrong_layer last_position_only",
+}
+CORE = """
+next_token center_rows count_pairs merge encode_word decode embed layer_norm linear softmax causal_mask attend split_heads
+merge_heads local_mask gelu_new block forward
+""".split()
+
+# What a teacher calls each of the sixty wrong answers, in their order: the name in the registry.
+TRUE_NAMES = """
+first_row flattened score everything axis_0 no_keepdims same_number_only transposed_partner whole_columns flattened
+whole_rows identity byte_added word_counts_ignored last_pair_missing across_words keeps_second_half first_place_only
+from_the_right last_token_lost longest_match stops_after_one leftmost_first each_by_itself strict from_1 no_positions
+dot_for_cosine returns_itself distance n_minus_1+eps_outside no_eps no_root time_axis no_gain_and_bias rms_norm
+untransposed no_bias everything overflow+axis overflow one_maximum division_inside strict upper from_zero scaled no_mask
+mask_after_softmax reshape_without_swap heads_behind_tokens sum no_swap_back scaled+out_bias_lost one_long
+layers_times_window sigmoid_form no_activation post_norm no_ln_f
+""".split()
+
+
+def ids(items):
+    """Return a readable name for each parameter."""
+    return [" ".join(item[:2]) for item in items]
+
+
+@functools.cache
+def outcomes_of(exercise, candidate):
+    """Return the outcomes of a candidate for all cases."""
+    with kept_apart():
+        return [candidate.outcome(i, *prepared) for i, prepared in enumerate(prepared_cases(exercise))]
+
+
+def failing_first(exercise, outcomes):
+    """Return the numbers of all cases, the failing ones first, and how many fail."""
+    prepared = prepared_cases(exercise)
+    wrong = [i for i, (_, expected) in enumerate(prepared) if is_wrong(outcomes[i], expected, exercise.tolerance)]
+    return wrong + [i for i in range(len(prepared)) if i not in wrong], len(wrong)
+
+
+def differ(exercise, one, other):
+    """Return whether two candidates have different outcomes in at least one case."""
+    pairs = zip(outcomes_of(exercise, one), outcomes_of(exercise, other))
+    return any(a.kind != b.kind or (a.kind != BROKEN and not equal(a.value, b.value, exercise.tolerance)) for a, b in pairs)
+
+
+@pytest.mark.parametrize(("exercise", "style"), STYLES, ids=ids(STYLES))
+def test_answers_in_one_style_pass_or_get_the_name_of_their_mistake(exercise, style):
+    for answer in ANSWERS:
+        if (answer.exercise, answer.style) != (exercise, style):
+            continue
+        written = function_of(exercise, answer.source)
+        # A copy in float64 hides that the input is changed.
+        functions = [written] if answer.mistake == "changes_input" else [written, in_float64(written)]
+        for function in functions:
+            verdict = diagnose(exercise, function)
+            if answer.mistake is None:
+                assert verdict.passed, verdict.message
+            else:
+                assert (verdict.passed, verdict.mistakes) == (False, (answer.mistake,)), answer.source + verdict.message
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())
+def test_every_mistake_is_written_in_three_styles_and_so_is_the_right_answer(exercise):
+    has_floats = exercise.notebook != "02" and exercise.name != "reach"
+    for mistake in [None, *(mistake.name for mistake in exercise.mistakes)]:
+        styles = [answer.style for answer in ANSWERS if (answer.exercise, answer.mistake) == (exercise.name, mistake)]
+        assert len(set(styles)) >= 2 + (not has_floats or mistake == "changes_input"), mistake  # float64 is one more
+
+
+def test_the_lists_are_complete():
+    assert LISTED.keys() == EXERCISES.keys()
+    assert [name for name, exercise in EXERCISES.items() if exercise.core] == CORE
+    for name, exercise in EXERCISES.items():
+        names = [mistake.name for mistake in exercise.mistakes]
+        assert len(set(names)) == len(names)
+        assert set(LISTED[name].split()) <= set(names), name
+    assert sum(len(mistakes.split()) for mistakes in LISTED.values()) == 93
+    assert sum(len(exercise.mistakes) for exercise in EXERCISES.values()) >= 250
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())
+def test_mistakes_are_told_apart(exercise):
+    single = [candidate for candidate in candidates(exercise) if len(candidate.mistakes) == 1]
+    for one, other in itertools.combinations(single, 2):
+        if one.mistakes != other.mistakes:
+            assert differ(exercise, one, other), (one.switches, other.switches)
+
+
+def simplest_names(exercise, candidate):
+    """Return the only smallest set of mistakes whose outcomes equal those of the candidate, () if there are several."""
+    equal_ones = {other.mistakes for other in candidates(exercise) if not differ(exercise, candidate, other)}
+    fewest = min(map(len, equal_ones))
+    smallest = [mistakes for mistakes in equal_ones if len(mistakes) == fewest]
+    return smallest[0] if len(smallest) == 1 else ()
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())
+def test_two_mistakes_are_both_named_unless_something_simpler_gives_the_same(exercise):
+    for candidate in candidates(exercise):
+        outcomes = outcomes_of(exercise, candidate)
+        order, failing = failing_first(exercise, outcomes)
+        found = named(exercise, outcomes, prepared_cases(exercise), order) if failing else ()
+        if failing == 0 or all(outcome.kind == BROKEN for outcome in outcomes):  # two wrongs that make a right, or no numbers
+            assert len(candidate.mistakes) == 2, candidate.switches
+        else:
+            assert found == simplest_names(exercise, candidate), candidate.switches
+
+
+def test_most_of_sixty_free_wrong_answers_are_named():
+    assert len(WRONG) == len(TRUE_NAMES) == 60
+    named_answers = 0
+    for (exercise, wrong, source), names in zip(WRONG, TRUE_NAMES):
+        verdict = diagnose(exercise, function_of(exercise, source))
+        assert not verdict.passed, wrong
+        if verdict.mistakes:
+            named_answers += 1
+            assert set(verdict.mistakes) == set(names.split("+")), wrong
+    assert named_answers >= 0.8 * len(WRONG)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())
+def test_sentences_are_short_and_end_as_sentences_do(exercise):
+    for mistake in exercise.mistakes:
+        assert mistake.says[-1] == "." and len(mistake.says) <= 150, mistake.says
+        assert mistake.asks[-1] in "?.)", mistake.asks
+        assert len(mistake.asks) <= 160, mistake.asks
+        assert mistake.says[0] in "`" or not mistake.says[0].isupper() or re.match(r"[A-Z]{2}", mistake.says), mistake.says
+    assert len(exercise.hints) == 3 and all(exercise.hints)
+    assert len(exercise.task) <= 450
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())
+def test_cases_are_the_same_every_time_and_grow(exercise):
+    first, second = exercise.cases(), exercise.cases()
+    assert repr([case.arguments for case in first]) == repr([case.arguments for case in second])
+    if len(first) > 1:
+        assert len(repr(first[0].arguments)) <= len(repr(first[-1].arguments)) or first[-1].extreme
+    assert first[0].extreme is False

@@ -1,0 +1,223 @@
+"""Each reference is the package's own function; each variant without switches is the reference."""
+
+import math
+
+import numpy as np
+import pytest
+from helpers import random_model
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neo_np.exercises import nb00_whole_model as nb00
+from neo_np.exercises import nb02_tokens as nb02
+from neo_np.exercises import nb03_embeddings as nb03
+from neo_np.exercises import nb04_layer_norm as nb04
+from neo_np.exercises import nb05_one_head as nb05
+from neo_np.exercises import nb06_many_heads as nb06
+from neo_np.exercises import nb07_local_attention as nb07
+from neo_np.exercises import nb08_mlp as nb08
+from neo_np.exercises import nb09_stream as nb09
+from neo_np.exercises.calls import call, kept_apart
+from neo_np.exercises.course import EXERCISES
+from neo_np.exercises.outcomes import right
+from neo_np.exercises.own_model import functions_with, logits_of, shipped_model
+from neo_np.exercises.prepared import prepared_cases
+from neo_np.gpt_neo import forward as package
+from neo_np.tokenizer.byte_alphabet import byte_to_char
+from neo_np.tokenizer.learn import learn_merges
+
+sizes = st.integers(1, 6)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def numbers(seed, *shape):
+    """Return normal random numbers, float32."""
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+def close(found, expected, rtol=1e-5, atol=1e-6):
+    """Assert that two arrays are equal up to rounding."""
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
+
+
+def model_of(seed, heads=2, size=3, layers=("global", "local"), window=2):
+    """Return a small random model."""
+    kinds = list(layers)
+    return random_model(seed, hidden_size=heads * size, num_heads=heads, num_layers=len(kinds), attention_layers=kinds,
+                        window_size=window, std=0.5)  # fmt: skip
+
+
+@given(seeds, sizes, sizes)
+def test_softmax_on_random_rows_equals_the_package(seed, T, S):
+    x = 5 * numbers(seed, T, S)
+    close(nb05.softmax(x), package.softmax(x))
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=6), st.lists(st.integers(0, 20), min_size=1, max_size=6))
+def test_causal_mask_at_any_positions_equals_the_package(queries, keys):
+    queries, keys = np.array(queries), np.array(keys)
+    assert np.array_equal(nb05.causal_mask(queries, keys), package.causal_mask(queries, keys))
+
+
+@given(
+    st.lists(st.integers(0, 20), min_size=1, max_size=6),
+    st.lists(st.integers(0, 20), min_size=1, max_size=6),
+    st.integers(1, 9),
+)
+def test_local_mask_equals_the_causal_mask_with_a_window(queries, keys, window):
+    queries, keys = np.array(queries), np.array(keys)
+    assert np.array_equal(nb07.local_mask(queries, keys, window), package.causal_mask(queries, keys, window))
+
+
+@given(seeds, sizes, sizes, st.floats(1e-6, 1))
+def test_layer_norm_on_random_rows_equals_the_package(seed, T, C, eps):
+    x, weight, bias = numbers(seed, T, C), numbers(seed + 1, C), numbers(seed + 2, C)
+    close(nb04.layer_norm(x, weight, bias, eps), package.layer_norm(x, weight, bias, eps), rtol=1e-4, atol=1e-5)
+
+
+@given(seeds, sizes, sizes, sizes)
+def test_linear_on_random_rows_equals_the_package(seed, T, i, o):
+    x, weight, bias = numbers(seed, T, i), numbers(seed + 1, o, i), numbers(seed + 2, o)
+    close(nb04.linear(x, weight, bias), package.linear(x, weight, bias))
+
+
+@given(seeds, sizes, st.integers(1, 9))
+def test_embed_of_a_text_equals_the_package_at_positions_from_zero(seed, T, V):
+    ids = np.random.default_rng(seed).integers(0, V, T)
+    wte, wpe = numbers(seed, V, 4), numbers(seed + 1, 6, 4)
+    close(nb03.embed(ids, wte, wpe), package.embed(ids[None], np.arange(T), wte, wpe)[0])
+
+
+@given(seeds, sizes, sizes, sizes)
+def test_heads_split_and_merged_equal_the_package(seed, T, H, D):
+    x = numbers(seed, T, H * D)
+    heads = nb06.split_heads(x, H)
+    assert np.array_equal(heads, package.split_heads(x[None], H)[0])
+    assert np.array_equal(nb06.merge_heads(heads), package.merge_heads(heads[None])[0])
+
+
+@given(seeds, sizes, sizes, st.integers(1, 3), st.one_of(st.none(), st.integers(1, 4)))
+def test_self_attention_of_random_weights_equals_the_package(seed, T, D, H, window):
+    p = model_of(seed % 1000, H, D).params.h[0].attn.attention
+    x, t = numbers(seed, T, H * D), np.arange(T)
+    mask = nb05.causal_mask(t, t) if window is None else nb07.local_mask(t, t, window)
+    close(nb06.self_attention(x, p, H, mask), package.self_attention(x[None], p, H, window)[0], 1e-4, 1e-5)
+
+
+@given(seeds, sizes, sizes)
+def test_attend_of_one_head_equals_the_attention_of_the_package(seed, T, D):
+    q, k, v = (numbers(seed + i, T, D) for i in range(3))
+    mask = nb05.causal_mask(np.arange(T), np.arange(T))
+    close(nb05.attend(q, k, v, mask), package.attention(q[None, None], k[None, None], v[None, None])[0, 0])
+
+
+@given(st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=8))
+def test_gelu_new_of_any_numbers_equals_the_package(values):
+    x = np.array(values, np.float32)
+    close(nb08.gelu_new(x), package.gelu_new(x))
+
+
+@given(seeds, sizes)
+def test_mlp_of_random_weights_equals_the_package(seed, T):
+    p = model_of(seed % 1000).params.h[0].mlp
+    x = numbers(seed, T, 6)
+    close(nb08.mlp(x, p), package.mlp(x[None], p, "gelu_new")[0], 1e-4, 1e-5)
+
+
+@given(seeds, sizes, st.integers(0, 1))
+def test_block_of_random_weights_equals_the_package(seed, T, layer):
+    model = model_of(seed % 1000)
+    x, t = numbers(seed, T, 6), np.arange(T)
+    mask = nb07.local_mask(t, t, 2) if layer else nb05.causal_mask(t, t)
+    found = nb09.block(x, model.params.h[layer], model.config, mask)
+    close(found, package.block(x[None], model.params.h[layer], model.config, layer)[0], 1e-4, 1e-5)
+
+
+@given(seeds, sizes, st.lists(st.sampled_from(["global", "local"]), min_size=1, max_size=3))
+def test_forward_of_a_random_model_equals_the_package(seed, T, layers):
+    model = model_of(seed % 1000, layers=layers)
+    ids = np.random.default_rng(seed).integers(0, 50, T)
+    found = nb09.forward(model.params, model.config, ids)
+    close(found, package.forward(model.params, model.config, ids[None])[0], 1e-3, 1e-4)
+
+
+@given(seeds, sizes)
+def test_logit_lens_of_the_last_layer_is_the_model(seed, T):
+    model = model_of(seed % 1000)
+    ids = np.random.default_rng(seed).integers(0, 50, T)
+    streams = model.hidden_states(ids)[:-1]
+    close(nb09.logit_lens(streams, 1, model.params, model.config), model.logits(ids), 1e-3, 1e-4)
+
+
+def test_byte_table_equals_the_alphabet_of_the_package():
+    assert nb02.byte_table() == byte_to_char()
+
+
+@given(st.text(alphabet="abc thequickbrownfox", max_size=12))
+def test_encode_word_with_the_shipped_merges_equals_the_tokenizer(text):
+    tokenizer = shipped_model().tokenizer
+    for word in text.split():
+        tokens = nb02.encode_word(word, tokenizer.merges)
+        assert [tokenizer.vocab[token] for token in tokens] == tokenizer.encode(word)
+
+
+@given(st.lists(st.integers(0, 2047), max_size=12))
+def test_decode_of_any_ids_equals_the_tokenizer(ids):
+    tokenizer = shipped_model().tokenizer
+    assert nb02.decode(ids, {id: tokenizer.token_bytes(id) for id in ids}) == tokenizer.decode(ids)
+
+
+@given(st.dictionaries(st.text(alphabet="ab", min_size=2, max_size=6), st.integers(1, 5), min_size=1))
+def test_count_pairs_knows_the_first_merge_that_is_learned(words):
+    counts = nb02.count_pairs({tuple(word): times for word, times in words.items()})
+    first = learn_merges(words, 1)[0]
+    assert counts[first] == max(counts.values())
+
+
+@given(seeds, sizes, sizes)
+def test_next_token_is_the_greedy_choice(seed, T, V):
+    logits = numbers(seed, T, V)
+    assert nb00.next_token(logits) == int(logits[-1].argmax())
+
+
+@given(st.lists(st.sampled_from(["local", "global"]), min_size=1, max_size=4), st.integers(1, 4), st.integers(1, 9))
+def test_reach_is_the_number_of_tokens_that_change_the_last_output(layers, window, length):
+    """Change one input at a time in a model of masks only, and look at the last output."""
+    t = np.arange(length)
+    flows = np.eye(length)
+    for kind in layers:
+        mask = package.causal_mask(t, t, window if kind == "local" else None)
+        flows = np.exp(mask) @ flows
+    assert nb07.reach(layers, window, length) == np.count_nonzero(flows[-1]) == nb07.reach_formula(layers, window, length)
+
+
+def test_erf_form_of_gelu_differs_by_what_the_message_says():
+    x = np.linspace(-6, 6, 120_001)
+    exact = 0.5 * x * (1 + np.array([math.erf(value / math.sqrt(2)) for value in x]))
+    difference = np.abs(nb08.gelu_new(x) - exact)
+    assert 4.65e-4 < difference.max() < 4.75e-4
+    assert abs(abs(x[difference.argmax()]) - 2.7) < 0.1
+
+
+def test_model_of_references_equals_the_shipped_model():
+    ids = shipped_model().tokenizer.encode("Once upon a time there was a king")
+    close(logits_of(functions_with({}), ids), shipped_model().logits(ids), 1e-3, 1e-3)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())
+def test_variant_without_switches_and_other_styles_equal_the_reference(exercise):
+    with kept_apart():
+        for case, expected in prepared_cases(exercise):
+            for function in (exercise.reference, exercise.variant, *exercise.also_right):
+                outcome = call(function, case.arguments, expected, exercise.compare_as)
+                assert right(outcome, expected, exercise.tolerance), (function.__name__, case, outcome)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())
+def test_package_name_leads_to_a_function_of_the_package(exercise):
+    if exercise.package_name is None:
+        assert exercise.notes is None
+    else:
+        module, _, name = exercise.package_name.rpartition(".")
+        assert module.startswith("neo_np.") and name in ("byte_to_char", "causal_mask", exercise.name)
