@@ -32,7 +32,7 @@ def files(tmp_path):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Make little text much: pieces of 100 bytes, jobs of two or three pieces, and processes for any text at all."""
-    monkeypatch.setattr("neo_np.corpus.CHUNK", 100)
+    monkeypatch.setattr("neo_np.files.CHUNK", 100)
     monkeypatch.setattr("neo_np.train.data.JOB", 250)
     monkeypatch.setattr("neo_np.train.data.WORTH_PROCESSES", 0)
 
