@@ -4,6 +4,7 @@ A text file has one document, or several with `<|endoftext|>` between them. Corp
 own, so the line breaks around it are layout and do not belong to the documents.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from os import PathLike
@@ -25,14 +26,14 @@ CUT = regex.compile(r"(?r)\S(?=\s)")
 def text_files(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
     """Return the text files that a path or a list of paths means.
 
-    A folder means the *.txt files in it and in its subfolders, sorted by name. Raises NeoError for a path that does not
-    exist, for a folder without such files, and if there is no path.
+    A folder means the *.txt files in it and in its subfolders, sorted by name, without those of training runs and checkpoints.
+    Raises NeoError for a path that does not exist, for a folder without such files, and if there is no path.
     """
     files = []
     for path in [paths] if isinstance(paths, str | PathLike) else paths:
         path = Path(path).expanduser()
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*.txt") if file.is_file())
+            found = sorted(text_files_below(path))
             if not found:
                 raise NeoError(f"the folder {path} holds no *.txt file: name the files themselves, or rename them.")
             files += found
@@ -45,6 +46,21 @@ def text_files(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> li
     if not files:
         raise NeoError("no text files were named: name at least one file or folder.")
     return files
+
+
+def text_files_below(folder: Path) -> Iterator[Path]:
+    """Yield the *.txt files in a folder and its subfolders, without those of training runs and checkpoints."""
+    for path, subfolders, files in os.walk(folder):
+        if is_run_or_checkpoint(Path(path)):
+            subfolders.clear()
+        else:
+            yield from (file for file in map(Path(path).joinpath, files) if file.match("*.txt") and file.is_file())
+
+
+def is_run_or_checkpoint(folder: Path) -> bool:
+    """Return whether a folder is that of a training run or of a checkpoint, whose merges.txt is no text to read."""
+    names = ("train.npy", "log.jsonl"), ("config.json", "merges.txt")
+    return any(all((folder / name).exists() for name in pair) for pair in names)
 
 
 def read_pieces(file: str | PathLike[str]) -> Iterator[tuple[str, bool]]:

@@ -131,6 +131,26 @@ def test_folders_stand_for_the_text_files_in_them(tmp_path, monkeypatch):
     assert text_files("~/c.md") == [tmp_path / "c.md"]
 
 
+def test_text_files_leave_out_runs_and_checkpoints(tmp_path):
+    """A run may write into the folder of the text: the merges.txt of its checkpoints is no text."""
+    run, checkpoint, parts = tmp_path / "runs" / "mine", tmp_path / "model", tmp_path / "runs" / "mine" / ".step-9.part"
+    for folder in (run / "step-8", checkpoint, parts, tmp_path / "texts"):
+        folder.mkdir(parents=True)
+        (folder / "merges.txt").write_text("t h")
+    for file in (run / "train.npy", run / "log.jsonl", run / "step-8" / "config.json", checkpoint / "config.json"):
+        file.write_text("{}")
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "config.json").write_text("{}")  # it alone makes no checkpoint
+    assert text_files(tmp_path) == [tmp_path / "a.txt", tmp_path / "texts" / "merges.txt"]
+    (run / "train.npy").unlink()  # to save space; its checkpoints stay checkpoints
+    parts.rename(run / "other")
+    assert text_files(run) == [run / "other" / "merges.txt"]
+    for folder in (checkpoint, run / "step-8"):
+        with pytest.raises(NeoError, match=r"holds no \*\.txt file"):
+            text_files(folder)
+    assert text_files(run / "step-8" / "merges.txt") == [run / "step-8" / "merges.txt"]  # a file that is named is read
+
+
 def test_paths_without_text_are_named(tmp_path):
     (tmp_path / "empty").mkdir()
     for paths, message in [

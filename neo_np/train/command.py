@@ -61,7 +61,6 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
         if steps(folder):
             return resume_run(folder)
         args, origin = first_arguments(parser, folder)
-        print(f"the run in {folder} was stopped before its first checkpoint: it starts from the beginning", file=sys.stderr)
         return start_run(args, origin)
     except MemoryError:
         raise NeoError("the memory is exhausted: choose smaller sizes for the model or for the batch.") from None
@@ -74,7 +73,9 @@ def start_run(args: argparse.Namespace, origin: dict[str, Any]) -> int:
     folder = Path(args.out)
     files, valid_files = text_files(args.text), text_files(args.valid) if args.valid else []
     intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
-    with new_run_folder(folder, origin):
+    with new_run_folder(folder, origin) as was_killed:
+        if was_killed:
+            print(f"the run in {folder} was stopped before its first checkpoint: it starts from the beginning", file=sys.stderr)
         trainer, valid_tokens = prepare(args, folder, files, valid_files)
         return train(trainer, valid_tokens, folder, intervals, Log(folder))
 
@@ -182,11 +183,7 @@ def check_ids(model: Model, *texts: np.ndarray) -> None:
 
 def train(trainer: Trainer, valid_tokens: np.ndarray, folder: Path, intervals: Intervals, log: Log) -> int:
     """Make the remaining steps; whatever stops them, save first. Returns the exit status."""
-    o = trainer.options
-    windows = validation_windows(valid_tokens, o.sequence_length + 1, VALIDATION_WINDOWS)
-    print(f"{trainer.model}, {len(trainer.tokens):,} tokens, {o.threads} threads; step {trainer.step} of {o.steps}", flush=True)
-    if not len(windows):
-        print("no validation: the last part of the text, which is held out, is shorter than a window", flush=True)
+    windows = validation_windows(valid_tokens, trainer.options.sequence_length + 1, VALIDATION_WINDOWS)
 
     def save() -> Path:
         trainer.check()
@@ -196,6 +193,7 @@ def train(trainer: Trainer, valid_tokens: np.ndarray, folder: Path, intervals: I
     try:
         with stopping_on_signals(trainer.stop):
             try:
+                show_beginning(trainer, windows)
                 make_steps(trainer, windows, intervals, log, save)
             except Interrupted:
                 path = save()
@@ -216,6 +214,14 @@ def train(trainer: Trainer, valid_tokens: np.ndarray, folder: Path, intervals: I
     path = steps(folder)[trainer.step]
     print(f'done: {path}. Try python -m neo_np.generate --model {quote(str(path))} "Once upon a time"')
     return 0
+
+
+def show_beginning(trainer: Trainer, windows: np.ndarray) -> None:
+    """Print what is going to be trained."""
+    o = trainer.options
+    print(f"{trainer.model}, {len(trainer.tokens):,} tokens, {o.threads} threads; step {trainer.step} of {o.steps}", flush=True)
+    if not len(windows):
+        print("no validation: the last part of the text, which is held out, is shorter than a window", flush=True)
 
 
 def make_steps(trainer: Trainer, windows: np.ndarray, intervals: Intervals, log: Log, save: Callable[[], Path]) -> None:

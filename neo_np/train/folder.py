@@ -21,11 +21,11 @@ MOST_NAMED = 5  # runs in one sentence
 
 
 @contextmanager
-def new_run_folder(folder: Path, origin: dict[str, Any]) -> Iterator[None]:
+def new_run_folder(folder: Path, origin: dict[str, Any]) -> Iterator[bool]:
     """Create and lock the folder of a new run; remove what the run wrote if it ends without a checkpoint.
 
-    The folder may have the leftovers of a run that was killed before its first checkpoint. Raises NeoError if there is anything
-    else in it, or if another process trains in it.
+    The folder may have the leftovers of a run that was killed before its first checkpoint; the value is True if so. Raises
+    NeoError if there is anything else in it, or if another process trains in it.
     """
     created = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
@@ -35,7 +35,7 @@ def new_run_folder(folder: Path, origin: dict[str, Any]) -> Iterator[None]:
             check_empty(folder, was_killed)
             remove_leftovers(folder)
             try:
-                yield
+                yield was_killed
             finally:
                 if not steps(folder):
                     remove_leftovers(folder)
@@ -111,7 +111,5 @@ def not_a_run(folder: Path) -> str:
         more = ", ..." if len(runs) > MOST_NAMED else ""
         return f"{sentence}: name one of the runs in it ({', '.join(runs[:MOST_NAMED])}{more})."
     if (folder / CONFIG).exists():
-        return (
-            f"{sentence}: it is a checkpoint and not a run. To train it further, start a run with --init {quote(str(folder))}."
-        )
+        return f"{sentence}: it is a checkpoint, not a run. To train it further, start a run with --init {quote(str(folder))}."
     return f"{sentence}: start a run there with python -m neo_np.train TEXT --out {quote(str(folder))}."

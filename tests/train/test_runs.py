@@ -1,11 +1,11 @@
 """The folder of a run: whole checkpoints or none, whatever stops the writing; resuming; the log."""
 
-import contextlib
 import errno
 import json
 import os
 import resource
 import shutil
+import signal
 import sys
 from dataclasses import replace
 
@@ -30,10 +30,10 @@ def intervals(keep):
     return replace(INTERVALS, keep=keep)
 
 
-def new_trainer():
+def new_trainer(threads=2):
     model = random_model(vocab_size=257, tokenizer=Tokenizer.train("", 257), other=DROPOUT)
     options = TrainingOptions(
-        steps=9, batch_size=4, sequence_length=8, learning_rate=0.01, warmup_steps=2, micro_batch_size=1, threads=2
+        steps=9, batch_size=4, sequence_length=8, learning_rate=0.01, warmup_steps=2, micro_batch_size=1, threads=threads
     )
     return Trainer(model, TOKENS, options)
 
@@ -52,8 +52,8 @@ def assert_equal_trainers(trainer, other):
         assert first | {"tokens_per_second": 0} == second | {"tokens_per_second": 0}
 
 
-def trainer_at(step):
-    trainer = new_trainer()
+def trainer_at(step, threads=2):
+    trainer = new_trainer(threads)
     for _ in range(step):
         trainer.train_step()
     return trainer
@@ -126,49 +126,44 @@ def test_save_step_of_the_same_step_changes_nothing(tmp_path):
 # Whatever stops the writing
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing in the code under test catches it."""
-
-
-@contextlib.contextmanager
-def killed_before_line(count):
-    """Kill before a line of runs.py is executed, the count-th one from here; gives a list that says whether it came to that."""
-    left, happened = [count], []
+def killed_before_line(count, function):
+    """Call a function in a forked process that is killed before the count-th line of runs.py; return whether it was killed."""
 
     def trace(frame, event, argument):
         if frame.f_code.co_filename != runs.__file__:
             return None
-        if event == "line" and not happened:
-            left[0] -= 1
-            if left[0] == 0:
-                happened.append(frame.f_lineno)
-                raise Killed
+        if event == "line":
+            left.pop()
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
         return trace
 
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield happened
-    except Killed:
-        pass
-    finally:
-        sys.settrace(before)
+    left = [None] * count
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            sys.settrace(trace)
+            function()
+            status = 0
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    assert status in (0, -signal.SIGKILL)
+    return status != 0
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # who is killed closes no file
 def test_save_step_killed_before_any_line_leaves_a_whole_checkpoint(tmp_path):
     """keep=1, so that the old checkpoint is deleted meanwhile: the most that can go wrong."""
-    trainer, count, found = trainer_at(2), 0, []
+    trainer, count, found, was_killed = trainer_at(2, threads=1), 0, [], True  # a process with threads must not fork
     (tmp_path / "before").mkdir()
     save_step(trainer, tmp_path / "before", intervals(keep=1))
     trainer.train_step()
-    happened = True
-    while happened:
+    while was_killed:
         count += 1
         folder = tmp_path / str(count)
         shutil.copytree(tmp_path / "before", folder)
-        with killed_before_line(count) as happened:
-            save_step(trainer, folder, intervals(keep=1))
+        was_killed = killed_before_line(count, lambda folder=folder: save_step(trainer, folder, intervals(keep=1)))
         found.append(max(steps(folder)))
         for path in steps(folder).values():
             assert sorted(os.listdir(path)) == FILES
