@@ -45,7 +45,10 @@ def choose(page, **selection):
         if name == "position":
             page.evaluate(f"document.getElementById('strip').children[{value}].click()")
         else:
-            page.evaluate(f"(() => {{ const e = document.getElementById('{name}'); e.value = {value}; e.dispatchEvent(new Event('change')); }})()")
+            page.evaluate(
+                f"(() => {{ const e = document.getElementById('{name}'); e.value = {value};"
+                " e.dispatchEvent(new Event('change')); })()"
+            )
 
 
 @pytest.mark.parametrize("name", ["story", "hostile"])
@@ -54,7 +57,9 @@ def test_page_from_a_file_makes_one_request_and_says_nothing(request, open_page,
     page = open_page(file)
     for position in range(0, len(run.data["ids"]), 7):
         choose(page, position=position)
-    for panel in page.evaluate("[...document.querySelectorAll('#nav button')].map((b) => { b.click(); return b.textContent; })"):
+    for panel in page.evaluate(
+        "[...document.querySelectorAll('#nav button')].map((b) => { b.click(); return b.textContent; })"
+    ):
         assert panel
     assert [event["request"]["url"] for event in page.events("Network.requestWillBeSent")] == [file.as_uri()]
     assert complaints(page) == []
@@ -71,8 +76,9 @@ def test_readout_at_random_cells_equals_the_model(story, open_page, tales):
         key = rng.randrange(query + 1)
         choose(page, layer=layer, head=head)
         left, top, width, height = page.evaluate(
-            "(() => { const m = document.getElementById('matrix'); m.scrollIntoView({block: 'center'}); const r = m.getBoundingClientRect();"
-            " const b = m.clientLeft; return [r.left + b, r.top + b, m.clientWidth, m.clientHeight]; })()"
+            "(() => { const m = document.getElementById('matrix'); m.scrollIntoView({block: 'center'});"
+            " const r = m.getBoundingClientRect(), b = m.clientLeft;"
+            " return [r.left + b, r.top + b, m.clientWidth, m.clientHeight]; })()"
         )
         page.move(left + (key + 0.5) * width / T, top + (query + 0.5) * height / T)
         text = readout(page)
@@ -119,16 +125,23 @@ def test_panels_follow_the_selected_token(story, open_page):
         where = page.evaluate("[...document.querySelectorAll('.where')].map((line) => line.textContent)")
         assert len(where) == 8
         for line in where:
-            assert line.startswith(f"Standing at “{data['texts'][int(data['ids'][position])]}” (position {position}), predicting what follows.")
+            assert line.startswith(
+                f"Standing at “{data['texts'][int(data['ids'][position])]}” (position {position}), predicting what follows."
+            )
         step = position - data["prompt_length"] + 1
-        drawn = f"the random number {data['choice.uniform'][step]:.5f}" if 0 <= step < len(data["choice.token"]) else "nothing was chosen"
+        drawn = (
+            f"the random number {data['choice.uniform'][step]:.5f}"
+            if 0 <= step < len(data["choice.token"])
+            else "nothing was chosen"
+        )
         assert drawn in shown
 
 
 def test_removed_tokens_stay_visible_and_struck_through(story, open_page):
     page = open_page(story[1])
     found = page.evaluate(
-        "(() => { for (let p = 0; p < T - 1; p++) { select({position: p}); const d = document.querySelector('#choice-live del');"
+        "(() => { for (let p = 0; p < T - 1; p++) { select({position: p});"
+        " const d = document.querySelector('#choice-live del');"
         " if (d) return [getComputedStyle(d).textDecorationLine, d.parentElement.textContent]; } })()"
     )
     assert found[0] == "line-through" and re.search(r"[\d.]+ % removed", found[1])
@@ -161,11 +174,15 @@ def test_window_longer_than_the_text_is_said(tmp_path, open_page, tales):
 
 def test_scales_change_the_picture_as_they_say(story, open_page):
     page = open_page(story[1])
-    for scale, check in (("one", "weights"), ("row", "weights.map((w) => w / Math.max(...weights))"), ("rest", "weights.map((w, k) => k ? w / (1 - weights[0]) : 0)")):
+    for scale, check in (
+        ("one", "weights"),
+        ("row", "weights.map((w) => w / Math.max(...weights))"),
+        ("rest", "weights.map((w, k) => k ? w / (1 - weights[0]) : 0)"),
+    ):
         page.evaluate(f"document.querySelector('#scale input[value={scale}]').click()")
         far = page.evaluate(
-            f"(() => {{ const q = 9, weights = Array.from({{length: q + 1}}, (_, k) => weight(1, 0, q, k)); const wanted = {check};"
-            " return Math.max(...strengths(1, 0, q).map((x, i) => Math.abs(x - wanted[i]))); })()"
+            f"(() => {{ const q = 9, weights = Array.from({{length: q + 1}}, (_, k) => weight(1, 0, q, k));"
+            f" const wanted = {check}; return Math.max(...strengths(1, 0, q).map((x, i) => Math.abs(x - wanted[i]))); }})()"
         )
         assert far < 1e-9
 
@@ -185,17 +202,32 @@ def test_keyboard_reaches_and_moves_everything(story, open_page):
     page.evaluate("document.querySelector('#strip [tabindex=\"0\"]').focus()")
     start = run.opening["position"]
     position = "[S.position, [...document.getElementById('strip').children].indexOf(document.activeElement)]"
-    for key, expected in (("ArrowRight", start + 1), ("ArrowLeft", start), ("Home", 0), ("ArrowLeft", 0), ("End", len(run.data["ids"]) - 1)):
+    for key, expected in (
+        ("ArrowRight", start + 1),
+        ("ArrowLeft", start),
+        ("Home", 0),
+        ("ArrowLeft", 0),
+        ("End", len(run.data["ids"]) - 1),
+    ):
         page.press(key)
         assert page.evaluate(position) == [expected, expected]
         assert f"Position {expected} " in readout(page)
 
     page.evaluate("select({layer: 0, head: 0}); headCell(0, 0).focus()")
     heads, layers = run.data["heads"], len(run.data["layers"])
-    for key, expected in (("ArrowRight", [0, 1]), ("ArrowDown", [1, 1]), ("End", [1, heads - 1]), ("Home", [1, 0]), ("ArrowUp", [0, 0]), ("ArrowUp", [0, 0])):
+    for key, expected in (
+        ("ArrowRight", [0, 1]),
+        ("ArrowDown", [1, 1]),
+        ("End", [1, heads - 1]),
+        ("Home", [1, 0]),
+        ("ArrowUp", [0, 0]),
+        ("ArrowUp", [0, 0]),
+    ):
         page.press(key)
         assert page.evaluate("[S.layer, S.head]") == expected
-        assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith(f"layer {expected[0]} head {expected[1]},")
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith(
+            f"layer {expected[0]} head {expected[1]},"
+        )
     assert layers > 1
 
 
@@ -234,7 +266,10 @@ def test_accessibility_tree_has_roles_and_names(story, open_page):
     assert len([name for name in found["gridcell"] if re.match(r"layer \d+ head \d+, ", name)]) == layers * heads
     assert any("All heads" in name for name in found["grid"])
     assert any(name.startswith("The tokens of the text") for name in found["listbox"])
-    assert any(re.match(r"Layer \d+ head \d+: rows are queries", name) for name in [*found.get("application", []), *found.get("Canvas", [])])
+    assert any(
+        re.match(r"Layer \d+ head \d+: rows are queries", name)
+        for name in [*found.get("application", []), *found.get("Canvas", [])]
+    )
     assert all(found["button"]) and all(found["radio"]) and all(found["combobox"]) and all(found["checkbox"])
     assert all(found["table"]), "every table has a caption"
     regions = [name for name in found["region"] if name]
@@ -279,15 +314,16 @@ def test_page_fits_its_window_and_has_contrast(story, open_page, tmp_path, width
         """(() => {
           const parse = (c) => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
           const over = (top, below) => { const a = top[3] ?? 1; return [0, 1, 2].map((i) => a * top[i] + (1 - a) * below[i]); };
-          const light = (c) => { const p = c.map((x) => x / 255 <= 0.04045 ? x / 255 / 12.92 : ((x / 255 + 0.055) / 1.055) ** 2.4);
-            return 0.2126 * p[0] + 0.7152 * p[1] + 0.0722 * p[2]; };
+          const linear = (x) => x / 255 <= 0.04045 ? x / 255 / 12.92 : ((x / 255 + 0.055) / 1.055) ** 2.4;
+          const light = (c) => { const p = c.map(linear); return 0.2126 * p[0] + 0.7152 * p[1] + 0.0722 * p[2]; };
           const behind = (e) => { const own = parse(getComputedStyle(e).backgroundColor);
             return e.parentElement ? over(own, behind(e.parentElement)) : over(own, [255, 255, 255]); };
           let worst = [99, ''];
           for (const e of document.querySelectorAll('body *')) {
-            if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || !e.offsetParent || e.closest('select')) continue;
-            const back = behind(e), ink = over(parse(getComputedStyle(e).color), back), [a, b] = [light(ink), light(back)].sort();
-            const [low, high] = a < b ? [a, b] : [b, a], ratio = (high + 0.05) / (low + 0.05);
+            const hasText = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+            if (!hasText || !e.offsetParent || e.closest('select')) continue;
+            const back = behind(e), a = light(over(parse(getComputedStyle(e).color), back)), b = light(back);
+            const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
             if (ratio < worst[0]) worst = [ratio, e.outerHTML.slice(0, 200)];
           }
           return worst;
@@ -301,7 +337,9 @@ def test_theme_button_changes_colours_without_the_system(story, open_page):
     page = open_page(story[1], scheme="light")
     colours = []
     for _ in range(3):
-        colours.append(page.evaluate("[document.getElementById('theme').textContent, getComputedStyle(document.body).backgroundColor]"))
+        colours.append(
+            page.evaluate("[document.getElementById('theme').textContent, getComputedStyle(document.body).backgroundColor]")
+        )
         page.evaluate("document.getElementById('theme').click()")
     assert [name for name, _ in colours] == ["Theme: auto", "Theme: light", "Theme: dark"]
     assert colours[0][1] == colours[1][1] != colours[2][1]
@@ -328,7 +366,9 @@ def test_print_has_the_tables_in_light_colours(story, open_page, tmp_path):
     run, file = story
     page = open_page(file, scheme="dark")
     (tmp_path / "run.pdf").write_bytes(page.pdf())
-    text = subprocess.run(["pdftotext", "-layout", tmp_path / "run.pdf", "-"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        ["pdftotext", "-layout", tmp_path / "run.pdf", "-"], capture_output=True, text=True, check=True
+    ).stdout
     data = run.data
     for caption in ("All tokens.", "All choices:", "Logit lens:", "The token that each head looks at most"):
         assert caption in text
@@ -343,7 +383,10 @@ def test_print_has_the_tables_in_light_colours(story, open_page, tmp_path):
 def test_page_in_a_sandboxed_frame_works_and_leaves_the_outer_page_alone(story, open_page, tmp_path):
     run, _ = story
     outer = tmp_path / "outer.html"
-    outer.write_text(f"<!doctype html><title>outer</title><p>above</p>{run._repr_html_()}<p style='height: 3000px'>below</p>", encoding="utf-8")
+    outer.write_text(
+        f"<!doctype html><title>outer</title><p>above</p>{run._repr_html_()}<p style='height: 3000px'>below</p>",
+        encoding="utf-8",
+    )
     page = open_page(outer)
     page.browser.listen(1)
     frame = page.call("Page.getFrameTree")["frameTree"]["childFrames"][0]["frame"]["id"]
@@ -363,9 +406,17 @@ def test_page_in_a_sandboxed_frame_works_and_leaves_the_outer_page_alone(story, 
 
 
 def test_panel_named_by_open_is_in_view(tmp_path, open_page, tales):
-    explain(tales, "Once upon a time", max_new_tokens=8, open="why,position=2,layer=1,head=1,candidate=runner-up", out=tmp_path / "a.html")
+    explain(
+        tales,
+        "Once upon a time",
+        max_new_tokens=8,
+        open="why,position=2,layer=1,head=1,candidate=runner-up",
+        out=tmp_path / "a.html",
+    )
     page = open_page(tmp_path / "a.html")
     assert page.evaluate("[S.position, S.layer, S.head, S.candidate]") == [2, 1, 1, 1]
-    top, controls = page.evaluate("[document.getElementById('why').getBoundingClientRect().top, document.getElementById('controls').offsetHeight]")
+    top, controls = page.evaluate(
+        "[document.getElementById('why').getBoundingClientRect().top, document.getElementById('controls').offsetHeight]"
+    )
     assert 0 <= top - controls <= 20
     assert page.evaluate("document.querySelectorAll('section').length") == len(PANELS) + 1
