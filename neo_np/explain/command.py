@@ -4,6 +4,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from neo_np.checkpoint.loading import load, load_config
 from neo_np.errors import NeoError
@@ -13,6 +14,7 @@ from neo_np.folders.find import CONFIG, find_checkpoint
 from neo_np.generate.command import add_generation_arguments, add_model_arguments, given_options, read_input
 from neo_np.gpt_neo.params import parameter_shapes
 from neo_np.terminal import OneLineParser, progress_bar, restart_with, run_command
+from neo_np.tokenizer.tokenizer import Tokenizer
 
 EXAMPLES = """examples:
   python -m neo_np.explain "Once upon a time there was a" --out run.html
@@ -29,7 +31,7 @@ def build_parser() -> OneLineParser:
     """Return the parser of the command's arguments."""
     parser = OneLineParser(
         prog="python -m neo_np.explain",
-        description="Write one HTML file that shows a whole run of a GPT-Neo model: tokens, attention, why each token was chosen.",
+        description="Write one HTML file that shows a run of a GPT-Neo model: where it looked, and why it chose each token.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -77,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     read_opening(args.open)
     prompt = read_input(args.prompt, 'python -m neo_np.explain "Once upon a time"')
     model = load(args.model, args.tokenizer)
-    options = given_options(model.tokenizer, args) | {"do_sample": not args.greedy}
+    tokenizer = cast(Tokenizer, model.tokenizer)  # a checkpoint has one
+    options = given_options(tokenizer, args) | {"do_sample": not args.greedy}
     with progress_bar("explaining") as progress:
         page = explain(
             model,

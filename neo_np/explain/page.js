@@ -477,7 +477,7 @@ function makeMatrix() {
   matrix.addEventListener("click", (event) => { V.locked = false; move(...cellAt(event)); lock(); });
   matrix.addEventListener("keydown", (event) => {
     if (event.key === "Enter") lock();
-    else if (V.locked && event.key !== "Escape" && event.key !== "Tab") sayCell();
+    else if (V.locked) arrows(event, sayCell, sayCell);
     else arrows(event, (columns, rows) => move(V.key + columns, V.query + rows), (last) => move(last ? V.query : 0, V.query));
   });
 }

@@ -95,7 +95,9 @@ def render(data: Data, theme: str, opening: dict[str, Any], left_out: list[str])
         theme=theme,
         model=escape(data["model"]),
         options=escape(describe_options(data)),
-        left_out=f"<p>Left out to keep the file small: {' and '.join(map(OPTIONAL.get, left_out))}.</p>" if left_out else "",
+        left_out=f"<p>Left out to keep the file small: {' and '.join(OPTIONAL[name] for name in left_out)}.</p>"
+        if left_out
+        else "",
         tokens_table=tokens_table(data),
         choices_table=choices_table(data),
         lens_table=lens_table(data),

@@ -1,6 +1,7 @@
 """The residual stream and the embeddings: how long the vectors are, where they point, which tokens are near."""
 
 from collections.abc import Collection
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def residual_stream(trace: Trace) -> dict[str, np.ndarray]:
     vector and the final one.
     """
     stations = [trace.seen[name].astype(float) for name in stream_names(trace.config)]  # (T, C) each
-    updates = [stations[0], *(after - before for before, after in zip(stations, stations[1:]))]
+    updates = [stations[0], *(after - before for before, after in pairwise(stations))]
     norms = np.stack([np.linalg.norm(x, axis=-1) for x in stations])
     products = np.stack([(x * stations[-1]).sum(axis=-1) for x in stations])
     return {

@@ -155,8 +155,8 @@ def check_size(model: Model, prompt: Prompt, given: Sequence[int] | None, settin
     if (needed := weights_bytes(config.num_layers, config.num_heads, longest)) > BUDGET:
         fits = next(T for T in range(longest, 0, -1) if weights_bytes(config.num_layers, config.num_heads, T) <= BUDGET)
         raise NeoError(
-            f"the attention weights of {longest} tokens take {needed / 1e6:.1f} MB, and a page has at most {BUDGET / 1e6:.0f} MB, "
-            f"which is {fits} tokens of this model: shorten the text, or set max_new_tokens."
+            f"the attention weights of {longest} tokens take {needed / 1e6:.1f} MB, and a page has at most "
+            f"{BUDGET / 1e6:.0f} MB, which is {fits} tokens of this model: shorten the text, or set max_new_tokens."
         )
 
 

@@ -16,7 +16,7 @@ LONGEST_WORD = 64  # bytes; the merge steps of longer words are not shown
 
 def token_bytes(tokenizer: Tokenizer | None, id: int) -> bytes:
     """Return the bytes of a token, or none for an id without a token."""
-    return tokenizer.token_bytes(id) if has_text(tokenizer, id) else b""
+    return b"" if tokenizer is None or id not in tokenizer.id_to_token else tokenizer.token_bytes(id)
 
 
 def has_text(tokenizer: Tokenizer | None, id: int) -> bool:
@@ -115,14 +115,14 @@ def ordinary_words(tokenizer: Tokenizer | None, ids: Sequence[int], start: int, 
 
 def is_added(tokenizer: Tokenizer | None, id: int) -> bool:
     """Return whether a token is special or was added by hand, or has no text: no merge makes it."""
-    if not has_text(tokenizer, id):
+    if tokenizer is None or id not in tokenizer.id_to_token:
         return True
     return tokenizer.id_to_token[id] in tokenizer.special_tokens | tokenizer.added_tokens
 
 
 def merge_story(tokenizer: Tokenizer | None, ids: list[int], word: str) -> tuple[list, str]:
     """Return (steps, note) for one word: the merges that lead from its bytes to tokens, and what else there is to say."""
-    if not has_text(tokenizer, ids[0]):
+    if tokenizer is None or ids[0] not in tokenizer.id_to_token:
         return [], "This id has no token, so there is no text to merge."
     if is_added(tokenizer, ids[0]):
         return [], "This token is taken whole: it was added to the vocabulary, and no merge makes it."

@@ -26,7 +26,8 @@ from neo_np.terminal import BAR_WIDTH, OneLineParser, report, run_command
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 # The command's own defaults; those of `generate` give dull text.
-DEFAULTS = {"default_new_tokens": 200, "temperature": 0.8, "top_p": 0.95}
+NEW_TOKENS = 200
+DEFAULTS = {"default_new_tokens": NEW_TOKENS, "temperature": 0.8, "top_p": 0.95}
 FIELDS = {field.name: field for field in fields(Options)}
 TOP_TOKENS = 5  # shown by --show-probs
 
@@ -46,7 +47,7 @@ def build_parser() -> OneLineParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model_arguments(parser)
-    add_generation_arguments(parser, new_tokens=DEFAULTS["default_new_tokens"])
+    add_generation_arguments(parser, new_tokens=NEW_TOKENS)
 
     add = parser.add_argument_group("output").add_argument
     add("--interactive", action="store_true", help="ask for one prompt after the other; Ctrl-C stops a text, Ctrl-D ends")

@@ -14,6 +14,7 @@ import time
 
 FLAGS = """
 --headless=new --remote-debugging-pipe --no-sandbox --disable-gpu --no-first-run --hide-scrollbars --force-color-profile=srgb
+--disable-features=IsolateSandboxedIframes
 --disable-background-networking --disable-component-update --disable-sync --mute-audio
 """.split()
 PATIENCE = 60  # seconds

@@ -150,7 +150,7 @@ def test_page_opens_at_the_last_prompt_token_and_the_head_that_adds_most(tales_r
 
 @pytest.mark.parametrize("text", ["nothing", "why,layer", "why,layer=x", "why,candidate=third", "why,size=3", "why,layer=-1"])
 def test_open_that_says_nothing_known_is_refused(text):
-    with pytest.raises(NeoError, match="^open (begins with|has) "):
+    with pytest.raises(NeoError, match=r"^open (begins with|has) "):
         read_opening(text)
 
 

@@ -1,0 +1,422 @@
+"""The page in a real browser: what it asks for, what it shows, and that keyboard and screen reader reach everything."""
+
+import random
+import re
+import subprocess
+
+import numpy as np
+import pytest
+from explain_helpers import HOSTILE, hostile_model
+
+from neo_np.explain import explain
+from neo_np.explain.tokens import visible
+
+PANELS = ["summary", "tokens", "choice", "lens", "attention", "why", "mlp", "residual", "method"]
+
+
+def complaints(page):
+    """Return everything that the page wrote to the console, and every exception."""
+    kinds = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    return [event for kind in kinds for event in page.events(kind)]
+
+
+def readout(page):
+    """Return the text of the one live region."""
+    return page.evaluate("document.getElementById('readout').textContent")
+
+
+def number(text):
+    """Return the percentage in a text as a share."""
+    return float(re.search(r"([\d.]+) %", text)[1]) / 100
+
+
+def centre(page, selector):
+    """Return the middle of an element in the window, after scrolling it there."""
+    box = page.evaluate(
+        f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'center'}});"
+        " const r = e.getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; })()"
+    )
+    return box[0] + box[2] / 2, box[1] + box[3] / 2
+
+
+def choose(page, **selection):
+    """Change the selection as the controls do."""
+    for name, value in selection.items():
+        if name == "position":
+            page.evaluate(f"document.getElementById('strip').children[{value}].click()")
+        else:
+            page.evaluate(
+                f"(() => {{ const e = document.getElementById('{name}'); e.value = {value};"
+                " e.dispatchEvent(new Event('change')); })()"
+            )
+
+
+@pytest.mark.parametrize("name", ["story", "hostile"])
+def test_page_from_a_file_makes_one_request_and_says_nothing(request, open_page, name):
+    run, file = request.getfixturevalue(name)
+    page = open_page(file)
+    for position in range(0, len(run.data["ids"]), 7):
+        choose(page, position=position)
+    for panel in page.evaluate(
+        "[...document.querySelectorAll('#nav button')].map((b) => { b.click(); return b.textContent; })"
+    ):
+        assert panel
+    assert [event["request"]["url"] for event in page.events("Network.requestWillBeSent")] == [file.as_uri()]
+    assert complaints(page) == []
+
+
+def test_readout_at_random_cells_equals_the_model(story, open_page, tales):
+    run, file = story
+    page, rng = open_page(file, 1280, 1000), random.Random(0)
+    attention = np.stack(tales.attentions(run.data["ids"]))
+    L, H, T, _ = attention.shape
+    seen = set()
+    for _ in range(40):
+        layer, head, query = rng.randrange(L), rng.randrange(H), rng.randrange(T)
+        key = rng.randrange(query + 1)
+        choose(page, layer=layer, head=head)
+        left, top, width, height = page.evaluate(
+            "(() => { const m = document.getElementById('matrix'); m.scrollIntoView({block: 'center'});"
+            " const r = m.getBoundingClientRect(), b = m.clientLeft;"
+            " return [r.left + b, r.top + b, m.clientWidth, m.clientHeight]; })()"
+        )
+        page.move(left + (key + 0.5) * width / T, top + (query + 0.5) * height / T)
+        text = readout(page)
+        assert text.startswith(f"Layer {layer} head {head}, standing at {query} ") and f" {key} “" in text
+        window = tales.config.window(layer)
+        if window is not None and query - key >= window:
+            assert "outside window" in text
+            seen.add("outside")
+        elif attention[layer, head, query, key] < 1e-5 - 1e-6:
+            assert "< 0.001 %" in text or " 0 %" in text
+        else:
+            assert number(text) == pytest.approx(attention[layer, head, query, key], rel=6e-3, abs=1e-5)
+            seen.add("inside")
+    assert seen == {"outside", "inside"}
+
+
+def test_numbers_that_the_script_decodes_equal_the_run(story, open_page):
+    run, file = story
+    page, rng, data = open_page(file), random.Random(1), run.data
+    L, H, T, _ = data["attention"].shape
+    for _ in range(100):
+        layer, head, query = rng.randrange(L), rng.randrange(H), rng.randrange(T)
+        key, row = rng.randrange(query + 1), rng.randrange(2 * L + 1)
+        weight, chosen, runner_up, kl = page.evaluate(
+            f"[weight({layer}, {head}, {query}, {key}), bySource(0, {layer}, {head}, {query}, {key}),"
+            f" bySource(1, {layer}, {head}, {query}, {key}), at('lens.kl', {row}, {query})]"
+        )
+        assert weight == pytest.approx(data["attention"][layer, head, query, key], abs=7.7e-6)
+        for found, name in ((chosen, "source.chosen"), (runner_up, "source.runner_up")):
+            rows = data[name][layer, head, query]
+            assert found == pytest.approx(rows[key], abs=0.51 / 32767 * np.abs(rows).max())
+        assert kl == pytest.approx(data["lens.kl"][row, query], rel=1e-6)
+
+
+def test_panels_follow_the_selected_token(story, open_page):
+    run, file = story
+    page, data = open_page(file), run.data
+    for position in (3, data["prompt_length"] - 1, len(data["ids"]) - 2, len(data["ids"]) - 1):
+        choose(page, position=position)
+        shown = page.evaluate("document.getElementById('why').innerText + document.getElementById('choice-live').innerText")
+        token = data["texts"][int(data["candidates"][position, 0])]
+        total = data["direct"][position, 0].sum()
+        assert f"m of “{token}”" in shown and f"+{total:.3f}" in shown
+        where = page.evaluate("[...document.querySelectorAll('.where')].map((line) => line.textContent)")
+        assert len(where) == 8
+        for line in where:
+            assert line.startswith(
+                f"Standing at “{data['texts'][int(data['ids'][position])]}” (position {position}), predicting what follows."
+            )
+        step = position - data["prompt_length"] + 1
+        drawn = (
+            f"the random number {data['choice.uniform'][step]:.5f}"
+            if 0 <= step < len(data["choice.token"])
+            else "nothing was chosen"
+        )
+        assert drawn in shown
+
+
+def test_removed_tokens_stay_visible_and_struck_through(story, open_page):
+    page = open_page(story[1])
+    found = page.evaluate(
+        "(() => { for (let p = 0; p < T - 1; p++) { select({position: p});"
+        " const d = document.querySelector('#choice-live del');"
+        " if (d) return [getComputedStyle(d).textDecorationLine, d.parentElement.textContent]; } })()"
+    )
+    assert found[0] == "line-through" and re.search(r"[\d.]+ % removed", found[1])
+
+
+def test_outside_the_window_is_hatched_and_said_in_words(story, open_page, tales):
+    run, file = story
+    page = open_page(file)
+    layer = next(i for i in range(tales.config.num_layers) if tales.config.window(i))
+    last = len(run.data["ids"]) - 1
+    choose(page, layer=layer, position=last)
+    assert last >= tales.config.window(layer), "the text must be longer than the window"
+    cells = page.evaluate("[...document.querySelectorAll('#row tbody tr')].map((row) => row.cells[2].textContent)")
+    outside = last + 1 - tales.config.window(layer)
+    assert cells[:outside] == ["outside window"] * outside and "outside window" not in cells[outside:]
+    assert page.evaluate("document.querySelectorAll('#row i.outside').length") == outside
+    # The hatch: the far corner of the matrix has more than one colour, and none of them is that of a weight.
+    corner = page.evaluate(
+        "(() => { const c = document.createElement('canvas'); drawHead(c, S.layer, S.head);"
+        " return [...c.getContext('2d').getImageData(0, T - 1, 6, 1).data]; })()"
+    )
+    assert len({tuple(corner[i : i + 3]) for i in range(0, 24, 4)}) == 2
+
+
+def test_window_longer_than_the_text_is_said(tmp_path, open_page, tales):
+    explain(tales, "Once upon", max_new_tokens=4, out=tmp_path / "short.html")
+    page = open_page(tmp_path / "short.html")
+    assert "is longer than the text of" in page.evaluate("document.getElementById('windows').textContent")
+
+
+def test_scales_change_the_picture_as_they_say(story, open_page):
+    page = open_page(story[1])
+    for scale, check in (
+        ("one", "weights"),
+        ("row", "weights.map((w) => w / Math.max(...weights))"),
+        ("rest", "weights.map((w, k) => k ? w / (1 - weights[0]) : 0)"),
+    ):
+        page.evaluate(f"document.querySelector('#scale input[value={scale}]').click()")
+        far = page.evaluate(
+            f"(() => {{ const q = 9, weights = Array.from({{length: q + 1}}, (_, k) => weight(1, 0, q, k));"
+            f" const wanted = {check}; return Math.max(...strengths(1, 0, q).map((x, i) => Math.abs(x - wanted[i]))); }})()"
+        )
+        assert far < 1e-9
+
+
+def test_keyboard_reaches_and_moves_everything(story, open_page):
+    run, file = story
+    page = open_page(file)
+    focused = "(() => { const e = document.activeElement; return e.id || e.getAttribute('role') || e.tagName; })()"
+    page.press("Tab")
+    reached = []
+    for _ in range(80):
+        reached.append(page.evaluate(focused))
+        page.press("Tab")
+    for wanted in ("theme", "option", "layer", "head", "gridcell", "matrix", "all-rows", "region"):
+        assert wanted in reached, wanted
+
+    page.evaluate("document.querySelector('#strip [tabindex=\"0\"]').focus()")
+    start = run.opening["position"]
+    position = "[S.position, [...document.getElementById('strip').children].indexOf(document.activeElement)]"
+    for key, expected in (
+        ("ArrowRight", start + 1),
+        ("ArrowLeft", start),
+        ("Home", 0),
+        ("ArrowLeft", 0),
+        ("End", len(run.data["ids"]) - 1),
+    ):
+        page.press(key)
+        assert page.evaluate(position) == [expected, expected]
+        assert f"Position {expected} " in readout(page)
+
+    page.evaluate("select({layer: 0, head: 0}); headCell(0, 0).focus()")
+    heads, layers = run.data["heads"], len(run.data["layers"])
+    for key, expected in (
+        ("ArrowRight", [0, 1]),
+        ("ArrowDown", [1, 1]),
+        ("End", [1, heads - 1]),
+        ("Home", [1, 0]),
+        ("ArrowUp", [0, 0]),
+        ("ArrowUp", [0, 0]),
+    ):
+        page.press(key)
+        assert page.evaluate("[S.layer, S.head]") == expected
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith(
+            f"layer {expected[0]} head {expected[1]},"
+        )
+    assert layers > 1
+
+
+def test_matrix_is_locked_by_enter_and_unlocked_by_escape(story, open_page):
+    page = open_page(story[1])
+    page.evaluate("select({position: 8}); document.getElementById('matrix').focus()")
+    cell = "[V.query, V.key, V.locked, S.position]"
+    page.press("End", "ArrowDown", "ArrowDown", "ArrowLeft")
+    assert page.evaluate(cell) == [10, 7, False, 8]
+    page.press("Enter")
+    assert page.evaluate(cell) == [10, 7, True, 10] and readout(page).endswith("Locked.")
+    page.press("ArrowUp", "Home")
+    assert page.evaluate(cell) == [10, 7, True, 10]
+    x, y = centre(page, "#matrix")
+    page.move(x, y)
+    assert page.evaluate(cell) == [10, 7, True, 10]
+    page.press("Escape")
+    assert page.evaluate("V.locked") is False and readout(page) == "Unlocked."
+    page.press("Home")
+    assert page.evaluate(cell)[:2] == [10, 0]
+    page.click(*centre(page, "#matrix"))
+    locked = page.evaluate(cell)
+    assert locked[2] is True and locked[0] == locked[3]
+
+
+def test_accessibility_tree_has_roles_and_names(story, open_page):
+    run, file = story
+    page = open_page(file)
+    nodes = page.call("Accessibility.getFullAXTree")["nodes"]
+    found = {}
+    for node in nodes:
+        if not node.get("ignored"):
+            found.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
+    T, heads, layers = len(run.data["ids"]), run.data["heads"], len(run.data["layers"])
+    assert len(found["option"]) >= T and all(found["option"])
+    assert len([name for name in found["gridcell"] if re.match(r"layer \d+ head \d+, ", name)]) == layers * heads
+    assert any("All heads" in name for name in found["grid"])
+    assert any(name.startswith("The tokens of the text") for name in found["listbox"])
+    assert any(
+        re.match(r"Layer \d+ head \d+: rows are queries", name)
+        for name in [*found.get("application", []), *found.get("Canvas", [])]
+    )
+    assert all(found["button"]) and all(found["radio"]) and all(found["combobox"]) and all(found["checkbox"])
+    assert all(found["table"]), "every table has a caption"
+    regions = [name for name in found["region"] if name]
+    assert len(regions) == len(found["region"]) and len(regions) >= 12
+    assert len(found["columnheader"]) > 40 and len(found["rowheader"]) > T
+    assert len([node for node in nodes if node["role"]["value"] == "status" or "output" in str(node.get("role"))]) >= 1
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert page.evaluate("document.querySelectorAll('[aria-live]').length") == 1
+
+
+def test_hostile_tokens_do_nothing_and_come_back_unchanged(hostile, open_page):
+    run, file = hostile
+    page, title = open_page(file), "document.title"
+    before = page.evaluate(title)
+    for position in range(len(run.data["ids"])):
+        choose(page, position=position)
+    assert page.evaluate(title) == before and "harm" not in before.split("neo_np run: ")[0]
+    assert page.evaluate("document.querySelectorAll('img, script').length") == 2
+    texts = page.evaluate("[...document.getElementById('strip').children].map((e) => e.textContent)")
+    pieces = page.evaluate("DATA.bytes.map((hex) => hex ? hex.split(' ').map((b) => parseInt(b, 16)) : [])")
+    tokenizer = hostile_model().tokenizer
+    for id, shown, piece in zip(run.data["ids"].tolist(), texts, pieces):
+        if id in tokenizer.id_to_token:
+            assert bytes(piece) == tokenizer.token_bytes(id)
+        else:
+            assert shown == f"id {id} (no text)"
+    for text in HOSTILE:
+        assert visible(text) in texts
+    assert complaints(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_page_fits_its_window_and_has_contrast(story, open_page, tmp_path, width, scheme):
+    page = open_page(story[1], width, 900, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.getElementById('controls').offsetHeight") < (260 if width == 400 else 200)
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+    # The ratio of every text to the colours behind it, layer upon layer.
+    worst = page.evaluate(
+        """(() => {
+          const parse = (c) => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+          const over = (top, below) => { const a = top[3] ?? 1; return [0, 1, 2].map((i) => a * top[i] + (1 - a) * below[i]); };
+          const linear = (x) => x / 255 <= 0.04045 ? x / 255 / 12.92 : ((x / 255 + 0.055) / 1.055) ** 2.4;
+          const light = (c) => { const p = c.map(linear); return 0.2126 * p[0] + 0.7152 * p[1] + 0.0722 * p[2]; };
+          const behind = (e) => { const own = parse(getComputedStyle(e).backgroundColor);
+            return e.parentElement ? over(own, behind(e.parentElement)) : over(own, [255, 255, 255]); };
+          let worst = [99, ''];
+          for (const e of document.querySelectorAll('body *')) {
+            const hasText = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+            if (!hasText || !e.offsetParent || e.closest('select')) continue;
+            const back = behind(e), a = light(over(parse(getComputedStyle(e).color), back)), b = light(back);
+            const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+            if (ratio < worst[0]) worst = [ratio, e.outerHTML.slice(0, 200)];
+          }
+          return worst;
+        })()"""
+    )
+    assert worst[0] >= 4.5, worst[1]
+    page.screenshot(tmp_path / f"{width}-{scheme}.png")
+
+
+def test_theme_button_changes_colours_without_the_system(story, open_page):
+    page = open_page(story[1], scheme="light")
+    colours = []
+    for _ in range(3):
+        colours.append(
+            page.evaluate("[document.getElementById('theme').textContent, getComputedStyle(document.body).backgroundColor]")
+        )
+        page.evaluate("document.getElementById('theme').click()")
+    assert [name for name, _ in colours] == ["Theme: auto", "Theme: light", "Theme: dark"]
+    assert colours[0][1] == colours[1][1] != colours[2][1]
+
+
+def test_forced_colours_and_reduced_motion_keep_the_page_usable(story, open_page):
+    page = open_page(story[1])
+    page.media("light", forced_colors="active", prefers_reduced_motion="reduce")
+    selected = page.evaluate("getComputedStyle(document.querySelector('#strip [aria-selected=true]')).outlineStyle")
+    assert selected == "solid"
+    assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+
+
+def test_page_without_javascript_has_the_tables(story, open_page):
+    run, file = story
+    page = open_page(file, prepare=lambda page: page.call("Emulation.setScriptExecutionDisabled", value=True))
+    page.call("Emulation.setScriptExecutionDisabled", value=False)
+    assert page.evaluate("[...document.querySelectorAll('.live')].every((e) => e.hidden)")
+    assert page.evaluate("document.querySelectorAll('table caption').length") == 4
+    assert page.evaluate("document.getElementById('tokens-table').rows.length") == 1 + len(run.data["ids"])
+
+
+def test_print_has_the_tables_in_light_colours(story, open_page, tmp_path):
+    run, file = story
+    page = open_page(file, scheme="dark")
+    (tmp_path / "run.pdf").write_bytes(page.pdf())
+    text = subprocess.run(
+        ["pdftotext", "-layout", tmp_path / "run.pdf", "-"], capture_output=True, text=True, check=True
+    ).stdout
+    data = run.data
+    for caption in ("All tokens.", "All choices:", "Logit lens:", "The token that each head looks at most"):
+        assert caption in text
+    for position in range(1, len(data["ids"])):
+        assert f"{data['loss'][position - 1]:.3f}" in text
+    for step in range(len(data["choice.token"])):
+        assert f"{data['choice.uniform'][step]:.4f}" in text
+    assert "Theme:" not in text
+    assert page.evaluate("document.documentElement.dataset.theme") == "auto", "the theme of the screen comes back"
+
+
+def test_page_in_a_sandboxed_frame_works_and_leaves_the_outer_page_alone(story, open_page, tmp_path):
+    run, _ = story
+    outer = tmp_path / "outer.html"
+    outer.write_text(
+        f"<!doctype html><title>outer</title><p>above</p>{run._repr_html_()}<p style='height: 3000px'>below</p>",
+        encoding="utf-8",
+    )
+    page = open_page(outer)
+    page.browser.listen(1)
+    frame = page.call("Page.getFrameTree")["frameTree"]["childFrames"][0]["frame"]["id"]
+    world = page.call("Page.createIsolatedWorld", frameId=frame)["executionContextId"]
+
+    def inside(expression):
+        return page.call("Runtime.evaluate", expression=expression, contextId=world, returnByValue=True)["result"].get("value")
+
+    assert inside("document.getElementById('controls').hidden") is False
+    assert inside("document.getElementById('strip').children.length") == len(run.data["ids"])
+    inside("[...document.querySelectorAll('#nav button')].forEach((b) => b.click())")
+    inside("document.getElementById('strip').children[2].click()")
+    assert "(position 2)" in inside("document.getElementById('where').textContent")
+    assert page.evaluate("[document.title, window.scrollY, location.hash]") == ["outer", 0, ""]
+    assert page.evaluate("document.querySelector('details table').rows.length") == 1 + len(run.data["ids"])
+    assert complaints(page) == []
+
+
+def test_panel_named_by_open_is_in_view(tmp_path, open_page, tales):
+    explain(
+        tales,
+        "Once upon a time",
+        max_new_tokens=8,
+        open="why,position=2,layer=1,head=1,candidate=runner-up",
+        out=tmp_path / "a.html",
+    )
+    page = open_page(tmp_path / "a.html")
+    assert page.evaluate("[S.position, S.layer, S.head, S.candidate]") == [2, 1, 1, 1]
+    top, controls = page.evaluate(
+        "[document.getElementById('why').getBoundingClientRect().top, document.getElementById('controls').offsetHeight]"
+    )
+    assert 0 <= top - controls <= 20
+    assert page.evaluate("document.querySelectorAll('section').length") == len(PANELS) + 1
