@@ -105,7 +105,9 @@ for number, (name, size) in enumerate(parts.items()):
     else:
         label = "token\ntable" if name == "tokens" else name
         axes.text(x + width / 2, 1.6, f"{label}\n{size / 1000:,.0f}k", ha="center", va="center", fontsize=10)
-    if number > 0:
+    if name == "tokens":
+        axes.text(x + width + gap / 2, 1.6, "+", ha="center", va="center", fontsize=12)
+    else:
         figures.arrow(axes, (x + width, 1.6), (x + width + gap, 1.6))
     x += width + gap
 axes.text(gap, 2.75, "ids (T,)", ha="left", fontsize=11)
@@ -310,9 +312,9 @@ wrong = loss.cross_entropy(logits[1:], sentence_ids[1:])  # row t is asked about
 figure, axes = figures.new(8, 3.9)
 names = model.tokenizer.token_strings(sentence_ids[1:])
 x = np.arange(len(names))
-figures.lines(axes, {"right row": (x, surprises), "wrong row": (x, wrong)}, ylabel="surprise in nats", at="legend")
-axes.axhline(math.log(config.vocab_size), color=figures.GREY, linewidth=1)
-axes.text(len(x) - 0.5, math.log(config.vocab_size), "knows nothing", ha="right", va="bottom", fontsize=10)
+nothing = np.full(len(x), math.log(config.vocab_size))
+curves = {"right row": (x, surprises), "wrong row": (x, wrong), "knows nothing": (x, nothing)}
+figures.lines(axes, curves, ylabel="surprise in nats")
 axes.set_xticks(x, [figures.visible(name) for name in names], rotation=60, ha="right", rotation_mode="anchor")
 assert wrong.mean() > surprises.mean() + 1
 figures.show(
