@@ -158,8 +158,11 @@ def label_cells(axes, shape, rows, columns):
 
 
 def visible(token):
-    """Return a token with its spaces and line ends made visible."""
-    return str(token).replace(" ", "␣").replace("\n", "⏎")
+    """Return a token with the spaces at its ends and its line ends made visible."""
+    text = str(token)
+    inner = text.strip(" ")
+    left = len(text) - len(text.lstrip(" "))
+    return ("␣" * left + inner + "␣" * (len(text) - left - len(inner))).replace("\n", "⏎")
 
 
 def lines(axes, curves, title=None, xlabel=None, ylabel=None, markers=True, at="end", log=False):
