@@ -5,13 +5,13 @@
     python notebooks/build.py --html pages  # pages for a browser too, from the notebooks that are built
 
 The first cell and the stubs of the exercises come from here and from `neo_np.exercises`: the build writes them into the source.
-In the prose, `{{expression}}` is replaced by the value that the expression has at that place of the notebook, so no number of the
-checkpoint is written by hand. `{{minutes}}` is the estimated time.
+In the prose, `{{expression}}` is replaced by the value that the expression has at that place of the notebook, so no number
+of the checkpoint is written by hand. `{{minutes}}` is the estimated time.
 """
 
 import argparse
-import asyncio
 import ast
+import asyncio
 import hashlib
 import html
 import os
@@ -149,7 +149,11 @@ def execute(notebook, progress_file=None):
     if sys.platform == "win32":
         asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "NEO_NP_PROGRESS": str(progress_file or Path(folder) / "progress.json"), "PYTHONHASHSEED": "0"}
+        environment = {
+            **os.environ,
+            "NEO_NP_PROGRESS": str(progress_file or Path(folder) / "progress.json"),
+            "PYTHONHASHSEED": "0",
+        }
         client = Executor(notebook, timeout=300, coalesce_streams=True, record_timing=False)
         client.execute(env=environment, cwd=str(NOTEBOOKS))
     for cell in notebook.cells:

@@ -4,8 +4,8 @@
     figures.matrix(axes, weights, rows=tokens, columns=tokens)
     figures.show(figure, "Weights of 6 tokens: the last one looks most at ...")
 
-Amounts are shown in `cividis`, which gets steadily lighter; signed values run from blue (negative) over white to orange and carry
-their signed number or a hatching. Every line has its own dash, marker and label. Pictures are PNG: a notebook that is not
+Amounts are shown in `cividis`, which gets steadily lighter; signed values run from blue (negative) over white to orange and
+carry their signed number or a hatching. Every line has its own dash, marker and label. Pictures are PNG: a notebook that is not
 trusted yet shows no SVG.
 """
 
@@ -111,8 +111,8 @@ def matrix(
 ):
     """Draw a matrix as coloured cells. hidden: a boolean matrix of cells that are hatched and not coloured.
 
-    numbers: write each value into its cell. signed: negative values blue, positive ones orange. log: a logarithmic scale; values
-    that are exactly 0 count as hidden. bar: the label of a colour bar.
+    numbers: write each value into its cell. signed: negative values blue, positive ones orange. log: a logarithmic scale;
+    values that are exactly 0 count as hidden. bar: the label of a colour bar.
     """
     values = np.asarray(values, float)
     hidden = np.zeros(values.shape, bool) if hidden is None else np.asarray(hidden)
@@ -170,7 +170,9 @@ def lines(axes, curves, title=None, xlabel=None, ylabel=None, markers=True, at="
     ends = []
     for (label, (x, y)), (colour, dash, marker) in zip(curves.items(), LINES):
         every = max(1, len(x) // 8)
-        axes.plot(x, y, color=colour, linestyle=dash, marker=marker if markers else None, markevery=every, label=label, linewidth=2)
+        axes.plot(
+            x, y, color=colour, linestyle=dash, marker=marker if markers else None, markevery=every, label=label, linewidth=2
+        )
         ends.append((float(y[-1]), float(x[-1]), label, colour))
     if log:
         axes.set_yscale("log")
@@ -181,7 +183,9 @@ def lines(axes, curves, title=None, xlabel=None, ylabel=None, markers=True, at="
         for y, x, label, colour in sorted(ends):
             place = max(scale(y), used + step)
             used = place
-            axes.annotate(label, (x, np.exp(place) if log else place), (6, 0), textcoords="offset points", color=colour, va="center")
+            axes.annotate(
+                label, (x, np.exp(place) if log else place), (6, 0), textcoords="offset points", color=colour, va="center"
+            )
     else:
         axes.legend(frameon=False)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
@@ -211,7 +215,9 @@ def cells(axes, letters, groups, title=None, names=None, size=11):
     for i in range(rows):
         for j in range(columns):
             kind = int(groups[i, j]) % len(PALE)
-            axes.add_patch(Rectangle((j, rows - 1 - i), 1, 1, facecolor=PALE[kind], edgecolor="black", hatch=HATCHES[kind], linewidth=0.8))
+            axes.add_patch(
+                Rectangle((j, rows - 1 - i), 1, 1, facecolor=PALE[kind], edgecolor="black", hatch=HATCHES[kind], linewidth=0.8)
+            )
             box = {"facecolor": PALE[kind], "edgecolor": "none", "pad": 1.5}
             axes.text(j + 0.5, rows - 0.5 - i, str(letters[i, j]), ha="center", va="center", fontsize=size, bbox=box)
     for i, name in enumerate(names or []):
@@ -224,13 +230,19 @@ def cells(axes, letters, groups, title=None, names=None, size=11):
 def box(axes, x, y, width, height, text, colour=PALE_BLUE, size=11, hatch=""):
     """Draw a box with a text in it; x and y are its centre."""
     corner = x - width / 2, y - height / 2
-    axes.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0,rounding_size=0.06", facecolor=colour, edgecolor="black", hatch=hatch))
+    axes.add_patch(
+        FancyBboxPatch(
+            corner, width, height, boxstyle="round,pad=0,rounding_size=0.06", facecolor=colour, edgecolor="black", hatch=hatch
+        )
+    )
     axes.text(x, y, text, ha="center", va="center", fontsize=size)
 
 
 def arrow(axes, start, end, text="", colour="black", side="right", size=10):
     """Draw an arrow from start to end, with a text beside its middle."""
-    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.4})
+    axes.annotate(
+        "", end, start, arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.4}
+    )
     if text:
         x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
         offset = {"right": (6, 0), "left": (-6, 0), "above": (0, 6), "below": (0, -6)}[side]

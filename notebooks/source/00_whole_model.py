@@ -34,9 +34,9 @@ sys.path[:0] = [str(root), str(root / "notebooks")]
 # %%
 import math
 
+import figures
 import numpy as np
 
-import figures
 import neo_np
 from neo_np.exercises import check, hint, predict, progress, reveal, show_source
 from neo_np.gpt_neo import forward, loss
@@ -138,7 +138,7 @@ assert logits.shape == (len(ids), config.vocab_size)
 
 # %% [markdown]
 # There are {{len(ids)}} rows and not one. Row `t` has the scores for the token that follows token `t`. So the model answers the
-# question "what comes next?" at every place of the text at the same time. For the whole text only the **last row** counts.
+# question "what comes next?" at every place of the text at the same time. For the whole text only the *last row* counts.
 #
 # **Predict:** which token does the model think is most likely after "{{text}}"? Write your guess between the quotes
 # in place of the three dots, for example `" king"`.
@@ -191,6 +191,7 @@ assert np.allclose(probabilities, probabilities_loop)
 #
 # In exercises, fill in each `...` and run the cell. Until then the checker only reminds you that you have not begun.
 
+
 # %% exercise="next_token"
 @check
 def next_token(logits):
@@ -199,6 +200,7 @@ def next_token(logits):
     """
     scores = logits[...]  # (V,), the row of the last token
     return int(...)  # the place of the largest score
+
 
 # %% [markdown]
 # Are you stuck? Remove the `#` in the next cell. Run it up to three times: the hints say more and more.
@@ -273,10 +275,10 @@ print(model.generate(text, max_new_tokens=40, do_sample=True, temperature=0.8, s
 # ## How good is a prediction? The surprise
 #
 # We need one number that says how well the model predicts a text. Look at each token that really came, and at the probability
-# **p** that the model had given it before. If p is near 1, the model is not surprised. If p is near 0, it is very
+# *p* that the model had given it before. If p is near 1, the model is not surprised. If p is near 0, it is very
 # surprised. So we measure
 #
-# > surprise = -log p
+# > **surprise** = -log p
 #
 # where p is the probability of the token that came, and log is the natural logarithm. p = 1 gives the surprise 0. p = 0.5
 # gives 0.69, and p = 0.01 gives 4.6. The unit is called **nat**, from *natural* logarithm. Small is good.

@@ -22,9 +22,9 @@ if root is None:  # opened by itself, for example on Colab
 sys.path[:0] = [str(root), str(root / "notebooks")]
 
 # %%
+import figures
 import numpy as np
 
-import figures
 import neo_np
 from neo_np.exercises import check, hint, predict, progress, reveal, show_source
 from neo_np.gpt_neo import forward, loss
@@ -66,21 +66,30 @@ print(x.mean(axis=1))
 #
 # ## Broadcasting
 #
-# `x + y` adds number by number. The shapes need not be equal. NumPy lines them up **from the right**. An axis of size 1, or a
+# `x + y` adds number by number. The shapes need not be equal. NumPy lines them up *from the right*. An axis of size 1, or a
 # missing axis on the left, is stretched: the same numbers are used again and again. This is called **broadcasting**.
 
 # %% tags=["figure"]
 figure, panels = figures.new(8, 4.6, panels=2)
 whole = np.arange(12).reshape(3, 4)
-for axes, small, name in ((panels[0], np.array([[10, 20, 30, 40]]), "(4,)"), (panels[1], np.array([[10], [20], [30]]), "(3, 1)")):
+for axes, small, name in (
+    (panels[0], np.array([[10, 20, 30, 40]]), "(4,)"),
+    (panels[1], np.array([[10], [20], [30]]), "(3, 1)"),
+):
     figures.blank(axes, 6.4, 11.6)
-    for top, values, stretched in ((11.2, whole, False), (7.4, np.broadcast_to(small, (3, 4)), True), (3.4, whole + small, False)):
+    for top, values, stretched in (
+        (11.2, whole, False),
+        (7.4, np.broadcast_to(small, (3, 4)), True),
+        (3.4, whole + small, False),
+    ):
         for i, j in np.ndindex(3, 4):
             real = not stretched or (i < small.shape[0] and j < small.shape[1])
             group = (j if name == "(4,)" else i) if top != 11.2 else 5
             face, hatch = (figures.PALE[group], figures.HATCHES[group]) if real and group < 5 else ("white", "")
             edge = "black" if real else "#999999"
-            axes.add_patch(figures.Rectangle((1.4 + j, top - 1 - i), 1, 1, facecolor=face, edgecolor=edge, linestyle="-" if real else ":"))
+            axes.add_patch(
+                figures.Rectangle((1.4 + j, top - 1 - i), 1, 1, facecolor=face, edgecolor=edge, linestyle="-" if real else ":")
+            )
             axes.text(1.9 + j, top - 0.5 - i, values[i, j], ha="center", va="center", color="black" if real else "#767676")
     axes.text(0.6, 9.7, "(3, 4)", ha="center", va="center")
     axes.text(0.6, 5.9, f"+\n{name}", ha="center", va="center")
@@ -94,8 +103,8 @@ figures.show(
 )
 
 # %% [markdown]
-# Left, the shape (4,) is lined up with the columns: each **column** gets its own number. Right, the shape (3, 1) is
-# stretched to the right: each **row** gets its own number. If you want to subtract from each row its own mean, the means
+# Left, the shape (4,) is lined up with the columns: each *column* gets its own number. Right, the shape (3, 1) is
+# stretched to the right: each *row* gets its own number. If you want to subtract from each row its own mean, the means
 # need the shape (3, 1). So you write `keepdims=True`.
 #
 # First the slow loop:
@@ -124,12 +133,14 @@ assert np.allclose(centered, centered_loop)
 #
 # Now you. Fill in the blanks.
 
+
 # %% exercise="center_rows"
 @check
 def center_rows(x):
     """Subtract from each row of x, (T, C), the mean of that row. Return a new array and leave x as it is."""
     mean = x.mean(axis=..., keepdims=...)  # (T, 1)
     return x - ...
+
 
 # %% [markdown]
 # Remove the `#` if you want a hint.
@@ -145,7 +156,7 @@ def center_rows(x):
 # places with the same signs, and negative if the signs differ.
 #
 # The **matrix product**, written `@` in Python, makes many dot products at once: `(x @ z)[i, j]` is the dot product of row i
-# of x with **column** j of z. The two axes in the middle must be equal: `(T, C) @ (C, S)` gives `(T, S)`. The **transpose** `y.T`
+# of x with *column* j of z. The two axes in the middle must be equal: `(T, C) @ (C, S)` gives `(T, S)`. The **transpose** `y.T`
 # exchanges rows and columns. So you get from y of shape (S, C) to the shape (C, S).
 
 # %%
@@ -167,11 +178,13 @@ print(dots)
 #
 # ## Exercise: all pairs
 
+
 # %% exercise="pairwise_dots"
 @check
 def pairwise_dots(x, y):
     """Return a table with the dot product of each row of x with each row of y: x (T, C), y (S, C) -> (T, S)."""
     ...
+
 
 # %%
 # hint("pairwise_dots")
@@ -196,6 +209,7 @@ reveal("01.2", [int(value) for value in picked])
 #
 # ## Exercise: pick the targets
 
+
 # %% exercise="pick_targets"
 @check
 def pick_targets(table, ids):
@@ -203,6 +217,7 @@ def pick_targets(table, ids):
     -> (T,).
     """
     ...
+
 
 # %%
 # hint("pick_targets")
@@ -223,7 +238,15 @@ rows = rows / np.sqrt((rows * rows).sum(axis=-1, keepdims=True))  # (6, C) / (6,
 table = rows @ rows.T  # (6, C) @ (C, 6) -> (6, 6)
 
 figure, panels = figures.new(8, 3.8, panels=2)
-figures.matrix(panels[0], rows[:, :6] * 10, rows=words, columns=range(6), signed=True, decimals=1, title=f"6 of {rows.shape[1]} channels (times 10)")
+figures.matrix(
+    panels[0],
+    rows[:, :6] * 10,
+    rows=words,
+    columns=range(6),
+    signed=True,
+    decimals=1,
+    title=f"6 of {rows.shape[1]} channels (times 10)",
+)
 figures.matrix(panels[1], table, rows=words, columns=words, signed=True, limits=(-1, 1), title="dot products")
 others = table - 2 * np.eye(6)
 i, j = np.unravel_index(others.argmax(), others.shape)
@@ -240,7 +263,7 @@ figures.show(
 # ## Break it: without keepdims
 #
 # What happens if you forget `keepdims=True`? For an array of shape (3, 4) NumPy refuses: (3, 4) and (3,) do not fit. But for a
-# square array of shape (3, 3) it says nothing, and lines up the three means with the **columns**.
+# square array of shape (3, 3) it says nothing, and lines up the three means with the *columns*.
 
 # %% tags=["figure"]
 square = np.array([[1.0, 2.0, 6.0], [0.0, 4.0, 5.0], [7.0, 9.0, 5.0]])
@@ -268,7 +291,9 @@ assert np.allclose(right.sum(axis=1), 0) and not np.allclose(wrong.sum(axis=1), 
 # understand them completely yet.
 
 # %%
-show_source(forward.layer_norm, notes={"x.sum(axis=-1, keepdims=True) / C": "The mean of each row, (..., 1): it meets its own row."})
+show_source(
+    forward.layer_norm, notes={"x.sum(axis=-1, keepdims=True) / C": "The mean of each row, (..., 1): it meets its own row."}
+)
 show_source(forward.linear, notes={"x @ weight.T": "A matrix product: all dot products of rows of x and rows of weight."})
 show_source(loss.cross_entropy, notes={"np.take_along_axis": "Picks one number from each row, like your pick_targets."})
 

@@ -27,14 +27,15 @@ sys.path[:0] = [str(root), str(root / "notebooks")]
 # %%
 from collections import Counter
 
-import numpy as np
-
 import figures
 import measure
+import numpy as np
+
 import neo_np
 from neo_np.exercises import check, hint, predict, progress, reveal, show_source
 from neo_np.gpt_neo import loss
-from neo_np.tokenizer import byte_alphabet, learn, merge as merge_module
+from neo_np.tokenizer import byte_alphabet, learn
+from neo_np.tokenizer import merge as merge_module
 
 model = neo_np.load()
 tokenizer = model.tokenizer
@@ -58,10 +59,18 @@ for row, (rule, tokens) in enumerate(steps):
         new = rule is not None and token == rule["left"] + rule["right"]
         face, hatch = (figures.PALE_ORANGE, "") if new else (figures.PALE_BLUE, "")
         line = 2.2 if new else 0.9
-        axes.add_patch(figures.Rectangle((place + 0.04, y + 0.12), len(token) - 0.08, 0.76, facecolor=face, edgecolor="black", linewidth=line))
+        axes.add_patch(
+            figures.Rectangle(
+                (place + 0.04, y + 0.12), len(token) - 0.08, 0.76, facecolor=face, edgecolor="black", linewidth=line
+            )
+        )
         axes.text(place + len(token) / 2, y + 0.5, figures.visible(token), ha="center", va="center")
         place += len(token)
-    text = "letters" if rule is None else f"merge {rule['rank']}: {figures.visible(rule['left'])} + {figures.visible(rule['right'])}"
+    text = (
+        "letters"
+        if rule is None
+        else f"merge {rule['rank']}: {figures.visible(rule['left'])} + {figures.visible(rule['right'])}"
+    )
     axes.text(place + 0.3, y + 0.5, text, va="center", fontsize=10)
 last = ", ".join(f"“{token}”" for token in steps[-1][1])
 figures.show(
@@ -108,6 +117,7 @@ print(byte_alphabet.spell(" the king"))
 # %% [markdown]
 # ## Exercise: the byte alphabet
 
+
 # %% exercise="byte_table"
 @check
 def byte_table():
@@ -123,6 +133,7 @@ def byte_table():
             table[byte] = ...
             free += 1
     return table
+
 
 # %%
 # hint("byte_table")
@@ -174,6 +185,7 @@ assert merges == learn.learn_merges_fast(counts, 8)  # the package's fast versio
 #
 # With these three functions you have a complete tokenizer. They work with text, so they can be tested with any letters.
 
+
 # %% exercise="count_pairs"
 @check
 def count_pairs(words):
@@ -181,6 +193,7 @@ def count_pairs(words):
     the result is {(left, right): count}, such as {("l", "o"): 7}. No pair reaches from one word into the next.
     """
     ...
+
 
 # %% exercise="merge"
 @check
@@ -190,6 +203,7 @@ def merge(tokens, pair):
     """
     ...
 
+
 # %% exercise="encode_word"
 @check
 def encode_word(word, merges):
@@ -198,6 +212,7 @@ def encode_word(word, merges):
     list of str.
     """
     ...
+
 
 # %%
 # hint("merge")
@@ -218,6 +233,7 @@ for id in tokenizer.encode("A café at night: 🌙"):
 #
 # ## Exercise: decode
 
+
 # %% exercise="decode"
 @check
 def decode(ids, token_bytes):
@@ -225,6 +241,7 @@ def decode(ids, token_bytes):
     Bytes that are no UTF-8 become the replacement character, as with errors="replace".
     """
     ...
+
 
 # %%
 # hint("decode")
@@ -267,11 +284,11 @@ reveal("02.2", max(bytes_per_token, key=bytes_per_token.get))
 # The model has only ever seen words that were cut by its own merges in the right order. What if we cut the same text in another
 # way? We cut a tale in three ways:
 #
-# - **right order**: always the merge with the lowest rank first.
-# - **leftmost first**: join the first pair from the left that is in the list, whatever its rank.
-# - **letters**: no merges at all.
+# - *right order*: always the merge with the lowest rank first.
+# - *leftmost first*: join the first pair from the left that is in the list, whatever its rank.
+# - *letters*: no merges at all.
 #
-# The texts have different numbers of tokens, so we compare the surprise for each **byte**.
+# The texts have different numbers of tokens, so we compare the surprise for each *byte*.
 
 
 # %% tags=["figure"]
@@ -304,10 +321,18 @@ for name, cut in ways.items():
     nats_per_byte[name], numbers[name] = surprises.sum() / len(text.encode()), len(ids)
 
 figure, axes = figures.new(7.5, 2.2)
-figures.bars(axes, list(ways), list(nats_per_byte.values()), xlabel="surprise in nats for each byte", marked=["leftmost first", "letters"])
+figures.bars(
+    axes,
+    list(ways),
+    list(nats_per_byte.values()),
+    xlabel="surprise in nats for each byte",
+    marked=["leftmost first", "letters"],
+)
 shown = "; ".join(f"{name} {value:.2f} nats per byte ({numbers[name]} tokens)" for name, value in nats_per_byte.items())
 figures.show(figure, f"The surprise of the same text, cut in three ways: {shown}.")
-assert nats_per_byte["right order"] < nats_per_byte["leftmost first"] and nats_per_byte["right order"] < nats_per_byte["letters"]
+assert (
+    nats_per_byte["right order"] < nats_per_byte["leftmost first"] and nats_per_byte["right order"] < nats_per_byte["letters"]
+)
 
 # %% [markdown]
 # The text is the same to the last letter. With the right tokens the model has {{nats_per_byte["right order"]:.2f}} nats

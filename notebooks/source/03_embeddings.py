@@ -25,10 +25,10 @@ if root is None:  # opened by itself, for example on Colab
 sys.path[:0] = [str(root), str(root / "notebooks")]
 
 # %%
-import numpy as np
-
 import figures
 import measure
+import numpy as np
+
 import neo_np
 from neo_np.exercises import check, hint, predict, progress, reveal, show_source
 from neo_np.gpt_neo import forward
@@ -61,7 +61,9 @@ cosines = unit @ unit.T  # (64, 64)
 beside = np.array([cosines.diagonal(k).mean() for k in range(64)])  # the mean cosine at each distance
 
 figure, panels = figures.new(8, 3.7, panels=2)
-figures.matrix(panels[0], cosines, numbers=False, bar="cosine", xlabel="position", ylabel="position", title="each position with each")
+figures.matrix(
+    panels[0], cosines, numbers=False, bar="cosine", xlabel="position", ylabel="position", title="each position with each"
+)
 figures.lines(panels[1], {"": (np.arange(64), beside)}, xlabel="distance of two positions", ylabel="mean cosine", markers=False)
 panels[1].set_title("by distance")
 figures.show(
@@ -117,6 +119,7 @@ reveal("03.1", bool(np.array_equal(x[kings[0]], x[kings[1]])))
 #
 # ## Exercise: embed
 
+
 # %% exercise="embed"
 @check
 def embed(ids, wte, wpe):
@@ -125,6 +128,7 @@ def embed(ids, wte, wpe):
     """
     positions = np.arange(...)  # (T,)
     return wte[...] + wpe[...]
+
 
 # %%
 # hint("embed")
@@ -149,7 +153,10 @@ names = tokenizer.token_strings(order)
 figure, axes = figures.new(7.5, 3.2)
 figures.bars(axes, names, cosines[order], xlabel="cosine to “ king”")
 shown = "; ".join(f"“{name}” {cosines[id]:.2f}" for name, id in zip(names, order))
-figures.show(figure, f"The eight tokens whose rows are most similar to the row of “ king”: {shown}. The mean over all tokens is {cosines.mean():.2f}.")
+figures.show(
+    figure,
+    f"The eight tokens whose rows are most similar to the row of “ king”: {shown}. The mean over all tokens is {cosines.mean():.2f}.",
+)
 
 # %%
 reveal("03.2", names[:5])
@@ -161,6 +168,7 @@ reveal("03.2", names[:5])
 #
 # ## Exercise: the nearest tokens
 
+
 # %% exercise="nearest"
 @check
 def nearest(id, wte, k):
@@ -169,6 +177,7 @@ def nearest(id, wte, k):
     lengths.
     """
     ...
+
 
 # %%
 # hint("nearest")
@@ -207,9 +216,13 @@ ways = {"right": None, "from 1": from_1, "no positions": no_positions, "backward
 surprise = {name: measure.surprise(model, pieces, hook) for name, hook in ways.items()}
 
 figure, axes = figures.new(7.5, 2.6)
-figures.bars(axes, list(ways), list(surprise.values()), xlabel="mean surprise in nats", marked=["from 1", "no positions", "backwards"])
+figures.bars(
+    axes, list(ways), list(surprise.values()), xlabel="mean surprise in nats", marked=["from 1", "no positions", "backwards"]
+)
 shown = "; ".join(f"{name} {value:.2f}" for name, value in surprise.items())
-figures.show(figure, f"Mean surprise in nats on {pieces.size} tokens of unseen tales, with the positions used in four ways: {shown}.")
+figures.show(
+    figure, f"Mean surprise in nats on {pieces.size} tokens of unseen tales, with the positions used in four ways: {shown}."
+)
 assert surprise["right"] < surprise["no positions"] and surprise["right"] < surprise["backwards"]
 assert surprise["from 1"] < surprise["right"] + 0.3
 
@@ -222,7 +235,9 @@ assert surprise["from 1"] < surprise["right"] + 0.3
 # ## The same in the package
 
 # %%
-show_source(forward.embed, notes={"wte[ids]": "Rows of the token table, by id.", "wpe[positions]": "Rows of the position table."})
+show_source(
+    forward.embed, notes={"wte[ids]": "Rows of the token table, by id.", "wpe[positions]": "Rows of the position table."}
+)
 
 # %% [markdown]
 # In its shapes you see the letter **B**: the package computes several texts together, a **batch** of B texts. For one text, B is 1.

@@ -29,10 +29,10 @@ if root is None:  # opened by itself, for example on Colab
 sys.path[:0] = [str(root), str(root / "notebooks")]
 
 # %%
-import numpy as np
-
 import figures
 import measure
+import numpy as np
+
 import neo_np
 from neo_np.exercises import check, hint, predict, progress, reveal, show_source
 from neo_np.gpt_neo import forward
@@ -131,6 +131,7 @@ assert np.allclose(y, forward.layer_norm(x, weight, bias, eps), atol=1e-4)
 #
 # ## Exercise: layer norm
 
+
 # %% exercise="layer_norm"
 @check
 def layer_norm(x, weight, bias, eps):
@@ -141,6 +142,7 @@ def layer_norm(x, weight, bias, eps):
     variance = ...  # (T, 1), the mean of the squares
     level = centered / ...  # the root of variance + eps
     return level * ... + ...
+
 
 # %%
 # hint("layer_norm")
@@ -174,6 +176,7 @@ print(y_loop)
 # %% [markdown]
 # ## Exercise: linear
 
+
 # %% exercise="linear"
 @check
 def linear(x, weight, bias):
@@ -181,6 +184,7 @@ def linear(x, weight, bias):
     bias. x (T, in), weight (out, in) as in the checkpoint, bias (out,) -> (T, out).
     """
     ...
+
 
 # %%
 # hint("linear")
@@ -279,7 +283,10 @@ assert abs(surprise["right"] - measure.surprise(model, pieces)) < 1e-3  # our ow
 figure, axes = figures.new(7.5, 2.3)
 figures.bars(axes, list(ways), list(surprise.values()), xlabel="mean surprise in nats", marked=["axis of time", "no levelling"])
 shown = "; ".join(f"{name} {value:.2f}" for name, value in surprise.items())
-figures.show(figure, f"Mean surprise in nats on {pieces.size} tokens of unseen tales: {shown}. Knowing nothing gives {np.log(config.vocab_size):.2f}.")
+figures.show(
+    figure,
+    f"Mean surprise in nats on {pieces.size} tokens of unseen tales: {shown}. Knowing nothing gives {np.log(config.vocab_size):.2f}.",
+)
 assert surprise["axis of time"] > surprise["right"] + 0.5 and surprise["no levelling"] > surprise["right"] + 0.5
 
 # %% [markdown]

@@ -27,10 +27,10 @@ sys.path[:0] = [str(root), str(root / "notebooks")]
 # %%
 import math
 
-import numpy as np
-
 import figures
 import measure
+import numpy as np
+
 import neo_np
 from neo_np.exercises import check, hint, predict, progress, reveal, show_source
 from neo_np.gpt_neo import forward
@@ -72,7 +72,15 @@ future = np.triu(np.ones((T, T), bool), 1)
 
 figure, axes = figures.new(7.5, 4.6)
 figures.matrix(
-    axes, weights, rows=tokens, columns=tokens, hidden=future, limits=(0, 1), bar="weight", ylabel="looks (query)", xlabel="is looked at (key)"
+    axes,
+    weights,
+    rows=tokens,
+    columns=tokens,
+    hidden=future,
+    limits=(0, 1),
+    bar="weight",
+    ylabel="looks (query)",
+    xlabel="is looked at (key)",
 )
 figures.show(
     figure,
@@ -106,6 +114,7 @@ reveal("05.1", float(forward.softmax(np.array([[1000.0, 1000.0]]))[0, 0]))
 # %% [markdown]
 # ## Exercise: softmax
 
+
 # %% exercise="softmax"
 @check
 def softmax(x):
@@ -115,6 +124,7 @@ def softmax(x):
     largest = x.max(axis=..., keepdims=...)  # (T, 1)
     e = np.exp(...)  # (T, S), at most 1
     return e / ...  # the sum of each row, (T, 1)
+
 
 # %%
 # hint("softmax")
@@ -128,6 +138,7 @@ def softmax(x):
 #
 # You get the positions of queries and keys as arrays. Remember broadcasting: `queries[:, None]` makes a column of shape (T, 1).
 
+
 # %% exercise="causal_mask"
 @check
 def causal_mask(queries, keys):
@@ -136,6 +147,7 @@ def causal_mask(queries, keys):
     it. queries and keys are arrays of positions, (T,) and (S,).
     """
     ...
+
 
 # %%
 # hint("causal_mask")
@@ -183,6 +195,7 @@ assert np.allclose(z, seen[f"h.{layer}.attn.z"][0, head], atol=1e-4)  # the mode
 #
 # ## Exercise: attend
 
+
 # %% exercise="attend"
 @check
 def attend(q, k, v, mask):
@@ -190,6 +203,7 @@ def attend(q, k, v, mask):
     into weights with softmax, and use them to average the values. q (T, D), k and v (S, D), mask (T, S) -> (T, D).
     """
     ...
+
 
 # %%
 # hint("attend")
@@ -221,7 +235,9 @@ shrunk = {}
 model.logits(ids, hook=lambda name, array: shrunk.__setitem__(name, array) or divided(name, array))
 flat = shrunk[f"h.{layer}.attn.weights"][0, head]
 figure, panels = figures.new(8, 3.4, panels=2, width_ratios=[3, 2])
-figures.matrix(panels[0], flat, rows=tokens, columns=tokens, hidden=future, limits=(0, 1), title="the same head, scores divided", size=9)
+figures.matrix(
+    panels[0], flat, rows=tokens, columns=tokens, hidden=future, limits=(0, 1), title="the same head, scores divided", size=9
+)
 figures.bars(panels[1], ["GPT-Neo", "divided"], [right, scaled], xlabel="mean surprise in nats", marked=["divided"])
 figures.show(
     figure,
@@ -240,7 +256,7 @@ reveal("05.2", "lower" if scaled < right - 0.01 else "higher" if scaled > right 
 # ## Break it: the wrong axis, and a look into the future
 #
 # Two usual mistakes. First: softmax over axis 0, the queries, instead of the keys. Then the columns add up to 1, and not the rows. Second: the
-# mask is forgotten. To see the damage of the second one, we change only the **last** token of a text and look at which logits move. What
+# mask is forgotten. To see the damage of the second one, we change only the *last* token of a text and look at which logits move. What
 # a token predicts must not depend on what comes after it.
 
 
@@ -252,7 +268,9 @@ def queries_axis(name, array):
     if name.endswith("attn.mask"):
         queries_axis.mask = array
     if name.endswith("attn.weights"):
-        return np.swapaxes(forward.softmax(np.swapaxes(queries_axis.scores + queries_axis.mask, -1, -2)), -1, -2).astype(array.dtype)
+        return np.swapaxes(forward.softmax(np.swapaxes(queries_axis.scores + queries_axis.mask, -1, -2)), -1, -2).astype(
+            array.dtype
+        )
 
 
 def no_mask(name, array):
@@ -272,7 +290,9 @@ for name, hook in (("with the mask", None), ("without", no_mask)):
 figure, panels = figures.new(8, 3.6, panels=2, width_ratios=[2, 3])
 figures.bars(panels[0], ["right", "wrong axis"], [right, axis_0], xlabel="mean surprise in nats", marked=["wrong axis"])
 table = np.stack(list(moved.values()), axis=1)
-figures.matrix(panels[1], table, rows=tokens[:-1] + [" house"], columns=list(moved), title="change of the logits", hidden=table == 0)
+figures.matrix(
+    panels[1], table, rows=tokens[:-1] + [" house"], columns=list(moved), title="change of the logits", hidden=table == 0
+)
 past = moved["without"][:-1].max()
 figures.show(
     figure,
@@ -295,7 +315,13 @@ show_source(
         "e.sum(axis=-1, keepdims=True)": "One sum for each row. The last axis holds the keys, whatever comes before it.",
     },
 )
-show_source(forward.attention, notes={"q @ k.swapaxes(-1, -2)": "All scores at once; swapaxes is .T for the last two axes.", "weights @ v": "The weighted means."})
+show_source(
+    forward.attention,
+    notes={
+        "q @ k.swapaxes(-1, -2)": "All scores at once; swapaxes is .T for the last two axes.",
+        "weights @ v": "The weighted means.",
+    },
+)
 
 # %% [markdown]
 # ## Three sentences to remember
