@@ -5,8 +5,8 @@
     python notebooks/build.py --html pages  # pages for a browser too, from the notebooks that are built
 
 The first cell and the stubs of the exercises come from here and from `neo_np.exercises`: the build writes them into the source.
-In the prose, `{{expression}}` is replaced by the value that the expression has at that place of the notebook, so no number of the
-checkpoint is written by hand. `{{minutes}}` is the estimated time.
+In the prose, `{{expression}}` is replaced by the value that the expression has at that place of the notebook, so no number
+of the checkpoint is written by hand. `{{minutes}}` is the estimated time.
 """
 
 import argparse

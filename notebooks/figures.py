@@ -4,8 +4,8 @@
     figures.matrix(axes, weights, rows=tokens, columns=tokens)
     figures.show(figure, "Weights of 6 tokens: the last one looks most at ...")
 
-Amounts are shown in `cividis`, which gets steadily lighter; signed values run from blue (negative) over white to orange and carry
-their signed number or a hatching. Every line has its own dash, marker and label. Pictures are PNG: a notebook that is not
+Amounts are shown in `cividis`, which gets steadily lighter; signed values run from blue (negative) over white to orange and
+carry their signed number or a hatching. Every line has its own dash, marker and label. Pictures are PNG: a notebook that is not
 trusted yet shows no SVG.
 """
 
@@ -111,8 +111,8 @@ def matrix(
 ):
     """Draw a matrix as coloured cells. hidden: a boolean matrix of cells that are hatched and not coloured.
 
-    numbers: write each value into its cell. signed: negative values blue, positive ones orange. log: a logarithmic scale; values
-    that are exactly 0 count as hidden. bar: the label of a colour bar.
+    numbers: write each value into its cell. signed: negative values blue, positive ones orange. log: a logarithmic scale;
+    values that are exactly 0 count as hidden. bar: the label of a colour bar.
     """
     values = np.asarray(values, float)
     hidden = np.zeros(values.shape, bool) if hidden is None else np.asarray(hidden)
@@ -158,8 +158,11 @@ def label_cells(axes, shape, rows, columns):
 
 
 def visible(token):
-    """Return a token with its spaces and line ends made visible."""
-    return str(token).replace(" ", "␣").replace("\n", "⏎")
+    """Return a token with the spaces at its ends and its line ends made visible."""
+    text = str(token)
+    inner = text.strip(" ")
+    left = len(text) - len(text.lstrip(" "))
+    return ("␣" * left + inner + "␣" * (len(text) - left - len(inner))).replace("\n", "⏎")
 
 
 def lines(axes, curves, title=None, xlabel=None, ylabel=None, markers=True, at="end", log=False):

@@ -105,7 +105,9 @@ for number, (name, size) in enumerate(parts.items()):
     else:
         label = "token\ntable" if name == "tokens" else name
         axes.text(x + width / 2, 1.6, f"{label}\n{size / 1000:,.0f}k", ha="center", va="center", fontsize=10)
-    if number > 0:
+    if name == "tokens":
+        axes.text(x + width + gap / 2, 1.6, "+", ha="center", va="center", fontsize=12)
+    else:
         figures.arrow(axes, (x + width, 1.6), (x + width + gap, 1.6))
     x += width + gap
 axes.text(gap, 2.75, "ids (T,)", ha="left", fontsize=11)
@@ -136,7 +138,7 @@ assert logits.shape == (len(ids), config.vocab_size)
 
 # %% [markdown]
 # There are {{len(ids)}} rows and not one. Row `t` has the scores for the token that follows token `t`. So the model answers the
-# question "what comes next?" at every place of the text at the same time. For the whole text only the **last row** counts.
+# question "what comes next?" at every place of the text at the same time. For the whole text only the *last row* counts.
 #
 # **Predict:** which token does the model think is most likely after "{{text}}"? Write your guess between the quotes
 # in place of the three dots, for example `" king"`.
@@ -273,10 +275,10 @@ print(model.generate(text, max_new_tokens=40, do_sample=True, temperature=0.8, s
 # ## How good is a prediction? The surprise
 #
 # We need one number that says how well the model predicts a text. Look at each token that really came, and at the probability
-# **p** that the model had given it before. If p is near 1, the model is not surprised. If p is near 0, it is very
+# *p* that the model had given it before. If p is near 1, the model is not surprised. If p is near 0, it is very
 # surprised. So we measure
 #
-# > surprise = -log p
+# > **surprise** = -log p
 #
 # where p is the probability of the token that came, and log is the natural logarithm. p = 1 gives the surprise 0. p = 0.5
 # gives 0.69, and p = 0.01 gives 4.6. The unit is called **nat**, from *natural* logarithm. Small is good.
@@ -312,9 +314,9 @@ wrong = loss.cross_entropy(logits[1:], sentence_ids[1:])  # row t is asked about
 figure, axes = figures.new(8, 3.9)
 names = model.tokenizer.token_strings(sentence_ids[1:])
 x = np.arange(len(names))
-figures.lines(axes, {"right row": (x, surprises), "wrong row": (x, wrong)}, ylabel="surprise in nats", at="legend")
-axes.axhline(math.log(config.vocab_size), color=figures.GREY, linewidth=1)
-axes.text(len(x) - 0.5, math.log(config.vocab_size), "knows nothing", ha="right", va="bottom", fontsize=10)
+nothing = np.full(len(x), math.log(config.vocab_size))
+curves = {"right row": (x, surprises), "wrong row": (x, wrong), "knows nothing": (x, nothing)}
+figures.lines(axes, curves, ylabel="surprise in nats")
 axes.set_xticks(x, [figures.visible(name) for name in names], rotation=60, ha="right", rotation_mode="anchor")
 assert wrong.mean() > surprises.mean() + 1
 figures.show(
