@@ -19,8 +19,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # The way of the data. A module imports from its own part and from those before it; `command.py` and `__main__.py` come last.
 PARTS = """
-errors other_names files corpus terminal folders tokenizer gpt_neo generate model checkpoint pipelines train evaluate explain exercises
-bench
+errors other_names files corpus terminal folders tokenizer gpt_neo generate model checkpoint pipelines train evaluate
+explain exercises bench
 """.split()
 PRINTING = {"terminal", "bench.worker", "exercises.display"}  # besides each command.py
 ALWAYS = {"numpy", "regex", "safetensors"}
