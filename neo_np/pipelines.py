@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 
@@ -68,9 +68,17 @@ class FeatureExtraction:
 TASKS: dict[str, Any] = {"text-generation": TextGeneration, "feature-extraction": FeatureExtraction}
 
 
+AnyModel: TypeAlias = Model | str | os.PathLike | None
+AnyTokenizer: TypeAlias = Tokenizer | str | os.PathLike | None
+
+
+@overload
+def pipeline(task: Literal["text-generation"], model: AnyModel = None, tokenizer: AnyTokenizer = None) -> TextGeneration: ...
+@overload
 def pipeline(
-    task: str, model: Model | str | os.PathLike | None = None, tokenizer: Tokenizer | str | os.PathLike | None = None
-) -> TextGeneration | FeatureExtraction:
+    task: Literal["feature-extraction"], model: AnyModel = None, tokenizer: AnyTokenizer = None
+) -> FeatureExtraction: ...
+def pipeline(task: str, model: AnyModel = None, tokenizer: AnyTokenizer = None) -> TextGeneration | FeatureExtraction:
     """Return a function that does a task for one text or a list of texts.
 
     task: "text-generation" or "feature-extraction". model, tokenizer: as in `load`, or a `Model`.

@@ -98,7 +98,7 @@ def explain(
         raise NeoError(f"theme is {theme!r}, and it must be one of {', '.join(THEMES)}.")
     if not inline and out is None:
         raise NeoError("inline=False shows only the path of the page: say with out= where to write it.")
-    opening, start = read_opening(open), read_prompt(model, prompt)
+    opening, start = read_opening(open), read_prompt(model, prompt, model.config.start_id)
     given = None if continuation is None else read_continuation(model, continuation, len(start.ids))
     settings = read_settings(model, start, given, options)
     check_size(model, start, given, settings)
@@ -118,7 +118,7 @@ def explain(
 def read_continuation(model: Model, continuation: Any, prompt_length: int) -> list[int]:
     """Return the ids of a given continuation; raises NeoError if it does not fit behind the prompt."""
     is_empty = isinstance(continuation, str | list | tuple) and len(continuation) == 0
-    ids = [] if is_empty else read_prompt(model, continuation).ids
+    ids = [] if is_empty else read_prompt(model, continuation, None).ids
     if prompt_length + len(ids) > model.config.max_position_embeddings:
         raise NeoError(
             f"prompt and continuation have {prompt_length} + {len(ids)} tokens, and the model has "

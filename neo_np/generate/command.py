@@ -175,7 +175,9 @@ def interact(model: Model, args: argparse.Namespace) -> int:
         print("Type the beginning of a text. Ctrl-C stops a text, Ctrl-D ends.", file=sys.stderr)
     # A pipe may bring Windows text: a byte order mark and "\r" go. Bytes that are not text are an error for their line only.
     encoding = sys.stdin.encoding if sys.stdin.isatty() else "utf-8-sig"
-    sys.stdin.reconfigure(encoding=encoding, errors="surrogateescape", newline=None)
+    sys.stdin.reconfigure(  # type: ignore[union-attr]
+        encoding=encoding, errors="surrogateescape", newline=None
+    )
     while True:
         try:
             prompt = input("> ")
@@ -228,9 +230,10 @@ def write(model: Model, text: str, args: argparse.Namespace, loading: float = 0.
 
     After Ctrl-C it prints the text there is.
     """
-    prompt, tokenizer = read_prompt(model, text), model.tokenizer
+    tokenizer = model.tokenizer
     assert tokenizer is not None  # `load` gives every model one
     options = generation_options(model, tokenizer, args)
+    prompt = read_prompt(model, text, options.bos_token_id)
     beams = options.num_beams > 1
     if args.show_probs and (args.json or beams or options.num_return_sequences > 1):
         raise NeoError("--show-probs follows one text: leave out --json, --num-beams and --num-return-sequences.")

@@ -39,9 +39,13 @@ def read_prompt(model: LanguageModel, prompt: Any, bos_token_id: int | None) -> 
         if model.tokenizer is None:
             raise NeoError("this model has no tokenizer, so prompts must be token ids; or load it with tokenizer=FOLDER.")
         ids = model.tokenizer.encode(prompt)
-        if not ids and bos_token_id is None:
+        if ids:
+            model.check_ids(ids)  # a tokenizer may have more tokens than the model
+        elif bos_token_id is not None:
+            ids = [bos_token_id]
+        else:
             raise NeoError("the prompt is empty and the model has no bos_token_id to begin with.")
-        return Prompt(ids or [bos_token_id], prompt)
+        return Prompt(ids, prompt)
     prompt = as_lists(prompt)
     if not is_row_of_ids(prompt):
         raise NeoError(f"each prompt must be a text or a list of token ids; got {prompt!r:.60}.")
