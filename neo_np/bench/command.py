@@ -178,10 +178,10 @@ def warn_of_ignored_options(args: argparse.Namespace, plan: dict[str, list[str]]
 
 
 def check_text(job: Job, plan: dict[str, list[str]]) -> None:
-    """Raise NeoError if the text cannot be read or is too short."""
-    if set(USE_TEXT) & set(plan):
+    """Raise NeoError if the text that was named cannot be read or is too short."""
+    if job.text_file and set(USE_TEXT) & set(plan):
         job.text()
-    if "speculative" in plan:
+    if job.text_file and "speculative" in plan:
         given_text(job, Tokenizer.load(job.folder))
 
 

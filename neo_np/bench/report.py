@@ -14,7 +14,7 @@ def heading(facts: dict) -> list[str]:
     """Return the lines above the tables: the machine, the model, the peers, the rounds."""
     m = facts["machine"]
     lines = [
-        f"machine: {m['processor']}, {m['cores']} cores; {m['system']}",
+        f"machine: {m['processor']}, {m['cores']} core{'s' * (m['cores'] > 1)}; {m['system']}",
         f"python:  {m['python']}, NumPy {m['numpy']} ({m['blas']})",
     ]
     if m["environment"]:
