@@ -128,3 +128,17 @@ def progress_bar(title):
     finally:
         if shown:
             print(f"\r{' ' * width}\r", end="", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def naming_options(names):
+    """Name a command's options in errors: with {"num_heads": "--heads"}, "num_heads is 0" becomes "--heads is 0".
+
+    A name that is an ordinary word, such as "steps", is replaced only if the sentence begins with it: "steps is 0".
+    """
+    try:
+        yield
+    except NeoError as error:
+        terms = [rf"(?<![-.\w/\\]){name}\b" if "_" in name else f"^{name}(?= is )" for name in names]
+        sentence = re.sub("|".join(terms), lambda found: names[found[0]], str(error))
+        raise NeoError(sentence) from None

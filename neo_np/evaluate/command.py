@@ -11,7 +11,7 @@ from neo_np.evaluate.json_lines import read_questions, read_texts
 from neo_np.evaluate.likelihood import BATCH_SIZE
 from neo_np.evaluate.tasks import evaluate_choices, evaluate_lambada
 from neo_np.evaluate.text import evaluate_text
-from neo_np.terminal import OneLineParser, positive, progress_bar, run_command, whole
+from neo_np.terminal import OneLineParser, naming_options, positive, progress_bar, run_command, whole
 
 DESCRIPTION = """Measure a GPT-Neo model. Each kind has its own --help, which defines its numbers;
 text, lambada and choices are defined as in lm-evaluation-harness."""
@@ -120,7 +120,8 @@ def run(args: argparse.Namespace) -> int:
         if args.kind == "heads":
             result = evaluate_heads(model, args.seed, progress)
         elif args.kind == "text":
-            result = evaluate_text(model, data, args.window, args.stride, args.batch_size, progress)
+            with naming_options({"window": "--window", "stride": "--stride"}):
+                result = evaluate_text(model, data, args.window, args.stride, args.batch_size, progress)
         else:
             evaluate = {"lambada": evaluate_lambada, "choices": evaluate_choices}[args.kind]
             result = evaluate(model, data, args.batch_size, progress)

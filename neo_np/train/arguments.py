@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable
 
 from neo_np.errors import NeoError
-from neo_np.gpt_neo.config import Config
+from neo_np.gpt_neo.config import Config, check_size
 from neo_np.terminal import OneLineParser, number, positive, share, whole
 from neo_np.train.environment import default_threads
 from neo_np.train.trainer import TrainingOptions
@@ -29,6 +29,12 @@ EXAMPLES = """examples:
   python -m neo_np.train my_texts/ --out runs/mine --steps 5000
   python -m neo_np.train --resume runs/mine
 """
+OPTION_NAMES = {  # settings whose option has another name
+    "num_layers": "--layers",
+    "num_heads": "--heads",
+    "max_position_embeddings": "--positions",
+    "activation_function": "--activation",
+}
 INTERVALS = "validate_every", "sample_every", "sample_prompt", "save_every", "keep"
 
 
@@ -131,9 +137,28 @@ def option_names(names: Iterable[str]) -> str:
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
+def all_option_names(args: argparse.Namespace) -> dict[str, str]:
+    """Return {name of a setting: the option as a user types it}, for errors."""
+    return {name: option_names([name]) for name in vars(args)} | OPTION_NAMES
+
+
+def ignored_options(args: argparse.Namespace) -> list[str]:
+    """Return a sentence for each option that was given and changes nothing."""
+    kinds = (args.attention or "global,local").split(",")
+    warmup_steps = args.warmup_steps or 0
+    ignored = {
+        "--vocab-size is ignored: --tokenizer has its own vocabulary": args.vocab_size and args.tokenizer,
+        "--window-size is ignored: no layer is local": args.window_size and "local" not in kinds,
+        "--no-decay-embeddings is ignored: --weight-decay is 0": args.no_decay_embeddings and not args.weight_decay,
+        "--min-learning-rate is ignored: the warm-up takes all steps": args.min_learning_rate and warmup_steps >= args.steps,
+    }
+    return [sentence for sentence, is_so in ignored.items() if is_so]
+
+
 def new_config(args: argparse.Namespace) -> Config:
     """Return the `Config` of a new model. Its vocabulary is provisional until there is a tokenizer."""
     kinds, layers = (args.attention or "global,local").split(","), args.layers or 4
+    check_size("num_layers", layers)  # before a list gets as many entries
     return Config(
         vocab_size=args.vocab_size or 2048,
         hidden_size=args.hidden_size or 192,

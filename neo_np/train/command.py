@@ -5,6 +5,7 @@ import dataclasses
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from shlex import quote
@@ -18,10 +19,20 @@ from neo_np.errors import NeoError
 from neo_np.folders.find import find_checkpoint
 from neo_np.gpt_neo.params import random_params, sinusoids
 from neo_np.model import Model
-from neo_np.terminal import progress_bar, run_command
+from neo_np.terminal import naming_options, progress_bar, run_command
 from neo_np.tokenizer.special_tokens import END_OF_TEXT
 from neo_np.tokenizer.tokenizer import Tokenizer
-from neo_np.train.arguments import HELD_OUT, INTERVALS, NEW_MODEL, build_parser, new_config, option_names, training_options
+from neo_np.train.arguments import (
+    HELD_OUT,
+    INTERVALS,
+    NEW_MODEL,
+    all_option_names,
+    build_parser,
+    ignored_options,
+    new_config,
+    option_names,
+    training_options,
+)
 from neo_np.train.data import load_tokens, tokenize_files
 from neo_np.train.environment import restart_with_environment
 from neo_np.train.folder import first_arguments, new_run_folder
@@ -70,9 +81,12 @@ def start_run(args: argparse.Namespace, origin: dict[str, Any]) -> int:
     """Start a new run; return the exit status. origin: see `locked`."""
     if not args.out or not args.text:
         raise NeoError("give the text and the folder of the run, as in python -m neo_np.train TEXT --out FOLDER.")
+    for sentence in ignored_options(args):
+        warnings.warn(sentence, stacklevel=2)
     folder = Path(args.out)
     files, valid_files = text_files(args.text), text_files(args.valid) if args.valid else []
-    intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
+    with naming_options(all_option_names(args)):
+        intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
     with new_run_folder(folder, origin) as was_killed:
         if was_killed:
             print(f"the run in {folder} was stopped before its first checkpoint: it starts from the beginning", file=sys.stderr)
@@ -106,7 +120,8 @@ def prepare(
 ) -> tuple[Trainer, np.ndarray]:
     """Return the `Trainer` of a new run and the tokens to validate on; writes the token files into the folder."""
     model = start_model(args, files)
-    options = training_options(args, model.config)
+    with naming_options(all_option_names(args)):
+        options = training_options(args, model.config)
     check_memory(model.config, options)
     sample(model, args.sample_prompt, length=1, seed=0)  # a prompt that cannot be continued is refused at once
     for name, of_files in {TRAIN: files, VALID: valid_files}.items():
@@ -141,12 +156,13 @@ def start_model(args: argparse.Namespace, files: Sequence[Path]) -> Model:
 
 def new_model(args: argparse.Namespace, files: Sequence[Path]) -> Model:
     """Return a model with random weights, and a tokenizer that learns from the files unless --tokenizer names another."""
-    config = new_config(args)
-    check_memory(config, training_options(args, config))  # learning the tokenizer may take minutes: mistakes are found before
+    with naming_options(all_option_names(args)):
+        config = new_config(args)
+        check_memory(config, training_options(args, config))  # learning the tokenizer takes time: mistakes are found before
+        if not args.tokenizer:
+            tokenizer = Tokenizer.train(pieces_to_learn_from(files), config.vocab_size)
     if args.tokenizer:
         tokenizer = Tokenizer.load(find_checkpoint(args.tokenizer, weights_wanted=False))
-    else:
-        tokenizer = Tokenizer.train(pieces_to_learn_from(files), config.vocab_size)
     end = tokenizer.special_tokens.get(END_OF_TEXT)
     config = dataclasses.replace(config, vocab_size=max(tokenizer.id_to_token) + 1, bos_token_id=end, eos_token_id=end)
     params = random_params(config, args.seed)
