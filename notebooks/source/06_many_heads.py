@@ -97,6 +97,7 @@ reveal("06.1", bool(np.array_equal(x.reshape(H_small, T, D_small), heads)))
 #
 # ## Exercises: split and merge
 
+
 # %% exercise="split_heads"
 @check
 def split_heads(x, num_heads):
@@ -108,14 +109,17 @@ def split_heads(x, num_heads):
     cut = x.reshape(T, ..., ...)  # neighbours stay together
     return cut.swapaxes(..., ...)  # (H, T, D)
 
+
 # %% [markdown]
 # `merge_heads` goes the way back. First exchange the axes, then reshape.
+
 
 # %% exercise="merge_heads"
 @check
 def merge_heads(x):
     """Put the heads side by side again: (H, T, D) -> (T, C) with C = H D. It undoes split_heads."""
     ...
+
 
 # %%
 # hint("split_heads")
@@ -167,6 +171,7 @@ assert np.allclose(out, seen["h.0.attn.out"][0], atol=1e-4)  # the model compute
 # **Self-attention** means that queries, keys and values come from the same text. You may call the functions of earlier exercises; the
 # checker lends you right ones.
 
+
 # %% exercise="self_attention"
 @check
 def self_attention(x, p, num_heads, mask):
@@ -175,6 +180,7 @@ def self_attention(x, p, num_heads, mask):
     p.out_proj.weight and p.out_proj.bias.
     """
     ...
+
 
 # %%
 # hint("self_attention")
@@ -240,7 +246,14 @@ rise = np.array([[measure.surprise(model, pieces, without(i, h)) - right for h i
 
 figure, axes = figures.new(7.5, 0.5 * L + 1.2)
 figures.matrix(
-    axes, rise, rows=[f"layer {i}" for i in range(L)], columns=[f"{h}" for h in range(H)], signed=True, decimals=2, xlabel="head", title="rise of the mean surprise without this head"
+    axes,
+    rise,
+    rows=[f"layer {i}" for i in range(L)],
+    columns=[f"{h}" for h in range(H)],
+    signed=True,
+    decimals=2,
+    xlabel="head",
+    title="rise of the mean surprise without this head",
 )
 most = tuple(int(n) for n in np.unravel_index(rise.argmax(), rise.shape))
 figures.show(

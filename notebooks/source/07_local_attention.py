@@ -73,7 +73,15 @@ reached = (cone > 0).sum(axis=1)
 figure, axes = figures.new(8, 3.0)
 rows = ["embeddings", *(f"after layer {i}" for i in range(4))]
 figures.matrix(
-    axes, cone, rows=rows, columns=range(T), numbers=False, log=True, limits=(1e-3, 2), bar="share that changes", xlabel="position of the token"
+    axes,
+    cone,
+    rows=rows,
+    columns=range(T),
+    numbers=False,
+    log=True,
+    limits=(1e-3, 2),
+    bar="share that changes",
+    xlabel="position of the token",
 )
 figures.show(
     figure,
@@ -130,6 +138,7 @@ print(visible.astype(int))
 # %% [markdown]
 # ## Exercises: the mask and the reach
 
+
 # %% exercise="local_mask"
 @check
 def local_mask(queries, keys, window):
@@ -141,11 +150,13 @@ def local_mask(queries, keys, window):
     visible = (distance >= ...) & (distance < ...)
     return np.where(visible, ..., ...)
 
+
 # %%
 # hint("local_mask")
 
 # %% [markdown]
 # In the second exercise, do not forget the global layers: one of them is enough to reach everything.
+
 
 # %% exercise="reach"
 @check
@@ -155,6 +166,7 @@ def reach(attention_layers, window, length):
     the last `window` tokens, itself included; a global layer sees all.
     """
     ...
+
 
 # %% [markdown]
 # ## The real checkpoint: exactly zero
@@ -177,7 +189,9 @@ zero = weights == 0
 seen = int((weights[-1] > 0).sum())
 
 figure, axes = figures.new(6.4, 4.8)
-figures.matrix(axes, weights, numbers=False, log=True, limits=(1e-4, 1), bar="weight", xlabel="key (is looked at)", ylabel="query (looks)")
+figures.matrix(
+    axes, weights, numbers=False, log=True, limits=(1e-4, 1), bar="weight", xlabel="key (is looked at)", ylabel="query (looks)"
+)
 axes.set_title(f"layer {local}, mean of {config.num_heads} heads")
 figures.show(
     figure,
@@ -203,7 +217,9 @@ effect = moved(model, ids, changed)[:, place:]  # from the changed token on
 
 figure, axes = figures.new(8, 0.42 * L + 1.9)
 rows = ["embeddings", *(f"after layer {i} ({kind})" for i, kind in enumerate(config.attention_layers))]
-figures.matrix(axes, effect, rows=rows, numbers=False, log=True, limits=(1e-4, 1), bar="share", xlabel="distance from the changed token")
+figures.matrix(
+    axes, effect, rows=rows, numbers=False, log=True, limits=(1e-4, 1), bar="share", xlabel="distance from the changed token"
+)
 last = effect[-1]
 figures.show(
     figure,

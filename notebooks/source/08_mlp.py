@@ -92,12 +92,14 @@ reveal("08.1", round(float(forward.gelu_new(-10.0)), 3) + 0.0)
 # %% [markdown]
 # ## Exercise: gelu_new
 
+
 # %% exercise="gelu_new"
 @check
 def gelu_new(x):
     """Return 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) for each number of x, an array of any shape."""
     inside = math.sqrt(2 / math.pi) * (x + ...)
     return 0.5 * x * (... + np.tanh(inside))
+
 
 # %%
 # hint("gelu_new")
@@ -142,6 +144,7 @@ assert np.allclose(out, seen["h.0.mlp.out"][0], atol=1e-3)  # the model computed
 #
 # ## Exercise: mlp
 
+
 # %% exercise="mlp"
 @check
 def mlp(x, p):
@@ -150,6 +153,7 @@ def mlp(x, p):
     gelu_new(x).
     """
     ...
+
 
 # %%
 # hint("mlp")
@@ -197,8 +201,15 @@ for axes, f in zip(panels[0], chosen):
     for i, context in enumerate(contexts):
         axes.text(0, 4.45 - i, context, fontsize=10, va="center")
     axes.set(title=f"neuron {f}", xlabel="fires", yticks=[], ylim=(-0.5, 4.8))
-    lines.append(f"neuron {f} fires most at “{tokenizer.token_string(at[places[0]])}” ({fires[places[0], f]:.1f}), {agree[f]} of its 8 strongest places are one token")
-figures.show(figure, f"The five places where three neurons of layer {layer} fire most; the last token of each text is the place. " + "; ".join(lines) + ".")
+    lines.append(
+        f"neuron {f} fires most at “{tokenizer.token_string(at[places[0]])}” ({fires[places[0], f]:.1f}), {agree[f]} of its 8 strongest places are one token"
+    )
+figures.show(
+    figure,
+    f"The five places where three neurons of layer {layer} fire most; the last token of each text is the place. "
+    + "; ".join(lines)
+    + ".",
+)
 often = (fires > 0).mean()
 
 # %%
@@ -256,7 +267,9 @@ assert abs(surprise["exact GELU"] - right) < 0.01 and surprise["none"] > right +
 
 # %%
 show_source(forward.gelu_new, notes={"(x * x * x)": "NumPy's x**3 is slow: it calls a general power function."})
-show_source(forward.mlp, notes={"activate(pre, activation_function)": "The config names the activation; in GPT-Neo it is gelu_new."})
+show_source(
+    forward.mlp, notes={"activate(pre, activation_function)": "The config names the activation; in GPT-Neo it is gelu_new."}
+)
 
 # %% [markdown]
 # ## Three sentences to remember
