@@ -68,13 +68,15 @@ def filled(text):
     """Return a source with the first cell and the stubs as they must be: blanks in the first stub, the others whole."""
     cells, seen = CELL.split(text), 0
     for i, cell in enumerate(cells):
-        header, _, _ = cell.partition("\n")
-        name = EXERCISE.search(header)
+        header, _, body = cell.partition("\n")
+        name, wanted = EXERCISE.search(header), None
         if name:
-            cells[i] = f"{header}\n{find(name[1]).stub(blanks=seen == 0)}\n\n"
+            wanted = find(name[1]).stub(blanks=seen == 0)
             seen += 1
         elif 'tags=["setup"]' in header:
-            cells[i] = f"{header}\n{FIRST_CELL}\n\n"
+            wanted = FIRST_CELL
+        if wanted and body.rstrip() != wanted:
+            cells[i] = f"{header}\n{wanted}\n\n"
     return "".join(cells)
 
 

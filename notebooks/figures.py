@@ -134,14 +134,21 @@ def matrix(
             axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor="#00000066", hatch="...", linewidth=0))
     if numbers:
         for i, j in np.argwhere(~hidden):
-            text = f"{values[i, j]:{'+' if signed else ''}.{decimals}f}"
+            text = f"{no_minus_zero(values[i, j], decimals):{'+' if signed else ''}.{decimals}f}"
             colour = readable_on(colours(norm(values[i, j])))
             axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=size)
     label_cells(axes, values.shape, rows, columns)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     if bar:
-        axes.figure.colorbar(image, ax=axes, label=bar)
+        scale = axes.figure.colorbar(image, ax=axes, label=bar)
+        if log:
+            scale.ax.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
     return image
+
+
+def no_minus_zero(value, decimals=2):
+    """Return a number, rounded, so that it is not printed as -0.00."""
+    return round(float(value), decimals) + 0.0
 
 
 def label_cells(axes, shape, rows, columns):

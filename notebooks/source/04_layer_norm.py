@@ -66,21 +66,15 @@ stream = model.hidden_states(ids)  # the stream after the embeddings, and after 
 row = stream[1][-1].astype(float)  # after block 0, the last token
 level = (row - row.mean()) / np.sqrt(row.var() + eps)
 
-
-def zero(x):
-    """Return x rounded, without the minus of -0.00."""
-    return round(x, 2) + 0.0
-
-
 figure, panels = figures.new(8, 3.0, panels=2, sharey=True)
 for axes, values, title in ((panels[0], row, "before"), (panels[1], level, "after")):
     axes.bar(np.arange(len(values)), values, width=1.0, color=figures.BLUE)
     axes.axhline(values.mean(), color=figures.ORANGE, linestyle="--", linewidth=2)
-    axes.set(title=f"{title}: mean {zero(values.mean()):.2f}, variance {values.var():.2f}", xlabel="channel")
+    axes.set(title=f"{title}: mean {figures.no_minus_zero(values.mean()):.2f}, variance {values.var():.2f}", xlabel="channel")
 figures.show(
     figure,
     f"One row of {len(row)} numbers before and after the levelling. Before: mean {row.mean():.2f}, variance {row.var():.2f}, values from "
-    f"{row.min():.1f} to {row.max():.1f}. After: mean {zero(level.mean()):.2f}, variance {level.var():.2f}, from {level.min():.1f} to {level.max():.1f}. "
+    f"{row.min():.1f} to {row.max():.1f}. After: mean {figures.no_minus_zero(level.mean()):.2f}, variance {level.var():.2f}, from {level.min():.1f} to {level.max():.1f}. "
     "The shape of the bars stays the same.",
 )
 

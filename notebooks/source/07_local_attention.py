@@ -1,0 +1,321 @@
+# %% [markdown]
+# # 07 Local attention
+#
+# **Question: how far does news travel?**
+#
+# About {{minutes}} minutes (an estimate). You need notebooks 05 and 06: mask, heads.
+#
+# In attention every token is compared with every earlier token. For a text of T tokens these are about T T / 2 comparisons: twice the
+# text, four times the work. GPT-Neo saves some of it. Its layers are of two kinds, in turns:
+#
+# - In a **global layer** a token sees all tokens before it, and itself.
+# - In a **local layer** a token sees only the last W tokens, itself included. W is the **window**.
+
+# %% tags=["setup"]
+# This cell finds the files of the course. Run it first; you need not read it.
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # with small arrays, one thread is the fastest
+here = Path(globals().get("__file__", "notebook")).resolve()
+root = next((folder for folder in here.parents if (folder / "neo_np").is_dir()), None)
+if root is None:  # opened by itself, for example on Colab
+    os.system("git clone --depth 1 https://github.com/OWNER/neo_np neo_np_course")
+    root = Path("neo_np_course").resolve()
+    os.chdir(root / "notebooks")
+sys.path[:0] = [str(root), str(root / "notebooks")]
+
+# %%
+import numpy as np
+
+import figures
+import measure
+import neo_np
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.gpt_neo import forward
+from neo_np.gpt_neo.params import random_params
+
+model = neo_np.load()
+tokenizer, config, params = model.tokenizer, model.config, model.params
+L, W = config.num_layers, config.window_size
+print("layers:", ", ".join(config.attention_layers))
+print("window of the local layers:", W)
+
+# %% [markdown]
+# ## News travels like a cone
+#
+# Can a token learn about another one that is further away than the window? Yes, by passing on: in layer 0, token 3 tells token 6; in layer 1,
+# token 6 tells token 9. To see it, we build a small model with random parameters. It has 4 layers, all local, with window 4. Then we change
+# the token at position 3, and look which rows of the stream change after each layer.
+
+# %% tags=["figure"]
+small = neo_np.Config(
+    vocab_size=50, hidden_size=16, num_layers=4, num_heads=2, max_position_embeddings=20, attention_layers=["local"] * 4,
+    window_size=4, bos_token_id=0, eos_token_id=0, other={"initializer_range": 0.4},
+)  # fmt: skip
+random_model = neo_np.Model(small, random_params(small, seed=0))
+T, place = 20, 3
+text = np.arange(T)
+changed = text.copy()
+changed[place] = 40
+
+
+def moved(model, ids, other_ids):
+    """Return how far the stream moves, as a share of its length: a row for the embeddings and for each block, a column for each token."""
+    states = zip(model.hidden_states(ids)[:-1], model.hidden_states(other_ids)[:-1])
+    return np.array([np.linalg.norm(b - a, axis=-1) / np.linalg.norm(a, axis=-1) for a, b in states])
+
+
+cone = moved(random_model, text, changed)  # (1 + 4, T)
+reached = (cone > 0).sum(axis=1)
+
+figure, axes = figures.new(8, 3.0)
+rows = ["embeddings", *(f"after layer {i}" for i in range(4))]
+figures.matrix(
+    axes,
+    cone,
+    rows=rows,
+    columns=range(T),
+    numbers=False,
+    log=True,
+    limits=(1e-3, 2),
+    bar="share that changes",
+    xlabel="position of the token",
+)
+figures.show(
+    figure,
+    f"The token at position {place} is changed. Hatched: the stream does not change at all. The number of changed rows is {reached[0]} after the "
+    f"embeddings, then {', '.join(str(n) for n in reached[1:])} after layers 0 to 3: with window 4, each layer carries the news 3 tokens further.",
+)
+assert list(reached) == [1, 4, 7, 10, 13]
+
+# %% [markdown]
+# Each local layer carries news W - 1 tokens further: a token sees itself and W - 1 tokens before it. After L local layers, news has
+# reached
+#
+# > L (W - 1) + 1
+#
+# tokens; L is the number of local layers, W the window, and the 1 is the token itself.
+#
+# **Predict:** how many tokens does news reach in a model of 3 local layers with window 5, the token itself included?
+
+# %%
+predict("07.1", ...)
+
+# %%
+reveal("07.1", 3 * (5 - 1) + 1)
+
+# %% [markdown]
+# ## The mask of a local layer
+#
+# A local layer is an ordinary layer with another mask. The slow loop:
+
+# %%
+T, window = 7, 3
+positions = np.arange(T)
+
+mask_loop = np.zeros((T, T))
+for t in range(T):  # the query
+    for s in range(T):  # the key
+        distance = t - s
+        in_the_future = distance < 0
+        too_far_back = distance >= window
+        if in_the_future or too_far_back:
+            mask_loop[t, s] = -1e9
+
+# %% [markdown]
+# And with NumPy. `&` means "and", for each cell of a table of True and False:
+
+# %%
+distance = positions[:, None] - positions  # (T, T)
+visible = (distance >= 0) & (distance < window)
+mask = np.where(visible, 0.0, -1e9)
+
+assert np.array_equal(mask, mask_loop)
+print(visible.astype(int))
+
+# %% [markdown]
+# ## Exercises: the mask and the reach
+
+
+# %% exercise="local_mask"
+@check
+def local_mask(queries, keys, window):
+    """Return the mask, (T, S), of a local layer: 0.0 where the token at position queries[t] may look at position
+    keys[s], and a very low number such as -1e9 where it may not. A token sees the last `window` tokens, itself
+    included.
+    """
+    distance = queries[:, None] - ...  # (T, S)
+    visible = (distance >= ...) & (distance < ...)
+    return np.where(visible, ..., ...)
+
+
+# %%
+# hint("local_mask")
+
+# %% [markdown]
+# In the second exercise, do not forget the global layers: one of them is enough to reach everything.
+
+
+# %% exercise="reach"
+@check
+def reach(attention_layers, window, length):
+    """Return how many tokens of a text of `length` tokens can change what the model says at the last position, the
+    last token itself included: an int. attention_layers has "local" or "global" for each layer. A local layer sees
+    the last `window` tokens, itself included; a global layer sees all.
+    """
+    ...
+
+
+# %% [markdown]
+# ## The real checkpoint: exactly zero
+#
+# Here are the weights of a local layer of our model, as the mean of its heads, on a text that is longer than the window. The
+# scale is **logarithmic**: each step of the colour bar is a factor of ten, so that small weights can be seen too. Exact zeros cannot be on
+# such a scale. They are hatched.
+#
+# **Predict:** the last token has position 99. How many tokens does it see in the local layer?
+
+# %%
+predict("07.2", ...)
+
+# %% tags=["figure"]
+T = 100
+ids = measure.windows(model, number=1, length=T)[0]
+local = config.attention_layers.index("local")  # the first local layer
+weights = model.attentions(ids)[local].mean(axis=0)  # (T, T), mean of the heads
+zero = weights == 0
+seen = int((weights[-1] > 0).sum())
+
+figure, axes = figures.new(6.4, 4.8)
+figures.matrix(
+    axes, weights, numbers=False, log=True, limits=(1e-4, 1), bar="weight", xlabel="key (is looked at)", ylabel="query (looks)"
+)
+axes.set_title(f"layer {local}, mean of {config.num_heads} heads")
+figures.show(
+    figure,
+    f"The weights of layer {local}, a local layer with window {W}, for {T} tokens. Beside the diagonal is a band of {W} visible keys; everything else is "
+    f"hatched, because it is exactly 0: {int(zero.sum()):,} of {T * T:,} cells. The last token sees {seen} tokens.",
+)
+far = np.subtract.outer(np.arange(T), np.arange(T)) >= W
+assert zero[far].all() and seen == min(T, W)
+
+# %%
+reveal("07.2", seen)
+
+# %% [markdown]
+# Beyond the window, every weight is exactly 0, and not only small. It could not be otherwise: `exp` of a very low number is 0 in the computer.
+#
+# And how far does news travel in the real model? We change one token and measure, as for the cone above.
+
+# %% tags=["figure"]
+place = 5
+changed = ids.copy()
+changed[place] = tokenizer.encode(" dragon")[0]
+effect = moved(model, ids, changed)[:, place:]  # from the changed token on
+
+figure, axes = figures.new(8, 0.42 * L + 1.9)
+rows = ["embeddings", *(f"after layer {i} ({kind})" for i, kind in enumerate(config.attention_layers))]
+figures.matrix(
+    axes, effect, rows=rows, numbers=False, log=True, limits=(1e-4, 1), bar="share", xlabel="distance from the changed token"
+)
+last = effect[-1]
+figures.show(
+    figure,
+    f"One token is changed; the share of the stream that moves, by layer and distance. At the last layer it is {last[0]:.2f} at the token itself, "
+    f"{last[1]:.2f} at the next one, {np.median(last[2:12]):.3f} at distances 2 to 11 and {np.median(last[-40:]):.4f} at the 40 furthest (medians).",
+)
+assert last[0] > np.median(last[2:12]) > np.median(last[-40:]) > 0
+
+# %% [markdown]
+# The median is the middle value: half of the values are smaller. In principle the first global layer carries news to every later token. In fact most
+# of the effect stays near: {{np.median(last[2:12]):.3f}} of the stream moves at distances 2 to 11, and {{np.median(last[-40:]):.4f}} far away.
+#
+# ## Break it: other windows
+#
+# We replace the masks of the local layers, and in one case those of the global layers, and measure the mean surprise on longer pieces of tales:
+#
+# - *chunks*: the text is cut into pieces of W tokens, and no token sees further than its own piece. A usual misunderstanding.
+# - *window 4*: the local layers see only 4 tokens.
+# - *all global*: the local layers see everything.
+# - *all local*: the global layers get the window W too.
+
+
+# %% tags=["figure"]
+def with_masks(visible_in):
+    """Return a hook that hides what visible_in(kind, distance, queries, keys) does not allow."""
+
+    def hook(name, array):
+        if name.endswith("attn.mask"):
+            kind = config.attention_layers[int(name.split(".")[1])]
+            queries, keys = np.arange(array.shape[-2])[:, None], np.arange(array.shape[-1])
+            visible = (queries >= keys) & visible_in(kind, queries - keys, queries, keys)
+            return np.where(visible, np.float32(0), forward.LOWEST)
+
+    return hook
+
+
+ways = {
+    "right": with_masks(lambda kind, distance, q, k: (kind == "global") | (distance < W)),
+    "chunks": with_masks(lambda kind, distance, q, k: (kind == "global") | (q // W == k // W)),
+    "window 4": with_masks(lambda kind, distance, q, k: (kind == "global") | (distance < 4)),
+    "all global": with_masks(lambda kind, distance, q, k: distance >= 0),
+    "all local": with_masks(lambda kind, distance, q, k: distance < W),
+}
+pieces = measure.windows(model, number=4, length=240)
+surprise = {name: measure.surprise(model, pieces, hook) for name, hook in ways.items()}
+assert abs(surprise["right"] - measure.surprise(model, pieces)) < 1e-3
+
+figure, axes = figures.new(7.5, 2.9)
+wrong = [name for name in ways if name != "right"]
+figures.bars(axes, list(ways), list(surprise.values()), decimals=3, xlabel="mean surprise in nats", marked=wrong)
+worst = max(wrong, key=surprise.get)
+shown = "; ".join(f"{name} {value:.3f}" for name, value in surprise.items())
+figures.show(figure, f"Mean surprise in nats on {pieces.size} tokens of unseen tales, with five kinds of masks: {shown}.")
+assert surprise["window 4"] > surprise["right"] and surprise["all global"] > surprise["right"] - 0.05
+
+# %% [markdown]
+# The largest damage comes from *{{worst}}*: {{surprise[worst]:.3f}} nats instead of {{surprise["right"]:.3f}}. Look at *all global*: there the layers
+# see *more* than in training, and the surprise is {{surprise["all global"]:.3f}}. A model has learnt to use what it saw in training. What it
+# sees beyond that is of little use to it, or disturbs it.
+#
+# ## The same in the package
+#
+# One function makes both masks:
+
+# %%
+show_source(
+    forward.causal_mask,
+    notes={
+        "distance >= 0": "Not in the future.",
+        "(window or math.inf)": "None means a global layer: no limit.",
+        "key_slots >= first_token": "For a batch of texts with different lengths; for one text it is always true.",
+    },
+)
+
+# %% [markdown]
+# ## Three sentences to remember
+#
+# 1. In a local layer a token sees the last W tokens, itself included; in a global layer it sees all earlier ones.
+# 2. L local layers carry news over L (W - 1) + 1 tokens, and one global layer is enough for all.
+# 3. A model must run with the masks of its training, and "more" is not better.
+#
+# ## Two questions to recall
+#
+# 1. From notebook 06: why is `x.reshape(H, T, D)` wrong?
+# 2. From notebook 05: what is a causal mask, and when is it added?
+#
+# <details><summary>Answers</summary>
+#
+# 1. It keeps the order in memory, so a head gets whole tokens and not its channels of all tokens.
+# 2. A table with 0 for what may be seen and a very low number for the future; it is added to the scores before softmax.
+#
+# </details>
+
+# %%
+progress()
+
+# %% [markdown]
+# Back: [06 Many heads](06_many_heads.ipynb). On: [08 The MLP](08_mlp.ipynb). All terms: [glossary](GLOSSARY.md). Source:
+# [forward.py](../neo_np/gpt_neo/forward.py), function `causal_mask`.
