@@ -258,6 +258,17 @@ function headButton({ layer, head }) {
   return el("button", { type: "button", onclick: () => { select({ layer, head }); show("attention"); } }, `layer ${layer} head ${head}`);
 }
 
+// Return what a head adds directly to m of a candidate at the selected position.
+function direct(candidate, { layer, head }) {
+  return at("direct", S.position, candidate, DATA.parts.indexOf(`layer ${layer} head ${head}`));
+}
+
+// Return what all heads together add through each key.
+function sourceSums(candidate) {
+  return Array.from({ length: S.position + 1 }, (_, key) =>
+    everyHead().reduce((sum, { layer, head }) => sum + bySource(candidate, layer, head, S.position, key), 0));
+}
+
 // Return the keys of a query with the largest weights.
 function strongestKeys(layer, head, query, count) {
   const keys = Array.from({ length: query + 1 }, (_, key) => key);
@@ -280,9 +291,16 @@ function drawShort() {
   const spelled = (some) => some.map(([x, name]) => `${name} (${signed(x)})`).join(", ");
   line(`Parts that added most to the logit of ${quoted(chosen)}: ${spelled(parts.slice(0, 3))}. Most against it: ${spelled(parts.slice(-2).reverse())}.`);
 
+  const spelledHeads = (some) => some.flatMap(([x, head], i) => [i ? ", " : "", headButton(head), ` (${x})`]);
+  const adding = everyHead().map((head) => [direct(CHOSEN, head), head]).sort((a, b) => b[0] - a[0]).slice(0, 3);
+  line("Heads that added most: ", ...spelledHeads(adding.map(([x, head]) => [signed(x), head])), ".");
+  if (DATA["source.chosen"]) {
+    const sums = sourceSums(CHOSEN), keys = sums.map((_, key) => key).sort((a, b) => sums[b] - sums[a]).slice(0, 3);
+    line(`Tokens from which the heads brought most: ${keys.map((key) => `${placed(key)} (${signed(sums[key])})`).join(", ")}.`);
+  }
   const before = everyHead().sort((a, b) => at("patterns", b.layer, b.head, 1) - at("patterns", a.layer, a.head, 1)).slice(0, 3);
-  const parts_before = before.flatMap((head, i) => [i ? ", " : "", headButton(head), ` (${percent(at("patterns", head.layer, head.head, 1))})`]);
-  line("Heads that look most at the token before, on average over the whole text: ", ...parts_before, ".");
+  line("Heads that look most at the token before, on average over the whole text: ",
+    ...spelledHeads(before.map((head) => [percent(at("patterns", head.layer, head.head, 1)), head])), ".");
   const [key] = strongestKeys(S.layer, S.head, S.position, 1);
   line("The selected head, ", headButton(S), `, looks from here most at ${placed(key)} (${percent(weight(S.layer, S.head, S.position, key))}).`);
   $("short").replaceChildren(list);
@@ -547,9 +565,7 @@ function drawSources(all) {
     $("sources").replaceChildren(el("caption", {}, "These numbers were left out to keep the file small."));
     return;
   }
-  const keys = Array.from({ length: S.position + 1 }, (_, key) => key);
-  const one = keys.map((key) => bySource(S.candidate, S.layer, S.head, S.position, key));
-  const sum = keys.map((key) => everyHead().reduce((x, { layer, head }) => x + bySource(S.candidate, layer, head, S.position, key), 0));
+  const sum = sourceSums(S.candidate), one = sum.map((_, key) => bySource(S.candidate, S.layer, S.head, S.position, key));
   const { kept, rest, others } = largest(sum, all), scale = Math.max(...sum.map(Math.abs), ...one.map(Math.abs));
   const row = (head, a, b) => [head, numberCell(signed(a), a), signedBar(a, scale), numberCell(signed(b), b), signedBar(b, scale)];
   const rows = kept.map((key) => row(placed(key), sum[key], one[key]));
@@ -629,4 +645,5 @@ $("all-rows").addEventListener("change", drawWhy);
 if (DATA.timings) fillTable($("seconds"), "Seconds of each part", ["part", "seconds"], Object.entries(DATA.timings).map(([name, s]) => [name, numberCell(s.toFixed(3))]));
 select({ position: S.position });
 drawTheme();
+say("Point at a token or at a cell of the matrix, and this line says what it is.");
 if (DATA.opening.panel !== "summary") show(DATA.opening.panel);

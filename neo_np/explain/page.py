@@ -14,6 +14,7 @@ import numpy as np
 from neo_np.errors import NeoError
 from neo_np.explain.pack import block, signed_block, weights_block
 from neo_np.explain.tables import choices_table, heads_table, lens_table, short_table, tokens_table
+from neo_np.explain.tokens import visible_line
 from neo_np.explain.trace import CHOSEN
 
 Data = dict[str, Any]
@@ -86,15 +87,14 @@ def render(data: Data, theme: str, opening: dict[str, Any], left_out: list[str])
     """Return the page without the arrays that are left out."""
     script, style = read_asset("page.js"), read_asset("page.css")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    beginning = data["text"][:60].split("\n")[0]
     return fill(
         read_asset("page.html"),
-        title=escape(f"neo_np run: {beginning}"),
+        title=escape(f"neo_np run: {visible_line(data['text'][:60])}"),
         script_hash=f"sha256-{digest}",
         style=style,
         theme=theme,
         model=escape(data["model"]),
-        options=escape(describe_options(data)),
+        options=escape(visible_line(describe_options(data))),
         left_out=f"<p>Left out to keep the file small: {' and '.join(OPTIONAL[name] for name in left_out)}.</p>"
         if left_out
         else "",
@@ -122,7 +122,7 @@ def describe_options(data: Data) -> str:
     how = {
         "sampled": "tokens were drawn at random",
         "greedy": "the likeliest token was taken each time",
-        "given": "the continuation was given",
+        "given": "the continuation was given (if it was a text, it was tokenized by itself)",
     }
     options = ", ".join(f"{name}={value}" for name, value in data["options"].items())
     return f"{len(data['ids'])} tokens, {data['prompt_length']} of them the prompt; {how[data['mode']]}. Options: {options}."

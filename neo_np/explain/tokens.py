@@ -37,6 +37,11 @@ def visible(text: str) -> str:
     return f"◌{shown}" if text and unicodedata.combining(text[0]) else shown  # an accent needs a character to sit on
 
 
+def visible_line(text: str) -> str:
+    """Return a text like `visible`, but with plain spaces: for a line that is read as text."""
+    return " ".join(map(visible, text.split(" ")))
+
+
 def visible_character(char: str) -> str:
     """Return a sign for a character: itself if it is visible."""
     if char in VISIBLE:

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from explain_helpers import HOSTILE, hostile_ids, hostile_model, page_data
-from helpers import random_model
+from helpers import ROOT, random_model
 
 from neo_np import NeoError
 from neo_np.explain import explain, page
@@ -188,6 +188,10 @@ def test_text_too_long_for_the_page_is_refused_before_the_run():
     model = random_model(num_layers=24, num_heads=24, attention_layers=["global"] * 24, max_position_embeddings=2048)
     with pytest.raises(NeoError, match=r"2003 tokens take \d+\.\d MB.* (\d+) tokens of this model"):
         explain(model, [1, 2, 3], max_new_tokens=2000)
+
+
+def test_picture_of_the_readme_is_small():
+    assert (ROOT / "neo_np" / "explain" / "page.png").stat().st_size < 300_000
 
 
 # Colours.
