@@ -13,8 +13,8 @@ def progress() -> None:
     core = [name for name, exercise in EXERCISES.items() if exercise.core]
     passed = [name for name in EXERCISES if states[name] == PASSED]
     shown = sum(bool(guess.get("revealed")) for guess in record["guesses"].values())
-    title = f"You have passed {len(passed)} of {len(EXERCISES)} exercises ({len(set(core) & set(passed))} of {len(core)} core "
-    "exercises)"
+    core_passed = f"{len(set(core) & set(passed))} of {len(core)} core exercises"
+    title = f"You have passed {len(passed)} of {len(EXERCISES)} exercises ({core_passed})"
     lines = [notebook_line(number, states) for number in sorted({e.notebook for e in EXERCISES.values()})]
     parts = [
         Title(
