@@ -1,11 +1,13 @@
 """The files of the tasks: one JSON object on each line, checked."""
 
+import io
 import json
 import os
 from collections.abc import Callable
 from typing import Any
 
 from neo_np.errors import NeoError
+from neo_np.files import read_text
 
 
 def read_texts(file: str | os.PathLike) -> list[str]:
@@ -41,13 +43,9 @@ def read_json_lines(file: str | os.PathLike, wanted: str, is_right: Callable[[An
     Raises NeoError with the file, the line and the text `wanted` for the first object that is not right, and if there is none.
     """
     found = []
-    try:
-        with open(file, encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    found.append(read_json_line(line, f"{file}, line {number}", wanted, is_right))
-    except (OSError, UnicodeDecodeError) as error:
-        raise NeoError(f"{file} cannot be read as UTF-8 text: {error}.") from None
+    for number, line in enumerate(io.StringIO(read_text(file), newline=None), start=1):  # line ends of every system
+        if line.strip():
+            found.append(read_json_line(line, f"{file}, line {number}", wanted, is_right))
     if not found:
         raise NeoError(f"{file} is empty: each line should be {wanted}.")
     return found

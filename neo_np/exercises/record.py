@@ -3,12 +3,13 @@
 NEO_NP_PROGRESS names another file for the progress; the answers lie in `.answers/` beside it. Both are ignored by git.
 """
 
-import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from neo_np.errors import NeoError
 from neo_np.exercises.beginning import source_of
-from neo_np.files import write_json, write_text
+from neo_np.files import read_json, read_text, write_json, write_text
 
 CLONE = Path(__file__).resolve().parents[2]
 PASSED, TRIED = "passed", "tried"
@@ -26,10 +27,10 @@ def read_record():
     """Return the record: {"exercises": {name: {...}}, "guesses": {name: {...}}}; an empty one if there is none."""
     record = {"exercises": {}, "guesses": {}}
     try:
-        found = json.loads(progress_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(progress_file())
+        return {part: {name: dict(kept) for name, kept in found.get(part, {}).items()} for part in record}
+    except (NeoError, AttributeError, TypeError, ValueError):  # missing or damaged
         return record
-    return record | {key: found[key] for key in record if isinstance(found, dict) and isinstance(found.get(key), dict)}
 
 
 def update(part, name, **entries):
@@ -74,4 +75,8 @@ def answers_folder():
 
 def read_answers():
     """Return {name: source} of the answers that passed."""
-    return {file.stem: file.read_text(encoding="utf-8") for file in sorted(answers_folder().glob("*.py"))}
+    answers = {}
+    for file in sorted(answers_folder().glob("*.py")):
+        with suppress(NeoError):
+            answers[file.stem] = read_text(file)
+    return answers

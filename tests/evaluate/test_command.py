@@ -141,7 +141,7 @@ def test_command_refuses_files_without_lines(run, tmp_path):
     (tmp_path / "latin.jsonl").write_bytes('{"text": "é"}'.encode("latin-1"))
     for arguments, expected in [
         (("lambada", "empty.jsonl"), 'empty.jsonl is empty: each line should be {"text": "..."}'),
-        (("lambada", "latin.jsonl"), "latin.jsonl cannot be read as UTF-8 text: "),
+        (("lambada", "latin.jsonl"), "latin.jsonl is not UTF-8 (invalid continuation byte at byte 10)"),
         (("choices", "none.jsonl"), "none.jsonl cannot be read"),
         (("text", "none.txt"), "none.txt does not exist"),
     ]:
