@@ -24,6 +24,11 @@ def test_fast_calls_fill_the_seconds_of_each_round(tiny):
     assert found == pytest.approx(2 * 10 * (2.0 + estimate.PAUSE), rel=0.1)  # two cases; a warm-up and nine rounds
 
 
+def test_peers_with_threads_measure_four_times_before_the_rounds(tiny):
+    found = estimate.benchmark_seconds("prefill", "transformers", Job(str(tiny), seconds=2.0), 9, 1e9, (1e15, 1e15))
+    assert found == pytest.approx(estimate.PEER_START + 2 * (9 + 4) * (2.0 + estimate.PAUSE))
+
+
 def test_slow_peers_are_bounded(tiny):
     job, seconds = Job(str(tiny), seconds=1.0), {}
     for peer_seconds in (10.0, 1e9):
