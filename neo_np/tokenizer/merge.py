@@ -87,17 +87,19 @@ def merge_long(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) 
 
 def merge_rules(merges: list[tuple[str, str]], vocab: dict[str, int]) -> tuple[dict[Pair, int], dict[Pair, int]]:
     """Return ({pair of ids: rank}, {pair of ids: merged id}); raises NeoError if the vocabulary lacks a token."""
-    ranks, merged = {}, {}
     try:
-        for rank, (left, right) in enumerate(merges):
-            pair = vocab[left], vocab[right]
-            ranks[pair], merged[pair] = rank, vocab[left + right]
-    except KeyError as error:
-        raise NeoError(
-            f"merge number {rank + 1} ({left!r} + {right!r}) needs the token {error}, which the vocabulary "
-            "lacks: the vocabulary and the merges are not of one model."
-        ) from None
-    return ranks, merged
+        pairs = [(vocab[left], vocab[right]) for left, right in merges]
+        merged = [vocab[left + right] for left, right in merges]
+    except KeyError:
+        for number, (left, right) in enumerate(merges, start=1):
+            for token in (left, right, left + right):
+                if token not in vocab:
+                    raise NeoError(
+                        f"merge number {number} ({left!r} + {right!r}) needs the token {token!r}, which the vocabulary "
+                        "lacks: the vocabulary and the merges are not of one model."
+                    ) from None
+        raise
+    return dict(zip(pairs, range(len(pairs)))), dict(zip(pairs, merged))
 
 
 class WordCache(dict[str, list[int]]):

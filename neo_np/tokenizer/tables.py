@@ -1,7 +1,6 @@
 """The tables of a tokenizer: its tokens and its merges, in vocab.json and merges.txt."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +9,6 @@ from neo_np.files import read_json, read_text, write_text
 from neo_np.tokenizer.special_tokens import AddedToken
 
 VOCAB, MERGES = "vocab.json", "merges.txt"
-LINE_END = re.compile(r"\r\n|\r|\n")  # not str.splitlines, which also cuts at characters that a token may contain
 
 
 Around = tuple[tuple[int, ...], tuple[int, ...]]  # the ids that are put before and after each text
@@ -43,8 +41,9 @@ def check_vocab(vocab: Any, file: Path) -> dict[str, int]:
 
 def read_merges(file: Path) -> list[tuple[str, str]]:
     """Return the merge rules of merges.txt: two tokens a line, the rule with the lowest rank first."""
+    text = read_text(file).replace("\r\n", "\n").replace("\r", "\n")
     merges = []
-    for number, line in enumerate(LINE_END.split(read_text(file)), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # str.splitlines cuts at other characters too
         if not line or (number == 1 and line.startswith("#version")):
             continue
         left, _, right = line.partition(" ")

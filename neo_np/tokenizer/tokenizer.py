@@ -26,6 +26,7 @@ from neo_np.tokenizer.pretokenize import CHUNK, PRE_TOKEN
 from neo_np.tokenizer.settings import Settings
 from neo_np.tokenizer.special_tokens import END_OF_TEXT, AddedToken, AddedTokens, check_special_tokens
 from neo_np.tokenizer.stream import StreamDecoder
+from neo_np.tokenizer.tables import Around
 
 
 class Tokenizer(metaclass=TokenizerNames):
@@ -191,14 +192,16 @@ class Tokenizer(metaclass=TokenizerNames):
         """
         refuse_arguments("encode", "encode", others)
         check_text(text)
-        ids: list[int] = []
+        before, after = self._around(add_special_tokens)
+        ids = [*before]
         for _, _, part, token in self._split(text, split_special_tokens, add_prefix_space):  # 1. Added tokens are found.
             if token:
                 ids.append(token.id)
             else:
                 words = CHUNK.findall(part)  # 2. The text between them is cut into words.
                 ids += self._ids_of_words(words)  # 3. The bytes of each word are merged.
-        return self._around(ids) if add_special_tokens else ids
+        ids += after
+        return ids
 
     def _split(
         self, text: str, split_special_tokens: bool | None, add_prefix_space: bool | None
@@ -210,24 +213,24 @@ class Tokenizer(metaclass=TokenizerNames):
             space = " " if prefix and not token and text[start] != " " else ""
             yield start, end, space + text[start:end], token
 
-    def _ids_of_words(self, chunks: list[str]) -> list[int]:
-        """Return the ids of words. Most words were met before, so the cache does this in one loop in C."""
-        return list(chain.from_iterable(map(self._ids_of_chunk.__getitem__, chunks)))
+    def _ids_of_words(self, chunks: list[str]) -> Iterator[int]:
+        """Return an iterator over the ids of words; most are in the cache, so this loop runs in C."""
+        return chain.from_iterable(map(self._ids_of_chunk.__getitem__, chunks))
 
     def _encode_chunk(self, chunk: str) -> list[int]:
         """Return the ids of a chunk that is not in the cache: one word, or several without white space between them."""
         words = PRE_TOKEN.findall(chunk)
         if len(words) == 1:
             return merge(self._start(chunk), self._ranks, self._merged)
-        return self._ids_of_words(words)
+        return list(self._ids_of_words(words))
 
     def _start(self, word: str) -> list[int]:
         """Return the ids of the bytes of a word."""
         return [self._byte_ids[byte] for byte in word.encode("utf-8")]
 
-    def _around(self, ids: list[int]) -> list[int]:
-        """Return ids with the tokens that the checkpoint wants around each text."""
-        return [*self.settings.before, *ids, *self.settings.after]
+    def _around(self, add_special_tokens: bool) -> Around:
+        """Return the ids to put before and after a text."""
+        return (self.settings.before, self.settings.after) if add_special_tokens else ((), ())
 
     def encode_with_offsets(
         self,
@@ -242,8 +245,8 @@ class Tokenizer(metaclass=TokenizerNames):
         whole character. Tokens that are added around the text have the offsets (0, 0).
         """
         check_text(text)
-        ids: list[int] = []
-        offsets: list[tuple[int, int]] = []
+        before, after = self._around(add_special_tokens)
+        ids, offsets = [*before], [(0, 0)] * len(before)
         for start, end, part, token in self._split(text, split_special_tokens, add_prefix_space):
             if token:
                 ids.append(token.id)
@@ -252,16 +255,13 @@ class Tokenizer(metaclass=TokenizerNames):
             # An added space counts as a part of the first character.
             first = start - (len(part) - (end - start))
             char_of_byte = [max(start, first + i) for i, char in enumerate(part) for _ in char.encode("utf-8")]
-            part_ids, begin = self._ids_of_words(CHUNK.findall(part)), 0
-            for id in part_ids:
+            begin = 0
+            for id in self._ids_of_words(CHUNK.findall(part)):
                 stop = begin + len(self.token_bytes(id))
+                ids.append(id)
                 offsets.append((char_of_byte[begin], char_of_byte[stop - 1] + 1))
                 begin = stop
-            ids += part_ids
-        if not add_special_tokens:
-            return ids, offsets
-        before, after = self.settings.before, self.settings.after
-        return self._around(ids), [(0, 0)] * len(before) + offsets + [(0, 0)] * len(after)
+        return [*ids, *after], offsets + [(0, 0)] * len(after)
 
     def pre_tokenize(self, text: str) -> list[str]:
         """Return the words that a text is cut into before merging; no token crosses their borders."""
@@ -356,6 +356,7 @@ def names_of_ids(vocab: dict[str, int], added: dict[str, int]) -> dict[int, str]
             raise NeoError(f"the added token {token!r} has the id {id}, and the vocabulary gives it {vocab[token]}.")
         if not token:
             raise NeoError(f"the added token with the id {id} is empty: it must have at least one character.")
-    if bad := [token for token in tokens if not is_text(token)]:
-        raise NeoError(f"the token {bad[0]!r} has a lone surrogate, which is not a character: the tables are damaged.")
+    if not is_text("".join(tokens)):
+        bad = next(token for token in tokens if not is_text(token))
+        raise NeoError(f"the token {bad!r} has a lone surrogate, which is not a character: the tables are damaged.")
     return names

@@ -65,13 +65,17 @@ def read_added_tokens(config: Entries, folder: Path, tables: Tables) -> tuple[li
     for entry in unique([*roles.values(), *extra]):
         content = entry["content"]
         if content not in listed:
-            ids = tables.vocab | {token.content: token.id for token in tokens.values()}
-            tokens[content] = AddedToken.from_entry(
-                entry | {"special": True}, ids.get(content, 1 + max(ids.values(), default=-1)), file
-            )
+            id = tables.vocab[content] if content in tables.vocab else free_id(content, tables.vocab, tokens)
+            tokens[content] = AddedToken.from_entry(entry | {"special": True}, id, file)
     for entry in roles.values():
         tokens[entry["content"]] = replace(tokens[entry["content"]], special=True)
     return [token for token in tokens.values() if token.content], {role: entry["content"] for role, entry in roles.items()}
+
+
+def free_id(content: str, vocab: dict[str, int], tokens: dict[str, AddedToken]) -> int:
+    """Return the id of a token that is in no file: the one that it has got already, or the next."""
+    ids = [*vocab.values(), *(token.id for token in tokens.values())]
+    return tokens[content].id if content in tokens else 1 + max(ids, default=-1)
 
 
 def unique(entries: list[Entries]) -> list[Entries]:
