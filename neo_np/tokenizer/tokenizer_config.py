@@ -33,7 +33,8 @@ def read_config(folder: Path) -> Entries:
     if DECODER in config:
         return config
     old = read_entries(folder / OLD_ROLES)
-    read_roles(old, folder / OLD_ROLES), read_extra_tokens(old, folder / OLD_ROLES)  # an error names this file
+    read_roles(old, folder / OLD_ROLES)  # only to find what is wrong in this file and to name it
+    read_extra_tokens(old, folder / OLD_ROLES)
     return old | config | {name: value for name, value in old.items() if name not in EXTRA}
 
 
@@ -57,19 +58,26 @@ def read_added_tokens(config: Entries, folder: Path, tables: Tables) -> tuple[li
         tokens |= read_decoder(config[DECODER], file)
     elif is_there(folder / OLD_ADDED):
         tokens |= read_old_added_tokens(folder / OLD_ADDED, [entry["content"] for entry in [*roles.values(), *extra]])
-    if config.get("tokenizer_class") not in CLASSES_WITHOUT_ROLES:
-        missing = {role: token for role, token in GPT2_ROLES.items() if role not in config}
-        roles |= {role: {"content": token} for role, token in missing.items() if token in tokens or token in tables.vocab}
-        roles = {role: roles[role] for role in [*ROLES, *roles] if role in roles}  # in the order of ROLES
+    roles = with_default_roles(roles, config, known=tables.vocab.keys() | tokens.keys())
     listed = set(tokens)
     for entry in unique([*roles.values(), *extra]):
         content = entry["content"]
         if content not in listed:
             id = tables.vocab[content] if content in tables.vocab else free_id(content, tables.vocab, tokens)
             tokens[content] = AddedToken.from_entry(entry | {"special": True}, id, file)
-    for entry in roles.values():
-        tokens[entry["content"]] = replace(tokens[entry["content"]], special=True)
-    return [token for token in tokens.values() if token.content], {role: entry["content"] for role, entry in roles.items()}
+    names = {role: entry["content"] for role, entry in roles.items()}
+    for name in names.values():
+        tokens[name] = replace(tokens[name], special=True)
+    return [token for token in tokens.values() if token.content], names
+
+
+def with_default_roles(roles: dict[str, Entries], config: Entries, known: Collection[str]) -> dict[str, Entries]:
+    """Return the roles with those of GPT-2 that the files do not mention, in the order of ROLES."""
+    if config.get("tokenizer_class") in CLASSES_WITHOUT_ROLES:
+        return roles
+    missing = {role: token for role, token in GPT2_ROLES.items() if role not in config and token in known}
+    roles = roles | {role: {"content": token} for role, token in missing.items()}
+    return {role: roles[role] for role in [*ROLES, *roles] if role in roles}
 
 
 def free_id(content: str, vocab: dict[str, int], tokens: dict[str, AddedToken]) -> int:
