@@ -495,8 +495,8 @@ def longest_pieces(word, vocabulary):
 
 TEXT = """
 once upon a time there was a king who had a daughter and she was the most beautiful of all the maidens in the land the king
-loved her more than his own life and when the time came that she should be married he let it be known in all the lands thereabout
-that whoever would win her hand must first bring him the golden apple from the garden at the end of the world
+loved her more than his own life and when the time came that she should be married he let it be known in all the lands
+thereabout that whoever would win her hand must first bring him the golden apple from the garden at the end of the world
 """.split()
 
 
