@@ -57,8 +57,8 @@ def call(function, arguments, expected, compare_as):
     except (Overtime, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit too: exit() in a cell
-        return Outcome(BROKEN, error=error, changed=not same_contents(arguments, copies))
-    return outcome_of(result, expected, compare_as, changed=not same_contents(arguments, copies))
+        return Outcome(BROKEN, error=error)
+    return outcome_of(result, expected, compare_as, after=None if same_contents(arguments, copies) else copies)
 
 
 @contextmanager
@@ -77,6 +77,11 @@ class Place:
     number: int
     line: str
     what: str
+
+    @property
+    def where(self):
+        """The line in words, such as "line 3: `return x`", or "" if it is not known."""
+        return f"line {self.number}" + (f": `{self.line}`" if self.line else "") if self.number else ""
 
 
 def place_of(error, function):

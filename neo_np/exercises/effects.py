@@ -1,4 +1,4 @@
-"""One sentence about what a student's function does in the model that ships."""
+"""One sentence about what a student's function does in the shipped model."""
 
 import itertools
 
@@ -54,7 +54,7 @@ def text_with(name, own, choose=None):
             raise
     tokenizer = shipped_model().tokenizer
     text = " ".join(tokenizer.decode(tokenizer.encode(PROMPT) + written).split())
-    return f"With your {name} the model that ships writes: “{text} …”"
+    return f"With your {name} the shipped model writes: “{text} …”"
 
 
 def surprise_with(own, mistakes):
@@ -62,12 +62,10 @@ def surprise_with(own, mistakes):
     right, wrong = surprise(functions_with({})), surprise(functions_with(own))
     this = "this mistake" if mistakes == 1 else "these mistakes"
     if not np.isfinite(wrong):
-        return f"With {this} the model that ships gives no numbers at all (nan)."
+        return f"With {this} the shipped model gives no numbers at all (nan)."
     if round(wrong, 2) == round(right, 2):
-        return f"With {this} the model that ships hardly changes: one sentence surprises it by {right:.2f} nats for each token."
-    return (
-        f"With {this} one sentence surprises the model that ships by {wrong:.2f} nats for each token, and not by {right:.2f}."
-    )
+        return f"With {this} the shipped model hardly changes: one sentence surprises it by {right:.2f} nats per token."
+    return f"With {this} one sentence surprises the shipped model by {wrong:.2f} nats per token instead of {right:.2f}."
 
 
 # What the exercises do that are not a part of the model's own functions.
@@ -111,9 +109,7 @@ def quoted(items):
 def spelled(byte_table):
     """Spell two words in the characters of the student's table."""
     table = byte_table()
-    return (
-        "In the tables of the model that ships, “ été” is spelled " + quoted(["".join(table[b] for b in " été".encode())]) + "."
-    )
+    return "In the tables of the shipped model, “ été” is spelled " + quoted(["".join(table[b] for b in " été".encode())]) + "."
 
 
 def pairs_counted(count_pairs):
@@ -142,14 +138,14 @@ def merged_by(merge):
     for pair in shipped_model().tokenizer.merges:
         if pair in itertools.pairwise(tokens):
             tokens = merge(tokens, pair)
-    return f"With your merge the tokenizer that ships cuts “ princesses” into {quoted(plain(tokens))}."
+    return f"With your merge the shipped tokenizer cuts “ princesses” into {quoted(plain(tokens))}."
 
 
 def encoded_by(encode_word):
     """Cut two words with the merges of the shipped tokenizer."""
     merges = shipped_model().tokenizer.merges
     return (
-        "With your encode_word the tokenizer that ships cuts "
+        "With your encode_word the shipped tokenizer cuts "
         + " and ".join(
             f"“{word}” into {quoted(plain(encode_word(spell(word), merges)))}" for word in (" princess", " Rumpelstiltskin")
         )
@@ -162,7 +158,7 @@ def decoded_by(decode):
     tokenizer = shipped_model().tokenizer
     ids = tokenizer.encode("A café at night: 🌙")
     text = decode(ids, {id: tokenizer.token_bytes(id) for id in ids})
-    return f"Your decode reads {len(ids)} ids of the tokenizer that ships as “{text}”."
+    return f"Your decode reads {len(ids)} ids of the shipped tokenizer as “{text}”."
 
 
 def neighbours_by(nearest):
@@ -171,7 +167,7 @@ def neighbours_by(nearest):
     king = model.tokenizer.encode(" king")[-1]
     best = nearest(king, model.params.wte.weight, 5)
     words = quoted(model.tokenizer.token_string(int(id)) for id in best)
-    return f"In the model that ships, the nearest tokens to “ king” are {words}."
+    return f"In the shipped model, the nearest tokens to “ king” are {words}."
 
 
 def reach_by(reach):
@@ -180,7 +176,7 @@ def reach_by(reach):
     local = [kind for kind in config.attention_layers if kind == "local"]
     far = reach(local, config.window_size, config.max_position_embeddings)
     return (
-        f"The {len(local)} local layers of the model that ships (window {config.window_size}) would reach {far} tokens by "
+        f"The {len(local)} local layers of the shipped model (window {config.window_size}) would reach {far} tokens by "
         f"themselves; "
         "its global layers reach all."
     )
@@ -192,7 +188,7 @@ def lens_by(logit_lens):
     streams = model.hidden_states(model.tokenizer.encode(PROMPT))[:-1]
     best = [int(logit_lens(streams, i, model.params, model.config)[-1].argmax()) for i in range(len(streams) - 1)]
     said = quoted(model.tokenizer.token_string(id) for id in best)
-    return f"After “{PROMPT}” the model that ships would say, layer by layer: {said}."
+    return f"After “{PROMPT}” the shipped model would say, layer by layer: {said}."
 
 
 EFFECTS = {

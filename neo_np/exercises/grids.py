@@ -42,13 +42,14 @@ def argument_grids(label, value):
     return [one_cell(label, repr(value))]
 
 
-def result_grids(yours, expected, tolerance):
+def result_grids(outcome, expected, tolerance):
     """Return the grids of both results, differing entries marked."""
+    yours = outcome.value
     if is_float(expected) and np.shape(yours) == np.shape(expected) and is_float(yours):
         rtol, atol = tolerance
         with np.errstate(all="ignore"):
             differs = ~(np.abs(np.subtract(yours, expected, dtype=float)) <= atol + rtol * np.abs(expected))
-        yours, expected, differs = map(np.atleast_1d, (yours, expected, differs))
+        yours, expected, differs = map(np.atleast_1d, (outcome.raw, expected, differs))
         decimals = decimals_for(yours, expected, differs)
         unmarked = np.zeros(differs.shape, bool)
         start = first_place(differs)
@@ -127,9 +128,9 @@ def list_grid(label, items, others):
 def dict_grids(yours, expected):
     """Return the first keys at which two dicts differ, with both values."""
     keys = [key for key in {**expected, **yours} if key not in yours or key not in expected or yours[key] != expected[key]]
-    more = f" ({len(keys)} keys differ, the first {KEYS} are shown)" if len(keys) > KEYS else ""
 
     def rows(values, mark):
-        return tuple(((repr(key), False), (repr(values[key]) if key in values else "missing", mark)) for key in keys[:KEYS])
+        shown = [((repr(key), False), (repr(values[key]) if key in values else "missing", mark)) for key in keys[:KEYS]]
+        return tuple(shown) + (((("…", False), (f"{len(keys) - KEYS} more", False)),) if len(keys) > KEYS else ())
 
-    return [Grid(f"yours{more}", rows(yours, True)), Grid("expected", rows(expected, False))]
+    return [Grid("yours", rows(yours, True)), Grid("expected", rows(expected, False))]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from neo_np.exercises.diagnosis import ARGUMENTS, EXTREME, INTERRUPTED, NOT_BEGUN, RAISED, RANDOM, RIGHT, SLOW
 from neo_np.exercises.grids import argument_grids, result_grids
-from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, describe
+from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, describe, same_contents
 
 GOOD, BAD, NEUTRAL = "good", "bad", "neutral"
 
@@ -82,11 +82,10 @@ def title_of(finding):
     if verdict == ARGUMENTS:
         return Title(BAD, f"{name}: not yet. {finding.detail}")
     if verdict == SLOW:
-        where = f" It was in line {place.number}: `{place.line}`" if place.number else ""
+        where = f" Look at {place.where}." if place.where else ""
         return Title(BAD, f"{name}: stopped after {finding.detail} seconds. Is there a loop that never ends?{where}")
     if verdict == INTERRUPTED:
-        where = f", in line {place.number}: `{place.line}`" if place.number else ""
-        return Title(NEUTRAL, f"{name}: you stopped it{where}.")
+        return Title(NEUTRAL, f"{name}: you stopped it{' in ' if place.where else ''}{place.where}.")
     if verdict == RANDOM:
         return Title(BAD, f"{name}: not yet. Called twice with the same input, your function gives two different results.")
     return Title(BAD, f"{name}: not yet. {what_is_wrong(finding)}")
@@ -102,18 +101,20 @@ def what_is_wrong(finding):
     yours, expected = finding.shown.yours, finding.shown.expected
     if yours.error is not None:
         place = finding.place
-        line = f", in line {place.number}: `{place.line}`" if place.number else ""
-        return f"Your function stops with `{place.what}`{line}"
+        return f"Your function stops with `{place.what}`{' in ' if place.where else ''}{place.where}."
     if yours.kind == TYPE and yours.value is None:
         return "Your function returns None. Does it end with a `return` line?"
     if yours.kind in (TYPE, SHAPE):
         return f"Your function returns {yours.found}, and {describe(expected)} was expected."
     if yours.kind == BROKEN:
         return "Your result has numbers that are not finite (inf or nan)."
-    share = "all" if finding.failing == finding.total else f"{finding.failing} of"
-    if yours.changed and [m.name for m in finding.mistakes] == ["changes_input"]:
-        return f"The results are right, but the input is changed on {share} {cases(finding.total)}."
-    return f"The result is wrong on {share} {cases(finding.total)}."
+    share = f" on {'all' if finding.failing == finding.total else f'{finding.failing} of'} {cases(finding.total)}"
+    share = "" if finding.total == 1 else share
+    return (
+        f"The results are right, but the input is changed{share}."
+        if only_changes_input(finding)
+        else f"The result is wrong{share}."
+    )
 
 
 def mistakes_of(finding):
@@ -127,23 +128,31 @@ def mistakes_of(finding):
             says = mistake.says[0].upper() + mistake.says[1:]
             parts += [Text(f"{number}. {says}"), Question(mistake.asks)]
     if finding.partly == EXTREME:
-        parts.append(Text("And there is something else: this does not explain the extreme cases, such as very large numbers."))
+        parts.append(
+            Text("And there is something else: some special cases, such as very large numbers, are wrong in another way.")
+        )
     if finding.partly == RAISED:
-        parts.append(Text("And there is something else: this does not explain why it stops with an error in other cases."))
+        parts.append(Text("And there is something else: in other cases your function stops with an error."))
     return parts
 
 
 def table_of(finding):
     """Return the case that is shown."""
     exercise, shown = finding.exercise, finding.shown
-    inputs = [argument_grids(name, x) for name, x in zip(exercise.parameters, shown.case.arguments)]
-    yours = shown.yours
-    if yours.error is not None or (yours.changed and yours.kind == VALUE and len(finding.mistakes) == 1):
-        results = []
-    else:
-        results = result_grids(yours.value, shown.expected, exercise.tolerance)
-    heading = f"Case {shown.number} of {finding.total}" + ("" if results else ", the inputs")
-    return Table(heading, list(itertools.chain(*inputs)), results)
+    yours, arguments = shown.yours, list(zip(exercise.parameters, shown.case.arguments))
+    inputs = list(itertools.chain(*(argument_grids(name, value) for name, value in arguments)))
+    heading = f"Case {shown.number} of {finding.total}"
+    if yours.error is not None:
+        return Table(f"{heading}, the inputs", inputs, [])
+    if only_changes_input(finding):
+        changed = [(name, after) for (name, before), after in zip(arguments, yours.after) if not same_contents(before, after)]
+        return Table(heading, inputs, list(itertools.chain(*(argument_grids(f"{name} afterwards", x) for name, x in changed))))
+    return Table(heading, inputs, result_grids(yours, shown.expected, exercise.tolerance))
+
+
+def only_changes_input(finding):
+    """Return whether the results are right and the only mistake is that the input is changed."""
+    return finding.shown.yours.changed and [mistake.name for mistake in finding.mistakes] == ["changes_input"]
 
 
 def next_hint(finding):

@@ -231,8 +231,12 @@ def reach_cases():
     return [
         *(Case((["local"] * L, W, 200)) for L, W in local),
         *(Case((kinds, 4, 30)) for kinds in mixed),
-        *(Case((["local"] * L, W, T)) for L, W, T in [(4, 8, 10), (2, 64, 100), (3, 5, 12), (2, 4, 3), (3, 4, 10), (2, 5, 9)]),
-        *(Case((["local"] * L, W, 50), extreme=True) for L, W in [(1, 1), (4, 1)]),
+        *(Case((["local"] * L, W, T)) for L, W, T in [(3, 4, 13), (2, 5, 12)]),
+        *(
+            Case((["local"] * L, W, T), extreme=True)
+            for L, W, T in [(4, 8, 10), (2, 64, 100), (3, 5, 12), (2, 4, 3), (1, 1, 9)]
+        ),
+        Case((["local"] * 4, 1, 50), extreme=True),
     ]
 
 

@@ -15,31 +15,38 @@ class Outcome:
     """What one call gave.
 
     kind: VALUE; SHAPE or TYPE if that is not the expected one; BROKEN if the call raised or its numbers are not finite.
-    found: the shape or type in words. changed: the call changed its inputs.
+    found: the shape or type in words. after: the arguments after the call, if the call changed them, else None.
+    raw: a result as it was before `compare_as`.
     """
 
     kind: str
     value: object = None
     found: str = ""
     error: BaseException | None = None
-    changed: bool = False
+    after: tuple | None = None
+    raw: object = None
+
+    @property
+    def changed(self):
+        """Whether the call changed its inputs."""
+        return self.after is not None
 
 
-def outcome_of(result, expected, compare_as, changed=False):
+def outcome_of(result, expected, compare_as, after=None):
     """Return the `Outcome` of a call that gave this result."""
     found = describe(result)
     if not same_type(result, expected):
-        return Outcome(TYPE, comparable(result), found, changed=changed)
+        return Outcome(TYPE, comparable(result), found, after=after, raw=result)
     if is_float(expected):
         with np.errstate(all="ignore"):  # a float64 may be too large for compare_as
             value = compare_as(np.asarray(result))
         if not np.isfinite(value).all():
-            return Outcome(BROKEN, value, found, changed=changed)
+            return Outcome(BROKEN, value, found, after=after, raw=result)
         kind = VALUE if value.shape == np.shape(expected) else SHAPE
-        return Outcome(kind, value, found, changed=changed)
+        return Outcome(kind, value, found, after=after, raw=result)
     value = comparable(result)
     right_shape = np.shape(value) == np.shape(expected) or not isinstance(expected, np.ndarray | int | np.integer)
-    return Outcome(VALUE if right_shape else SHAPE, value, found, changed=changed)
+    return Outcome(VALUE if right_shape else SHAPE, value, found, after=after, raw=result)
 
 
 def same_type(result, expected):

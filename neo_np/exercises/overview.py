@@ -13,15 +13,11 @@ def progress() -> None:
     core = [name for name, exercise in EXERCISES.items() if exercise.core]
     passed = [name for name in EXERCISES if states[name] == PASSED]
     shown = sum(bool(guess.get("revealed")) for guess in record["guesses"].values())
-    core_passed = f"{len(set(core) & set(passed))} of {len(core)} core exercises"
-    title = f"You have passed {len(passed)} of {len(EXERCISES)} exercises ({core_passed})"
+    title = f"You have passed {len(passed)} of {len(EXERCISES)} exercises ({len(set(core) & set(passed))} of {len(core)} core)"
     lines = [notebook_line(number, states) for number in sorted({e.notebook for e in EXERCISES.values()})]
-    parts = [
-        Title(
-            GOOD if len(passed) == len(EXERCISES) else NEUTRAL,
-            f"{title} and compared {shown} prediction{'' if shown == 1 else 's'}.",
-        )
-    ]
+    compared = f"{shown} prediction{'' if shown == 1 else 's'}"
+    tone = GOOD if len(passed) == len(EXERCISES) else NEUTRAL
+    parts = [Title(tone, f"{title} and compared {compared}.")]
     parts.append(
         Code(f"{SIGNS[GOOD]} passed  {SIGNS[BAD]} tried  {SIGNS[NEUTRAL]} not begun  * core exercise", "\n".join(lines))
     )

@@ -6,7 +6,7 @@ from neo_np.exercises.calls import kept_apart
 from neo_np.exercises.course import find
 from neo_np.exercises.diagnosis import RIGHT, examine
 from neo_np.exercises.display import show
-from neo_np.exercises.messages import GOOD, Text, Title
+from neo_np.exercises.messages import GOOD, NEUTRAL, Text, Title
 from neo_np.exercises.own_model import NAMES, continue_text, functions_with, shipped_model
 from neo_np.exercises.record import read_answers
 
@@ -20,7 +20,10 @@ def write_with_answers(prompt: str = "Once upon a time", max_new_tokens: int = 2
     tokenizer = shipped_model().tokenizer
     text = tokenizer.decode(tokenizer.encode(prompt) + written)
     missing = [name for name in NAMES if name not in own and name not in broken]
-    parts = [Title(GOOD, f"{len(own)} of {len(NAMES)} functions of this model are yours."), Text(f"It writes: “{text} …”")]
+    parts = [
+        Title(GOOD if own else NEUTRAL, f"{len(own)} of {len(NAMES)} functions of this model are yours."),
+        Text(f"It writes: “{text} …”"),
+    ]
     if own:
         parts.append(Text("Yours: " + ", ".join(f"`{name}`" for name in own) + "."))
     if missing:
