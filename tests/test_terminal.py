@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from neo_np import terminal
+from neo_np import NeoError, terminal
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,21 @@ def test_there_is_no_progress_bar_where_nobody_looks(capsys):
     with terminal.progress_bar("reading") as progress:
         assert progress is None
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("num_heads is 0, and it must be above 0.", "--heads is 0, and it must be above 0."),
+        ("hidden_size 10 is not divisible by num_heads 3.", "--hidden-size 10 is not divisible by --heads 3."),
+        ("steps is 0.", "--steps is 0."),
+        ("steps.txt is not UTF-8.", "steps.txt is not UTF-8."),
+        ("the text has few steps.", "the text has few steps."),
+        *[(same, same) for same in ("/tmp/num_heads/a.txt", "--num_heads", "my.num_heads", "num_heads2")],
+    ],
+)
+def test_naming_options_changes_only_names_of_settings(sentence, expected):
+    with pytest.raises(NeoError) as caught:
+        with terminal.naming_options({"num_heads": "--heads", "hidden_size": "--hidden-size", "steps": "--steps"}):
+            raise NeoError(sentence)
+    assert str(caught.value) == expected

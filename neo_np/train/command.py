@@ -81,8 +81,6 @@ def start_run(args: argparse.Namespace, origin: dict[str, Any]) -> int:
     """Start a new run; return the exit status. origin: see `locked`."""
     if not args.out or not args.text:
         raise NeoError("give the text and the folder of the run, as in python -m neo_np.train TEXT --out FOLDER.")
-    for sentence in ignored_options(args):
-        warnings.warn(sentence, stacklevel=2)
     folder = Path(args.out)
     files, valid_files = text_files(args.text), text_files(args.valid) if args.valid else []
     with naming_options(all_option_names(args)):
@@ -91,6 +89,8 @@ def start_run(args: argparse.Namespace, origin: dict[str, Any]) -> int:
         if was_killed:
             print(f"the run in {folder} was stopped before its first checkpoint: it starts from the beginning", file=sys.stderr)
         trainer, valid_tokens = prepare(args, folder, files, valid_files)
+        for sentence in ignored_options(args):
+            warnings.warn(sentence, stacklevel=2)
         return train(trainer, valid_tokens, folder, intervals, Log(folder))
 
 

@@ -86,7 +86,7 @@ def load_tokens(file: str | os.PathLike) -> np.ndarray:
         tokens = np.lib.format.open_memmap(file, mode="r")
     except Exception as error:  # NumPy reads the header as Python, so a damaged one raises errors of many kinds
         raise NeoError(f"{file} is not a complete token file ({error}): write it again.") from None
-    if tokens.ndim != 1 or tokens.dtype not in (np.uint16, np.uint32):
+    if tokens.ndim != 1 or not len(tokens) or tokens.dtype not in (np.uint16, np.uint32):
         raise NeoError(f"{file} is not a token file: it holds {tokens.dtype} numbers of shape {tokens.shape}.")
     return tokens
 

@@ -8,12 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import cycle
-from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neo_np.tokenizer.special_tokens import END_OF_TEXT
 from neo_np.tokenizer.tokenizer import Tokenizer
+
+if TYPE_CHECKING:  # a browser has no processes, and so no such module
+    from multiprocessing.connection import Connection
 
 Job = list[tuple[str, bool]]  # pieces of text as `corpus.read_pieces` yields them: (piece, whether a document starts there)
 Encoder = Callable[[Iterable[Job]], Iterator[tuple[Job, np.ndarray]]]
@@ -52,7 +55,7 @@ def encoder(tokenizer: Tokenizer, processes: int) -> Iterator[Encoder]:
             connection.close()
 
 
-def encode_in_order(jobs: Iterable[Job], connections: list[Connection]) -> Iterator[tuple[Job, np.ndarray]]:
+def encode_in_order(jobs: Iterable[Job], connections: "list[Connection]") -> Iterator[tuple[Job, np.ndarray]]:
     """Yield (job, ids). The processes take turns and have one job each, so the order is kept and little is in memory."""
     waiting: deque[tuple[Job, Connection]] = deque()
     for job, connection in zip(jobs, cycle(connections)):
@@ -78,7 +81,7 @@ def blocked_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def work(connection: Connection, tokenizer: Tokenizer) -> None:
+def work(connection: "Connection", tokenizer: Tokenizer) -> None:
     """Answer each job with its ids, until the process is ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
