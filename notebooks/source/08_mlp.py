@@ -27,10 +27,10 @@ sys.path[:0] = [str(root), str(root / "notebooks")]
 # %%
 import math
 
-import numpy as np
-
 import figures
 import measure
+import numpy as np
+
 import neo_np
 from neo_np.exercises import check, hint, predict, progress, reveal, show_source
 from neo_np.gpt_neo import activations, forward
