@@ -27,6 +27,9 @@ sys.path.insert(0, str(NOTEBOOKS.parent))
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+from nbconvert.preprocessors import TagRemovePreprocessor
+from traitlets.config import Config
 
 from neo_np.exercises.course import find
 
@@ -98,6 +101,8 @@ def read(file):
             id = digest(id)
         known.add(id)
         cell.id = id
+        if "figure" in cell.metadata.get("tags", []):
+            cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab folds the code that only draws
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = cell.source.replace("{{minutes}}", str(minutes(notebook)))
@@ -177,10 +182,11 @@ def write(notebook, path):
 
 
 def page(notebook, title):
-    """Return a notebook as an HTML page whose images have their alternative text."""
-    from nbconvert import HTMLExporter
-
-    body, _ = HTMLExporter(template_name="lab").from_notebook_node(notebook)
+    """Return a notebook as an HTML page: images have their alternative text, and code that only draws is left out."""
+    settings = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {"figure"}}})
+    exporter = HTMLExporter(template_name="lab", config=settings)
+    exporter.register_preprocessor(TagRemovePreprocessor(config=settings), enabled=True)
+    body, _ = exporter.from_notebook_node(notebook)
     texts = iter(
         output.metadata["image/png"]["alt"]
         for cell in notebook.cells
