@@ -27,6 +27,9 @@ sys.path.insert(0, str(NOTEBOOKS.parent))
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+from nbconvert.preprocessors import TagRemovePreprocessor
+from traitlets.config import Config
 
 from neo_np.exercises.course import find
 
@@ -50,6 +53,7 @@ sys.path[:0] = [str(root), str(root / "notebooks")]
 WORDS_A_MINUTE, MOST_BYTES = 120, 500_000
 EXPRESSION = re.compile(r"\{\{(.+?)\}\}")
 CELL = re.compile(r"^(?=# %%)", re.M)
+TABLE = re.compile(r"(^\| notebook \|.*\n\|[ -|]+\n)(?:.+\n)+", re.M)
 EXERCISE = re.compile(r'exercise="(\w+)"')
 
 
@@ -97,6 +101,8 @@ def read(file):
             id = digest(id)
         known.add(id)
         cell.id = id
+        if "figure" in cell.metadata.get("tags", []):
+            cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab folds the code that only draws
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = cell.source.replace("{{minutes}}", str(minutes(notebook)))
@@ -176,10 +182,11 @@ def write(notebook, path):
 
 
 def page(notebook, title):
-    """Return a notebook as an HTML page whose images have their alternative text."""
-    from nbconvert import HTMLExporter
-
-    body, _ = HTMLExporter(template_name="lab").from_notebook_node(notebook)
+    """Return a notebook as an HTML page: images have their alternative text, and code that only draws is left out."""
+    settings = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {"figure"}}})
+    exporter = HTMLExporter(template_name="lab", config=settings)
+    exporter.register_preprocessor(TagRemovePreprocessor(config=settings), enabled=True)
+    body, _ = exporter.from_notebook_node(notebook)
     texts = iter(
         output.metadata["image/png"]["alt"]
         for cell in notebook.cells
@@ -196,6 +203,19 @@ def page(notebook, title):
     return re.sub(r'href="(\d\d_\w+)\.ipynb', r'href="\1.html', body)
 
 
+def table():
+    """Return the rows of the README's table: notebook, question, exercises, minutes."""
+    rows = []
+    for file in sources():
+        notebook = read(file)
+        first = next(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        question = re.search(r"\*\*Question: (.+?)\*\*", first)[1]
+        names = ", ".join(f"`{name}`{'*' * find(name).core}" for name in exercises_of(notebook))
+        title = first.split("\n")[0].lstrip("# ")
+        rows.append(f"| [{title}]({file.stem}.ipynb) | {question} | {names} | {minutes(notebook)} |")
+    return "\n".join(rows)
+
+
 def main():
     """Build what the command line asks for."""
     parser = argparse.ArgumentParser(description="Build the notebooks of the course.")
@@ -203,6 +223,9 @@ def main():
     parser.add_argument("--html", metavar="FOLDER", type=Path, help="also write a page for each notebook into this folder")
     parser.add_argument("--no-run", action="store_true", help="with --html: take the notebooks as they are")
     arguments = parser.parse_args()
+    readme = NOTEBOOKS / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(TABLE.sub(lambda found: found[1] + table() + "\n", text), encoding="utf-8")
     for file in sources(arguments.numbers):
         if not arguments.no_run:
             text = file.read_text(encoding="utf-8")

@@ -61,8 +61,9 @@ for id in ids:
 # %% [markdown]
 # The text has become {{len(ids)}} ids. Look at the spaces: they belong to the token that follows them.
 #
-# Tables of numbers are kept in **arrays**. The **shape** of an array says how many numbers it has in each direction. The
-# shape `(7, 10)` means 7 rows with 10 numbers each. In this course every size has a letter, and it is always the same one:
+# Tables of numbers are kept in **arrays**. Python gets them from the library NumPy, which has the short name `np`. The **shape** of
+# an array says how many numbers it has in each direction. The shape `(7, 10)` means 7 rows with 10 numbers each, and `(7,)` means
+# one simple row of 7 numbers. In this course every size has a letter, and it is always the same one:
 #
 # - **T** is the number of tokens of the text, here {{len(ids)}}.
 # - **V** is the number of tokens in the vocabulary, here {{model.config.vocab_size}}.
@@ -74,7 +75,8 @@ for id in ids:
 # %% [markdown]
 # ## The way of the data
 #
-# Here is the whole model. The numbers inside the boxes are its **parameters**: numbers that nobody wrote by hand.
+# Here is the whole model. (The code that draws a picture is folded in JupyterLab: click on the three dots if you want to see it.) The
+# numbers inside the boxes are its **parameters**: numbers that nobody wrote by hand.
 # They were found in **training**: the model read many tales, and after each piece its parameters were changed a little, so
 # that it would predict this piece better. Now they are fixed. A trained model, saved in files, is called a **checkpoint**.
 #
@@ -85,12 +87,13 @@ for id in ids:
 # - At the end, each row is compared with every token of the vocabulary. The result is one score for each token: the
 #   **logits**. A higher score means that the token is more likely to come next.
 
-# %% tags=["figure"]
+# %%
 config, params = model.config, model.params
 tables = {"tokens": params.wte.weight.size, "positions": params.wpe.weight.size}
 blocks = {f"block {i}": count(block) for i, block in enumerate(params.h)}
 parts = tables | blocks
 
+# %% tags=["figure"]
 figure, axes = figures.new(8, 3.6)
 total, gap = sum(parts.values()), 0.032
 figures.blank(axes, 1 + gap * (len(parts) + 1), 3.2)
@@ -184,7 +187,8 @@ probabilities = np.exp(scores) / np.exp(scores).sum()
 assert np.allclose(probabilities, probabilities_loop)
 
 # %% [markdown]
-# An `assert` line says nothing if its condition is true, and it stops with an error if not. So you know that both ways gave
+# An `assert` line says nothing if its condition is true, and it stops with an error if not. `np.allclose` compares two arrays and
+# forgives tiny differences, because computers round. So you know that both ways gave
 # the same numbers. Notebook 05 comes back to this function, which is called *softmax*.
 #
 # ## Exercise: the next token
@@ -220,7 +224,7 @@ def next_token(logits):
 predict("00.2", ...)
 
 
-# %% tags=["figure"]
+# %%
 def likeliest(text, number=5):
     """Return the likeliest next tokens of a text, as strings, with their probabilities."""
     scores = model.logits(model.tokenizer.encode(text))[-1].astype(float)
@@ -231,6 +235,8 @@ def likeliest(text, number=5):
 
 
 texts = text, text.replace("time", "hill")
+
+# %% tags=["figure"]
 figure, panels = figures.new(8, 2.9, panels=2)
 found = []
 for axes, one in zip(panels, texts):
@@ -264,7 +270,7 @@ print(model.tokenizer.decode(written))
 
 # %% [markdown]
 # Always taking the likeliest token gives dull text. Notebook 10 shows better ways. Here is what the model writes if each token
-# is drawn by its probability:
+# is drawn at random, by its probability. (`temperature` and `seed` belong to the drawing: notebook 10.)
 
 # %%
 print(model.generate(text, max_new_tokens=40, do_sample=True, temperature=0.8, seed=0))
@@ -308,9 +314,10 @@ print(f"mean surprise: {surprises.mean():.2f} nats for each token")
 # Row `t` predicts the token *after* token `t`. It is a usual mistake to be off by one: to ask row `t` about token `t`
 # itself, which it has already seen. Let us do that on purpose and look at the damage.
 
-# %% tags=["figure"]
+# %%
 wrong = loss.cross_entropy(logits[1:], sentence_ids[1:])  # row t is asked about token t itself
 
+# %% tags=["figure"]
 figure, axes = figures.new(8, 3.9)
 names = model.tokenizer.token_strings(sentence_ids[1:])
 x = np.arange(len(names))

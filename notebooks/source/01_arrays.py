@@ -229,7 +229,7 @@ def pick_targets(table, ids):
 # tokens. The table below has the dot product of each with each, by one matrix product. Each row was divided
 # by its own length first, so that only its direction counts; notebook 03 explains this.
 
-# %% tags=["figure"]
+# %%
 words = [" king", " queen", " man", " woman", " house", " tree"]
 ids = [model.tokenizer.encode(word)[0] for word in words]
 assert model.tokenizer.token_strings(ids) == words
@@ -237,6 +237,7 @@ rows = model.params.wte.weight[ids].astype(float)  # (6, C)
 rows = rows / np.sqrt((rows * rows).sum(axis=-1, keepdims=True))  # (6, C) / (6, 1)
 table = rows @ rows.T  # (6, C) @ (C, 6) -> (6, 6)
 
+# %% tags=["figure"]
 figure, panels = figures.new(8, 3.8, panels=2)
 figures.matrix(
     panels[0],
@@ -265,11 +266,12 @@ figures.show(
 # What happens if you forget `keepdims=True`? For an array of shape (3, 4) NumPy refuses: (3, 4) and (3,) do not fit. But for a
 # square array of shape (3, 3) it says nothing, and lines up the three means with the *columns*.
 
-# %% tags=["figure"]
+# %%
 square = np.array([[1.0, 2.0, 6.0], [0.0, 4.0, 5.0], [7.0, 9.0, 5.0]])
 right = square - square.mean(axis=-1, keepdims=True)  # (3, 3) - (3, 1)
 wrong = square - square.mean(axis=-1)  # (3, 3) - (3,)
 
+# %% tags=["figure"]
 figure, panels = figures.new(7.5, 2.9, panels=3)
 for axes, values, title in zip(panels, (square, right, wrong), ("x", "right: rows centered", "wrong: no keepdims")):
     figures.matrix(axes, values, rows=range(3), columns=range(3), signed=True, decimals=1, title=title, limits=(-9, 9))

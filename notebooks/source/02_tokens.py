@@ -47,10 +47,11 @@ tokenizer = model.tokenizer
 # in which they were learnt. Again and again, it looks for the pair of neighbours that comes first in this list, and joins
 # it, until no pair of neighbours is in the list. Here is one word, step by step, from top to bottom:
 
-# %% tags=["figure"]
+# %%
 word = " princesses"
 steps = tokenizer.watch(word)
 
+# %% tags=["figure"]
 figure, axes = figures.new(8, 0.5 * len(steps) + 0.4)
 figures.blank(axes, len(word) + 5.5, len(steps))
 for row, (rule, tokens) in enumerate(steps):
@@ -158,7 +159,7 @@ print(tokenizer.pre_tokenize("The king's 12 sons, all of them, slept."))
 # below, so here the package does it.
 
 # %%
-counts = Counter()
+counts = Counter()  # a dict whose counts begin at 0
 for tale in measure.tales("train"):
     counts.update(byte_alphabet.spell(word) for word in tokenizer.pre_tokenize(tale))
 
@@ -256,7 +257,7 @@ def decode(ids, token_bytes):
 # %%
 predict("02.2", ...)
 
-# %% tags=["figure"]
+# %%
 texts = {
     "tale": measure.tales("valid")[0][:400],
     "number": "31415926535897932384626433832795",
@@ -265,6 +266,7 @@ texts = {
 }
 bytes_per_token = {name: len(text.encode()) / len(tokenizer.encode(text)) for name, text in texts.items()}
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.5)
 figures.bars(axes, list(bytes_per_token), list(bytes_per_token.values()), xlabel="bytes per token")
 shown = "; ".join(f"{name} {value:.2f}" for name, value in bytes_per_token.items())
@@ -291,7 +293,7 @@ reveal("02.2", max(bytes_per_token, key=bytes_per_token.get))
 # The texts have different numbers of tokens, so we compare the surprise for each *byte*.
 
 
-# %% tags=["figure"]
+# %%
 def leftmost_first(word):
     """Cut a word with the model's merges, joining the leftmost pair that is in the list."""
     tokens = list(byte_alphabet.spell(word))
@@ -320,6 +322,7 @@ for name, cut in ways.items():
     surprises = loss.cross_entropy(model.logits(ids)[:-1], ids[1:])
     nats_per_byte[name], numbers[name] = surprises.sum() / len(text.encode()), len(ids)
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.2)
 figures.bars(
     axes,

@@ -54,12 +54,13 @@ print("position table:", wpe.shape)
 # The picture shows the cosines of the first 64 rows of the position table. Row i and column j say how similar the positions i and j
 # are.
 
-# %% tags=["figure"]
+# %%
 first = wpe[:64].astype(float)
 unit = first / np.linalg.norm(first, axis=-1, keepdims=True)  # norm is the length
 cosines = unit @ unit.T  # (64, 64)
 beside = np.array([cosines.diagonal(k).mean() for k in range(64)])  # the mean cosine at each distance
 
+# %% tags=["figure"]
 figure, panels = figures.new(8, 3.7, panels=2)
 figures.matrix(
     panels[0], cosines, numbers=False, bar="cosine", xlabel="position", ylabel="position", title="each position with each"
@@ -143,13 +144,14 @@ def embed(ids, wte, wpe):
 # %%
 predict("03.2", ...)
 
-# %% tags=["figure"]
+# %%
 lengths = np.linalg.norm(wte, axis=-1, keepdims=True)  # (V, 1)
 king = tokenizer.encode(" king")[0]
 cosines = (wte / lengths) @ (wte[king] / lengths[king])  # (V,)
 order = [int(id) for id in np.argsort(-cosines) if id != king][:8]
 names = tokenizer.token_strings(order)
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 3.2)
 figures.bars(axes, names, cosines[order], xlabel="cosine to “ king”")
 shown = "; ".join(f"“{name}” {cosines[id]:.2f}" for name, id in zip(names, order))
@@ -187,9 +189,9 @@ def nearest(id, wte, k):
 #
 # What are positions good for? We take them away, and measure the surprise on pieces of tales that the model never saw in training.
 # For this we use a **hook**: a function that the model calls with the name and the array of each step. If the hook returns an array,
-# the model goes on with this array instead. The step of this notebook has the name `"embed"`.
+# the model uses this array instead. The step of this notebook has the name `"embed"`.
 
-# %% tags=["figure"]
+# %%
 pieces = measure.windows(model)  # (8, 128) ids
 T = pieces.shape[1]
 
@@ -215,6 +217,7 @@ def backwards(name, array):
 ways = {"right": None, "from 1": from_1, "no positions": no_positions, "backwards": backwards}
 surprise = {name: measure.surprise(model, pieces, hook) for name, hook in ways.items()}
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.6)
 figures.bars(
     axes, list(ways), list(surprise.values()), xlabel="mean surprise in nats", marked=["from 1", "no positions", "backwards"]

@@ -60,12 +60,13 @@ L, eps = config.num_layers, config.layer_norm_epsilon
 #
 # The picture has one row of the real stream before and after, without weight and bias.
 
-# %% tags=["figure"]
+# %%
 ids = np.array(tokenizer.encode("The king loved the king"))
 stream = model.hidden_states(ids)  # the stream after the embeddings, and after each block
 row = stream[1][-1].astype(float)  # after block 0, the last token
 level = (row - row.mean()) / np.sqrt(row.var() + eps)
 
+# %% tags=["figure"]
 figure, panels = figures.new(8, 3.0, panels=2, sharey=True)
 for axes, values, title in ((panels[0], row, "before"), (panels[1], level, "after")):
     axes.bar(np.arange(len(values)), values, width=1.0, color=figures.BLUE)
@@ -194,7 +195,7 @@ def linear(x, weight, bias):
 # %%
 predict("04.2", ...)
 
-# %% tags=["figure"]
+# %%
 pieces = measure.windows(model)
 states = model.hidden_states(pieces)[: L + 1]  # after the embeddings, and after each of the L blocks
 
@@ -207,6 +208,7 @@ def length(x):
 sizes = [length(x) for x in states]
 levelled = [length(forward.layer_norm(x, 1, 0, eps)) for x in states]  # gain 1, bias 0
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 3.4)
 curves = {"the stream": (np.arange(L + 1), sizes), "levelled": (np.arange(L + 1), levelled)}
 figures.lines(axes, curves, ylabel="mean length of a row")
@@ -235,10 +237,11 @@ reveal("04.2", sizes[-1] > sizes[0])
 # ## Break it: the wrong axis
 #
 # `axis=-1` levels each token by itself. With `axis=0` each channel would be levelled over all tokens of the text, later ones included. We
-# try both, and also no levelling at all. A hook (see notebook 03) replaces what each layer norm returns.
+# try both, and also no levelling at all. A hook (see notebook 03) replaces what each layer norm returns; you need not
+# read its code.
 
 
-# %% tags=["figure"]
+# %%
 def replace_norms(norm):
     """Return a hook that computes every layer norm by norm(x, weight, bias)."""
     last = {}
@@ -274,6 +277,7 @@ ways = {
 surprise = {name: measure.surprise(model, pieces, hook) for name, hook in ways.items()}
 assert abs(surprise["right"] - measure.surprise(model, pieces)) < 1e-3  # our own layer norms change nothing
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.3)
 figures.bars(axes, list(ways), list(surprise.values()), xlabel="mean surprise in nats", marked=["axis of time", "no levelling"])
 shown = "; ".join(f"{name} {value:.2f}" for name, value in surprise.items())

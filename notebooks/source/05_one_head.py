@@ -58,7 +58,7 @@ D = config.head_size  # the number of channels of one head
 # The picture has the weights of one head of the real model. Each row belongs to the token that looks (its query), each column to the
 # token that is looked at (its key). We chose the head that looks most at the token before.
 
-# %% tags=["figure"]
+# %%
 text = "The king gave her a ring"
 ids = np.array(tokenizer.encode(text))
 tokens = tokenizer.token_strings(ids)
@@ -70,6 +70,7 @@ layer, head = (int(i) for i in np.unravel_index(backs.argmax(), backs.shape))
 weights = attention[layer][head]  # (T, T)
 future = np.triu(np.ones((T, T), bool), 1)
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 4.6)
 figures.matrix(
     axes,
@@ -90,7 +91,7 @@ figures.show(
 assert np.allclose(weights.sum(axis=-1), 1, atol=1e-5)
 
 # %% [markdown]
-# The first row has only one choice, so its weight is 1.00. Layers are counted from 0, as everything in Python; **layer** is
+# The first row has only one choice, so its weight is 1.00. Layers are counted from 0, like list items in Python; **layer** is
 # another word for block.
 #
 # ## Softmax: from scores to weights
@@ -221,7 +222,7 @@ def attend(q, k, v, mask):
 predict("05.2", ...)
 
 
-# %% tags=["figure"]
+# %%
 def divided(name, array):
     """Divide the scores by sqrt(D)."""
     if name.endswith("attn.scores"):
@@ -234,6 +235,8 @@ right, scaled = measure.surprise(model, pieces), measure.surprise(model, pieces,
 shrunk = {}
 model.logits(ids, hook=lambda name, array: shrunk.__setitem__(name, array) or divided(name, array))
 flat = shrunk[f"h.{layer}.attn.weights"][0, head]
+
+# %% tags=["figure"]
 figure, panels = figures.new(8, 3.4, panels=2, width_ratios=[3, 2])
 figures.matrix(
     panels[0], flat, rows=tokens, columns=tokens, hidden=future, limits=(0, 1), title="the same head, scores divided", size=9
@@ -256,11 +259,11 @@ reveal("05.2", "lower" if scaled < right - 0.01 else "higher" if scaled > right 
 # ## Break it: the wrong axis, and a look into the future
 #
 # Two usual mistakes. First: softmax over axis 0, the queries, instead of the keys. Then the columns add up to 1, and not the rows. Second: the
-# mask is forgotten. To see the damage of the second one, we change only the *last* token of a text and look at which logits move. What
+# mask is forgotten. To see the damage of the second one, we change only the *last* token of a text and look at which logits move. You need not read the code of the hooks. What
 # a token predicts must not depend on what comes after it.
 
 
-# %% tags=["figure"]
+# %%
 def queries_axis(name, array):
     """Let the softmax run over the queries."""
     if name.endswith("attn.scores"):
@@ -287,6 +290,7 @@ for name, hook in (("with the mask", None), ("without", no_mask)):
     before, after = model.logits(ids, hook=hook), model.logits(changed, hook=hook)
     moved[name] = np.abs(after - before).max(axis=-1)  # (T,) the largest change in each row
 
+# %% tags=["figure"]
 figure, panels = figures.new(8, 3.6, panels=2, width_ratios=[2, 3])
 figures.bars(panels[0], ["right", "wrong axis"], [right, axis_0], xlabel="mean surprise in nats", marked=["wrong axis"])
 table = np.stack(list(moved.values()), axis=1)

@@ -6,7 +6,7 @@
 # About {{minutes}} minutes (an estimate). You need notebook 05: query, key, value, softmax, mask.
 #
 # One head gives each token one mixture of values. But a token may need several things at once: the word before it, the last noun, the
-# begin of the sentence. So each layer has several heads, H of them. They work side by side, each with its own queries, keys and values.
+# beginning of the sentence. So each layer has several heads, H of them. They work side by side, each with its own queries, keys and values.
 # At the end their results are put side by side, and one more linear layer mixes them.
 
 # %% tags=["setup"]
@@ -45,11 +45,12 @@ assert H * D == C
 # The C channels are shared out: head 0 gets the first D channels of every token, head 1 the next D, and so on. So H heads of D channels
 # make C = H D channels. Here is a small example with T = 3 tokens, H = 3 heads and D = 2. Each letter is one channel; the digit is the token.
 
-# %% tags=["figure"]
+# %%
 T_small, H_small, D_small = 3, 3, 2
 letters = np.array([[f"{letter}{t}" for letter in "abcdef"] for t in range(T_small)])  # (T, C)
 owner = np.tile(np.repeat(np.arange(H_small), D_small), (T_small, 1))  # the head of each channel
 
+# %% tags=["figure"]
 figure, panels = figures.new(8, 2.6, panels=4, width_ratios=[6.6, 2.6, 2.6, 2.6])
 figures.cells(panels[0], letters, owner, title="(T, C) = (3, 6)", names=["token 0", "token 1", "token 2"])
 for h in range(H_small):
@@ -190,12 +191,13 @@ def self_attention(x, p, num_heads, mask):
 #
 # Each small table shows the weights of one head, as in notebook 05: rows look, columns are looked at, bright means a high weight.
 
-# %% tags=["figure"]
+# %%
 attention = [layer for layer in model.attentions(ids)]  # (H, T, T) for each layer
 before = np.array([[head.diagonal(-1).mean() for head in layer] for layer in attention])  # weight on the token before
 first = np.array([[head[1:, 0].mean() for head in layer] for layer in attention])  # weight on the first token
 itself = np.array([[head.diagonal()[1:].mean() for head in layer] for layer in attention])
 
+# %% tags=["figure"]
 figure, panels = figures.grid(L, H, 8, 0.95 * L + 0.4)
 for i in range(L):
     for h in range(H):
@@ -213,7 +215,7 @@ figures.show(
 )
 
 # %% [markdown]
-# Heads are different: bright lines beside the diagonal look at the token before, a bright first column looks at the begin of the text. In
+# Heads are different: bright lines beside the diagonal are looks at the token before, and a bright first column is a look at the beginning of the text. In
 # this text, head {{back[1]}} of layer {{back[0]}} puts {{before[back]:.2f}} of its weight on the token before. Nobody gave the heads these
 # jobs. They came out of training. And many heads do nothing that has a simple name.
 #
@@ -227,7 +229,7 @@ figures.show(
 predict("06.2", ...)
 
 
-# %% tags=["figure"]
+# %%
 def without(layer, head):
     """Return a hook that switches off one head."""
 
@@ -244,6 +246,7 @@ pieces = measure.windows(model, number=4)
 right = measure.surprise(model, pieces)
 rise = np.array([[measure.surprise(model, pieces, without(i, h)) - right for h in range(H)] for i in range(L)])
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 0.5 * L + 1.2)
 figures.matrix(
     axes,
@@ -277,7 +280,7 @@ reveal("06.2", int((rise < 0.02).sum()))
 # example. Right: the real model, with queries, keys and values cut in this wrong way.
 
 
-# %% tags=["figure"]
+# %%
 def wrong_split(name, array):
     """Cut queries, keys and values with one reshape."""
     if name.endswith(("attn.q", "attn.k", "attn.v")):
@@ -287,6 +290,7 @@ def wrong_split(name, array):
 broken = measure.surprise(model, pieces, wrong_split)
 mixed, mixed_owner = letters.reshape(H_small, T_small, D_small), owner.reshape(H_small, T_small, D_small)
 
+# %% tags=["figure"]
 figure, panels = figures.new(8, 2.6, panels=3, width_ratios=[2.6, 2.6, 6])
 figures.cells(panels[0], letters[:, :2], owner[:, :2], title="head 0, right")
 figures.cells(panels[1], mixed[0], mixed_owner[0], title="head 0, wrong")

@@ -49,7 +49,7 @@ print("window of the local layers:", W)
 # token 6 tells token 9. To see it, we build a small model with random parameters. It has 4 layers, all local, with window 4. Then we change
 # the token at position 3, and look which rows of the stream change after each layer.
 
-# %% tags=["figure"]
+# %%
 small = neo_np.Config(
     vocab_size=50, hidden_size=16, num_layers=4, num_heads=2, max_position_embeddings=20, attention_layers=["local"] * 4,
     window_size=4, bos_token_id=0, eos_token_id=0, other={"initializer_range": 0.4},
@@ -70,6 +70,7 @@ def moved(model, ids, other_ids):
 cone = moved(random_model, text, changed)  # (1 + 4, T)
 reached = (cone > 0).sum(axis=1)
 
+# %% tags=["figure"]
 figure, axes = figures.new(8, 3.0)
 rows = ["embeddings", *(f"after layer {i}" for i in range(4))]
 figures.matrix(
@@ -180,7 +181,7 @@ def reach(attention_layers, window, length):
 # %%
 predict("07.2", ...)
 
-# %% tags=["figure"]
+# %%
 T = 100
 ids = measure.windows(model, number=1, length=T)[0]
 local = config.attention_layers.index("local")  # the first local layer
@@ -188,6 +189,7 @@ weights = model.attentions(ids)[local].mean(axis=0)  # (T, T), mean of the heads
 zero = weights == 0
 seen = int((weights[-1] > 0).sum())
 
+# %% tags=["figure"]
 figure, axes = figures.new(6.4, 4.8)
 figures.matrix(
     axes, weights, numbers=False, log=True, limits=(1e-4, 1), bar="weight", xlabel="key (is looked at)", ylabel="query (looks)"
@@ -209,12 +211,13 @@ reveal("07.2", seen)
 #
 # And how far does news travel in the real model? We change one token and measure, as for the cone above.
 
-# %% tags=["figure"]
+# %%
 place = 5
 changed = ids.copy()
 changed[place] = tokenizer.encode(" dragon")[0]
 effect = moved(model, ids, changed)[:, place:]  # from the changed token on
 
+# %% tags=["figure"]
 figure, axes = figures.new(8, 0.42 * L + 1.9)
 rows = ["embeddings", *(f"after layer {i} ({kind})" for i, kind in enumerate(config.attention_layers))]
 figures.matrix(
@@ -242,7 +245,7 @@ assert last[0] > np.median(last[2:12]) > np.median(last[-40:]) > 0
 # - *all local*: the global layers get the window W too.
 
 
-# %% tags=["figure"]
+# %%
 def with_masks(visible_in):
     """Return a hook that hides what visible_in(kind, distance, queries, keys) does not allow."""
 
@@ -267,6 +270,7 @@ pieces = measure.windows(model, number=4, length=240)
 surprise = {name: measure.surprise(model, pieces, hook) for name, hook in ways.items()}
 assert abs(surprise["right"] - measure.surprise(model, pieces)) < 1e-3
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.9)
 wrong = [name for name in ways if name != "right"]
 figures.bars(axes, list(ways), list(surprise.values()), decimals=3, xlabel="mean surprise in nats", marked=wrong)

@@ -44,7 +44,7 @@ print(f"C = {C}, F = {F}, activation function: {config.activation_function}")
 # %% [markdown]
 # ## The activation function
 #
-# Why must something stand between the two linear layers? Two linear layers in a row are only one linear layer: sums of sums are sums. The
+# Why is something needed between the two linear layers? Two linear layers in a row are only one linear layer: sums of sums are sums. The
 # **activation function** between them bends the line. It is applied to each number by itself.
 #
 # GPT-Neo uses a form of **GELU**. It leaves large positive numbers as they are, makes large negative ones 0, and goes smoothly from one to
@@ -59,13 +59,14 @@ print(f"C = {C}, F = {F}, activation function: {config.activation_function}")
 # Left: gelu_new beside two other activation functions. **relu** is 0 for negative numbers and x for the others; **silu** is x / (1 + exp(-x)).
 # Right: gelu_new minus the exact GELU.
 
-# %% tags=["figure"]
+# %%
 x = np.linspace(-4, 4, 161)
 new, exact = forward.gelu_new(x), activations.gelu(x)
 difference = new - exact
 largest = np.abs(difference).max()
 where = abs(x[np.abs(difference).argmax()])
 
+# %% tags=["figure"]
 figure, panels = figures.new(8, 3.5, panels=2, width_ratios=[3, 2])
 curves = {"relu": (x, activations.relu(x)), "gelu_new": (x, new), "silu": (x, activations.silu(x))}
 figures.lines(panels[0], curves, xlabel="x", title="three activation functions", at="legend")
@@ -170,7 +171,7 @@ def mlp(x, p):
 # %%
 predict("08.2", ...)
 
-# %% tags=["figure"]
+# %%
 pieces = measure.windows(model, number=24, length=128, name="train")
 layer = L // 2
 post = {}
@@ -192,6 +193,7 @@ for f in np.lexsort((-strength, -agree)):
     if len(chosen) == 3:
         break
 
+# %% tags=["figure"]
 figure, panels = figures.grid(1, 3, 8.4, 3.1)
 lines = []
 for axes, f in zip(panels[0], chosen):
@@ -224,7 +226,7 @@ reveal("08.2", tokenizer.token_strings(words))
 #
 # What if we run the trained model with another function between the linear layers?
 
-# %% tags=["figure"]
+# %%
 unseen = measure.windows(model)
 
 
@@ -253,6 +255,7 @@ surprise = {name: measure.surprise(model, unseen, with_activation(function)) for
 right = surprise["gelu_new"]
 assert abs(right - measure.surprise(model, unseen)) < 1e-3
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 3.2)
 figures.bars(axes, list(ways), list(surprise.values()), decimals=3, xlabel="mean surprise in nats", marked=list(ways)[1:])
 shown = "; ".join(f"{name} {value:.3f}" for name, value in surprise.items())
@@ -285,7 +288,7 @@ show_source(
 #
 # <details><summary>Answers</summary>
 #
-# 1. W, the token itself included (fewer at the begin of the text).
+# 1. W, the token itself included (fewer at the beginning of the text).
 # 2. They are put side by side, and the output projection, a linear layer, mixes them.
 #
 # </details>

@@ -45,13 +45,13 @@ L, eps = config.num_layers, config.layer_norm_epsilon
 # > x = x + mlp(ln_2(x))
 #
 # ln_1 and ln_2 are the two layer norms of the block. x itself is never replaced. At the end, `ln_f` levels x, and each row is compared
-# with every row of the token table wte by a dot product. These dot products are the logits. The same table thus serves twice: to
+# with every row of the token table wte by a dot product. These dot products are the logits. So the same table is used twice: to
 # turn ids into rows, and to turn rows into scores. One says that input and output embedding are *tied*.
 #
 # Because blocks only add, the stream after every block speaks the same language. So we can stop early: take the stream after some block, apply
 # `ln_f`, compare with the token table, and see what the model would say at this point. This is the **logit lens**.
 
-# %% tags=["figure"]
+# %%
 text = "Once upon a time there was a king who had"
 ids = np.array(tokenizer.encode(text))
 states = model.hidden_states(ids)[: L + 1]  # after the embeddings and after each block
@@ -66,6 +66,7 @@ shown = slice(-7, None)  # the last seven tokens
 likeliest = np.array([np.exp(loss.log_softmax(lens(x))).max(axis=-1)[shown] for x in states])  # (L + 1, 7)
 said = [tokenizer.token_strings(lens(x).argmax(axis=-1)[shown]) for x in states]
 
+# %% tags=["figure"]
 figure, axes = figures.new(8.4, 0.5 * (L + 1) + 1.5)
 figures.matrix(
     axes, likeliest, rows=["embeddings", *(f"after block {i}" for i in range(L))], columns=tokenizer.token_strings(ids)[shown],
@@ -188,7 +189,7 @@ def logit_lens(streams, layer, params, config):
 # %%
 predict("09.1", ...)
 
-# %% tags=["figure"]
+# %%
 pieces = measure.windows(model)
 streams = model.hidden_states(pieces)[: L + 1]
 
@@ -202,6 +203,7 @@ def lens_surprise(x):
 by_layer = [lens_surprise(x) for x in streams]
 nothing = np.log(config.vocab_size)
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 3.4)
 places = np.arange(L + 1)
 curves = {"logit lens": (places, by_layer), "knows nothing": (places, np.full(L + 1, nothing))}
@@ -234,7 +236,7 @@ reveal("09.1", bool((np.diff(by_layer) < 0).all()))
 # - *norms exchanged*: ln_1 and ln_2 change places.
 
 
-# %% tags=["figure"]
+# %%
 def own_forward(order=None, add=True, last_norm=True, norms=("ln_1", "ln_2")):
     """Return the mean surprise of the model on the pieces, with switches for mistakes."""
     x = params.wte.weight[pieces] + params.wpe.weight[: pieces.shape[1]]
@@ -261,6 +263,7 @@ surprise = {
 }
 assert abs(surprise["right"] - by_layer[-1]) < 1e-3
 
+# %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.9)
 figures.bars(axes, list(surprise), list(surprise.values()), xlabel="mean surprise in nats", marked=list(surprise)[1:])
 values = "; ".join(f"{name} {value:.2f}" for name, value in surprise.items())
@@ -328,7 +331,7 @@ write_with_answers("Once upon a time", max_new_tokens=20)
 progress()
 
 # %% [markdown]
-# You have come from a text to the logits. The second part of the course goes on from here: from logits back to text, and to training.
+# You have come from a text to the logits. The second part of the course leads from the logits back to text, and then to training.
 #
 # Back: [08 The MLP](08_mlp.ipynb). All notebooks: [README](README.md). All terms: [glossary](GLOSSARY.md). Source:
 # [forward.py](../neo_np/gpt_neo/forward.py), functions `block`, `transformer` and `forward`.

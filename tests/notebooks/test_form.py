@@ -50,6 +50,10 @@ def test_every_exercise_is_in_the_notebook_that_it_names():
     assert found == {name: exercise.notebook for name, exercise in EXERCISES.items()}
 
 
+def test_readme_has_the_table_of_the_notebooks():
+    assert build.table() in (build.NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("file", FILES, ids=names)
 def test_source_has_the_stubs_of_the_registry_and_the_first_cell(file):
     text = file.read_text(encoding="utf-8")
@@ -144,12 +148,12 @@ def test_glossary_has_every_term_with_the_notebook_that_explains_it_first():
     first = {}
     for file in FILES:
         for term in bold_terms(file):
-            first.setdefault(term, file.name[:2])
+            first.setdefault(singular(term), file.name[:2])
     rows = glossary_rows()
     assert [row[0].lower() for row in rows] == sorted(row[0].lower() for row in rows)
     assert len(rows) >= 60
     listed = {term.lower(): number for term, number, _ in rows}
-    assert {singular(term): number for term, number in first.items()} == listed
+    assert first == listed
     for _, number, link in rows:
         assert (build.NOTEBOOKS / link).exists() and link.startswith(number)
 
@@ -159,4 +163,4 @@ def singular(term):
     return term[:-1] if term in PLURALS else term
 
 
-PLURALS = "tokens", "arrays", "channels", "parameters", "embeddings", "blocks", "merges", "words", "heads", "weights", "neurons"
+PLURALS = "tokens", "arrays", "channels", "parameters", "embeddings", "blocks", "merges", "words", "heads", "weights", "logits"
