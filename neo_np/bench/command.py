@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import difflib
 import json
+import math
 import tempfile
 import warnings
 from pathlib import Path
@@ -24,13 +25,14 @@ from neo_np.errors import NeoError
 from neo_np.folders.find import find_checkpoint
 from neo_np.gpt_neo.params import random_params
 from neo_np.model import Model
-from neo_np.terminal import OneLineParser, number, positive, run_command
+from neo_np.terminal import OneLineParser, checked, number, positive, run_command
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 GPT2_TABLES = "gpt-neo-125M"
 SHAPES = {"125M": (12, 768, 12), "1.3B": (24, 2048, 16), "2.7B": (32, 2560, 20)}  # layers, channels, heads
 TRAIN_SIZES = "layers hidden_size heads window_size vocab_size sequence_length batch_size steps".split()
 USE_TEXT = "tokenizer", "speculative"
+above_zero = checked(float, lambda value: 0 < value < math.inf, "a number above 0")
 EXAMPLES = """
 examples:
   python -m neo_np.bench prefill decode --shape 125M --against transformers
@@ -57,7 +59,7 @@ def build_parser() -> OneLineParser:
     add("--seconds", type=number, default=0.3, metavar="X", help="repeat a call for X seconds in each round (default: 0.3)")
     add(
         "--peer-seconds",
-        type=number,
+        type=above_zero,
         default=60.0,
         metavar="X",
         help="a peer takes no further round of a case X seconds after its first answer, and is stopped if one answer takes "
@@ -174,7 +176,7 @@ def warn_of_ignored_options(args: argparse.Namespace, plan: dict[str, list[str]]
     used = {*plan, "--against"} if args.against else set(plan)
     for name, users in uses.items():
         if getattr(args, name) != parser.get_default(name) and not used & set(users):
-            warnings.warn(f"--{name.replace('_', '-')} changes nothing without {' or '.join(users)}.", stacklevel=2)
+            warnings.warn(f"--{name.replace('_', '-')} changes nothing here: it needs {' or '.join(users)}.", stacklevel=2)
 
 
 def check_text(job: Job, plan: dict[str, list[str]]) -> None:

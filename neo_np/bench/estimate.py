@@ -65,7 +65,7 @@ def call_seconds(benchmark: Benchmark, job: Job, case, speeds: tuple[float, floa
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as a person would say it: 40 s, 3 min, 2 h."""
+    """Return a rounded duration with its unit, such as 40 s, 3 min or 2.0 h."""
     if seconds < 90:
         return f"{max(10, round(seconds, -1)):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Print measurements as tables for a terminal of a hundred columns: this module makes the lines."""
+"""Measurements as the lines of tables, for a terminal of a hundred columns."""
 
 import statistics
 
@@ -22,10 +22,11 @@ def heading(facts: dict) -> list[str]:
     if facts["model"]:
         lines.append(f"model:   {facts['model']}")
     lines += [f"{'peer:':<9}{name}{f' ({packages})' if packages else ''}" for name, packages in facts["peers"].items()]
-    lines.append(f"rounds:  {facts['rounds']}; each backend measures once in every round, and medians are compared")
-    if facts["peers"]:
-        lines.append("ratio:   how many times as good as the peer neo_np is")
-    return lines
+    return [
+        *lines,
+        f"rounds:  {facts['rounds']}; each backend measures once in every round, and medians are compared",
+        "ratio:   how many times as good as the other backend neo_np is",
+    ]
 
 
 def ratio(benchmark: str, entries: dict[str, dict], backend: str) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ROOT
 
 import neo_np
 from neo_np.bench import command, plot, rounds
@@ -32,7 +33,9 @@ def everything(tiny):
     """The result of all benchmarks in two rounds, and the seconds that it took."""
     arguments = ["--model", tiny, "--text", tiny.parent / "text.txt", "--rounds", "2", *TRAIN, *QUICK, "--json"]
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "neo_np.bench", *map(str, arguments)], capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "neo_np.bench", *map(str, arguments)], cwd=ROOT, capture_output=True, check=True
+    )
     return json.loads(done.stdout), time.perf_counter() - start
 
 
@@ -153,11 +156,11 @@ def test_shape_is_a_temporary_checkpoint_that_is_removed_however_it_ends(monkeyp
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_ends_every_process(sent, status, tiny):
     arguments = [sys.executable, "-m", "neo_np.bench", "start", "--model", str(tiny), "--rounds", "1000"]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.readline()
 
     def running():
-        return [pid for pid in os.listdir("/proc") if pid.isdigit() and str(tiny).encode() in command_line(pid)]
+        return [pid for pid in os.listdir("/proc") if pid.isdigit() and str(tiny).encode() in read_command_line(pid)]
 
     while len(running()) < 2:  # the command itself, and what it measures
         time.sleep(0.01)
@@ -167,7 +170,7 @@ def test_signal_ends_every_process(sent, status, tiny):
     assert running() == []
 
 
-def command_line(pid):
+def read_command_line(pid):
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -209,6 +212,7 @@ def error_of(capsys, *arguments):
         ("tokenizer --text /nowhere.txt", "/nowhere.txt cannot be read"),
         ("decode --model /nowhere", "/nowhere"),
         ("decode --seconds -1", "0 or more"),
+        ("decode --peer-seconds 0", "above 0"),
     ],
 )
 def test_mistake_is_one_line_at_once(arguments, words, capsys):
@@ -231,9 +235,9 @@ def test_text_that_cannot_be_used_is_refused_at_once(benchmark, text, words, tin
 @pytest.mark.parametrize(
     ("arguments", "warning"),
     [
-        (["--layers", "2"], "--layers changes nothing without train."),
-        (["--text", "x.txt"], "--text changes nothing without tokenizer or speculative."),
-        (["--peer-seconds", "3"], "--peer-seconds changes nothing without --against."),
+        (["--layers", "2"], "--layers changes nothing here: it needs train."),
+        (["--text", "x.txt"], "--text changes nothing here: it needs tokenizer or speculative."),
+        (["--peer-seconds", "3"], "--peer-seconds changes nothing here: it needs --against."),
     ],
 )
 def test_option_that_changes_nothing_is_named(arguments, warning, tiny, monkeypatch, capsys):
