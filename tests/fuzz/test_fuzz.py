@@ -8,7 +8,7 @@ from fuzz.fuzz import Fuzzer
 from helpers import ROOT
 
 from neo_np.checkpoint import loading
-from neo_np.train import runs
+from neo_np.evaluate import json_lines
 
 COUNT = 4000
 
@@ -20,7 +20,7 @@ def test_any_damage_gives_a_result_or_a_neo_error():
     assert f"{COUNT} inputs" in found.stdout
 
 
-@pytest.mark.parametrize(("module", "name"), [(loading, "load_config"), (runs, "read_json")])
+@pytest.mark.parametrize(("module", "name"), [(loading, "load_config"), (json_lines, "read_json_line")])
 def test_fuzzer_notices_an_exception_that_is_no_neo_error(tmp_path, monkeypatch, module, name):
     fuzzer = Fuzzer(tmp_path)
 
