@@ -47,7 +47,7 @@ def slow_documents(text):
 
 @given(TEXTS, st.integers(1, 12) | st.just(2**20))
 @example(f"a\n{END}\r\n\nb", 1)  # line breaks that come after the separator
-def test_documents_are_what_stands_between_separators(write, text, chunk):
+def test_documents_any_text_are_what_is_between_separators(write, text, chunk):
     file = write(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neo_np.files, "CHUNK", chunk)
@@ -55,7 +55,7 @@ def test_documents_are_what_stands_between_separators(write, text, chunk):
 
 
 @given(TEXTS, st.integers(1, 12))
-def test_tokens_of_the_pieces_are_tokens_of_the_documents(write, gpt2_tokenizer, text, chunk):
+def test_read_pieces_any_text_has_the_tokens_of_its_documents(write, gpt2_tokenizer, text, chunk):
     file = write(text)
     found = []
     with pytest.MonkeyPatch.context() as patch:
@@ -67,12 +67,12 @@ def test_tokens_of_the_pieces_are_tokens_of_the_documents(write, gpt2_tokenizer,
     assert found == [gpt2_tokenizer.encode(document) for document in slow_documents(text)]
 
 
-def test_a_corpus_file_as_it_looks(write):
+def test_documents_of_a_corpus_file_have_no_layout(write):
     file = write(f"one,\n\ntwo\n{END}\nthree\n{END}\n{END}\n \n{END}four\n")
     assert list(documents(file)) == ["one,\n\ntwo", "three", "four\n"]
 
 
-def test_a_text_without_separator_is_one_document_as_it_stands(write):
+def test_documents_text_without_separator_is_one_document(write):
     text = "\n\n  Title\r\n\r\nwords\rmore\n\n"
     assert list(documents(write(text))) == [text]
     assert list(documents(write(b"\xef\xbb\xbf" + text.encode()))) == [text]
@@ -80,11 +80,11 @@ def test_a_text_without_separator_is_one_document_as_it_stands(write):
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", f"{END}", f"\n{END}\n{END} \n", "\ufeff"])
-def test_what_is_blank_is_no_document(write, text):
+def test_documents_blank_text_has_none(write, text):
     assert list(documents(write(text))) == []
 
 
-def test_a_long_document_comes_in_pieces_that_stay_small(write, tiny_chunks):
+def test_read_pieces_long_document_comes_in_small_pieces(write, tiny_chunks):
     tiny_chunks(100)
     text = "Once upon a time there was a king. " * 1000
     pieces = list(read_pieces(write(text)))
@@ -97,14 +97,14 @@ def test_a_long_document_comes_in_pieces_that_stay_small(write, tiny_chunks):
 @pytest.mark.parametrize("before", ["", "abc", "\ufeff日本 ", "é" * 10])
 @pytest.mark.parametrize("broken", [b"\xff", b"\xe6\x97", b"\xed\xa0\x80", b"\x80"])
 @pytest.mark.parametrize("after", ["", " and more"])
-def test_what_is_not_utf8_is_named_with_its_place(write, tiny_chunks, chunk, before, broken, after):
+def test_documents_not_utf8_raises_with_its_place(write, tiny_chunks, chunk, before, broken, after):
     tiny_chunks(chunk)
     file = write(before.encode() + broken + after.encode())
     with pytest.raises(NeoError, match=re.escape(f"{file} is not UTF-8") + rf".* at byte {len(before.encode())}\)"):
         list(documents(file))
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path):
+def test_documents_missing_file_raises_with_its_name(tmp_path):
     with pytest.raises(NeoError, match=r"gone\.txt cannot be read: No such file"):
         list(documents(tmp_path / "gone.txt"))
 
@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 # Which files
 
 
-def test_folders_stand_for_the_text_files_in_them(tmp_path, monkeypatch):
+def test_text_files_folder_means_the_text_files_in_it(tmp_path, monkeypatch):
     for name in ("b/2.txt", "b/1.txt", "b/a/3.txt", "b/notes.md", "c.md", "a.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("text")
@@ -151,7 +151,7 @@ def test_text_files_leave_out_runs_and_checkpoints(tmp_path):
     assert text_files(run / "step-8" / "merges.txt") == [run / "step-8" / "merges.txt"]  # a file that is named is read
 
 
-def test_paths_without_text_are_named(tmp_path):
+def test_text_files_path_without_text_raises_with_its_name(tmp_path):
     (tmp_path / "empty").mkdir()
     for paths, message in [
         (tmp_path / "gone", "gone does not exist"),

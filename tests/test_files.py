@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from neo_np import NeoError
-from neo_np.files import for_shell, is_there, open_file, read_json, read_text, write_json, write_text
+from neo_np.files import decode_chunks, for_shell, is_there, open_file, read_json, read_text, write_json, write_text
 
 
 @pytest.mark.parametrize("name", ["plain/path-1.txt", "with space", "$HOME", '"', "'", "\\", "`ls`", "a;b", "ü", "a\nb"])
@@ -31,6 +31,23 @@ def test_read_text_of_another_encoding_names_the_byte(tmp_path):
     (tmp_path / "text").write_bytes("abc größe".encode("latin-1"))
     with pytest.raises(NeoError, match=r"text is not UTF-8 \(.* at byte 6\)"):
         read_text(tmp_path / "text")
+
+
+def test_read_text_of_utf_16_says_what_it_is(tmp_path):
+    """Windows PowerShell writes it when the output of a command goes into a file."""
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        mark = b"" if encoding == "utf-16" else "\ufeff".encode(encoding)
+        (tmp_path / "text").write_bytes(mark + "größe".encode(encoding))
+        with pytest.raises(NeoError, match=r"text is not UTF-8 \(it is UTF-16"):
+            read_text(tmp_path / "text")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+@pytest.mark.parametrize("text", ["", "\ufeff", "größe 🙂\ufeff", "\ufeff\ufeffa"])
+def test_decode_chunks_of_any_size_give_the_text_without_the_first_mark(size, text):
+    data = text.encode()
+    chunks = [data[place : place + size] for place in range(0, len(data), size)]
+    assert "".join(decode_chunks(chunks, "x")) == text.removeprefix("\ufeff")
 
 
 @pytest.mark.parametrize("entries", [{}, {"größe": [1, None, 2.5]}, {"x": "\ud800"}])

@@ -3,16 +3,15 @@
 import json
 import random
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from helpers import ROOT
 from tokenizers import AddedToken, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as TheirTokenizer
 from transformers import AutoTokenizer
 
 from neo_np import Tokenizer
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 END = "<|endoftext|>"
 
 
@@ -57,20 +56,20 @@ def generated(kind, rng):
 
 @pytest.mark.parametrize("min_frequency", [0, 1, 2, 10])
 @pytest.mark.parametrize("vocab_size", [258, 500, 3000])
-def test_prose_and_code(vocab_size, min_frequency):
-    files = [ROOT / "README.md", ROOT / "LICENSE", *sorted((ROOT / "neo_np").glob("*.py"))]
+def test_train_prose_and_code_gives_the_same_merges(vocab_size, min_frequency):
+    files = [ROOT / "README.md", ROOT / "LICENSE", *sorted((ROOT / "neo_np").rglob("*.py"))]
     assert_same([file.read_text(encoding="utf-8") for file in files], vocab_size, (END,), min_frequency)
 
 
 @pytest.mark.parametrize("kind", ["one", "two", "ties", "spaces", "dots", "unicode"])
-def test_generated_texts(kind):
+def test_train_generated_texts_gives_the_same_merges(kind):
     rng = random.Random(kind)
     for _ in range(100):
         texts = [generated(kind, rng) for _ in range(rng.randint(0, 5))]
         assert_same(texts, rng.choice([257, 270, 400, 10_000]), (END,), rng.choice([0, 2]))
 
 
-def test_every_character():
+def test_train_every_character_gives_the_same_merges():
     """Each character of Unicode but the surrogates, in words of up to 20, each text with some words of the one before."""
     rng = random.Random(0)
     characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
@@ -79,12 +78,12 @@ def test_every_character():
 
 
 @pytest.mark.parametrize("special_tokens", [[], ["<pad>", END], ["[Ende]", END, "<a b>"]])
-def test_special_tokens(special_tokens):
+def test_train_special_tokens_gives_the_same_merges(special_tokens):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert_same([f"{text[:2000]}{''.join(special_tokens)}{text[2000:]}"], 600, special_tokens)
 
 
-def test_transformers_reads_what_was_learned(tmp_path):
+def test_save_learned_tokenizer_is_read_by_transformers(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     ours = Tokenizer.train(text, 700, [END, "<pad>"])
     ours.save(tmp_path)

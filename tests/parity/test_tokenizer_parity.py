@@ -4,12 +4,12 @@ import json
 import random
 import shutil
 import unicodedata
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import regex
 import tiktoken
+from helpers import ROOT
 from tokenizers import Regex, pre_tokenizers
 from transformers import AutoTokenizer, GPT2TokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -17,8 +17,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from neo_np import Tokenizer
 from neo_np.tokenizer.pretokenize import PRE_TOKEN
 
-WEIGHTS = Path(__file__).resolve().parent.parent.parent / "weights"
-GPT2, TALES = WEIGHTS / "gpt-neo-125M", WEIGHTS / "tales-2M"
+GPT2, TALES = ROOT / "weights" / "gpt-neo-125M", ROOT / "weights" / "tales-2M"
 END = "<|endoftext|>"
 TEXTS = 50_000  # for each of the two pairs of tables
 
@@ -88,13 +87,13 @@ def differing(texts, *results):
 # Text to ids
 
 
-def test_ids_are_equal(tables):
+def test_encode_hard_texts_gives_equal_ids(tables):
     theirs = tables.theirs(tables.texts)["input_ids"]
     third = tables.tiktoken.encode_batch(tables.texts, allowed_special="all")
     assert differing(tables.texts, map(tables.ours.encode, tables.texts), theirs, third) == []
 
 
-def test_ids_are_equal_where_special_tokens_are_plain_text(tables):
+def test_encode_special_tokens_as_text_gives_equal_ids(tables):
     theirs = tables.theirs(tables.texts, split_special_tokens=True)["input_ids"]
     third = tables.tiktoken.encode_ordinary_batch(tables.texts)
     ours = [tables.ours.encode(text, split_special_tokens=True) for text in tables.texts]
@@ -102,7 +101,7 @@ def test_ids_are_equal_where_special_tokens_are_plain_text(tables):
 
 
 @pytest.mark.parametrize("split", [False, True])
-def test_offsets_are_equal(tables, split):
+def test_encode_with_offsets_hard_texts_gives_equal_offsets(tables, split):
     texts = tables.texts[:20_000]
     theirs = tables.theirs(texts, split_special_tokens=split, return_offsets_mapping=True)["offset_mapping"]
     ours = [tables.ours.encode_with_offsets(text, split_special_tokens=split)[1] for text in texts]
@@ -110,12 +109,12 @@ def test_offsets_are_equal(tables, split):
 
 
 @pytest.mark.parametrize("run", [" ", "\n", "a", "ab", "0", "-", "'s", " '", "😀", "é", "ก", "the ", END])
-def test_ids_of_long_runs_are_equal(tables, run):
+def test_encode_long_run_gives_equal_ids(tables, run):
     text = run * 20_000 + "x"
     assert tables.ours.encode(text) == tables.theirs(text)["input_ids"]
 
 
-def test_pre_tokens_are_equal(tables):
+def test_pre_tokenize_hard_texts_gives_equal_words(tables):
     pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     theirs = [[text[a:b] for _, (a, b) in pre_tokenizer.pre_tokenize_str(text)] for text in tables.texts]
     assert differing(tables.texts, map(tables.ours.pre_tokenize, tables.texts), theirs) == []
@@ -143,7 +142,7 @@ def in_contexts(char):
     return f"a{char}1 {char}{char}!  {char} z"
 
 
-def test_only_recent_additions_to_unicode_are_classed_differently(classed_differently):
+def test_pre_token_only_recent_characters_are_classed_differently(classed_differently):
     """A character is recent where one of the two libraries holds it for unassigned, though it knows Unicode 15 (2022)."""
     unassigned_theirs = pre_tokenizers.Split(Regex(r"\p{Cn}"), "removed")
 
@@ -156,7 +155,7 @@ def test_only_recent_additions_to_unicode_are_classed_differently(classed_differ
     assert long_known == [], "these are assigned in both libraries and yet cut differently"
 
 
-def test_ids_of_every_other_code_point_are_equal(tables, classed_differently):
+def test_encode_every_other_code_point_gives_equal_ids(tables, classed_differently):
     chars = [char for char in map(chr, CODE_POINTS) if char not in classed_differently]
     texts = [" " + " ".join(chars[start : start + 100]) for start in range(0, len(chars), 100)]
     theirs = tables.theirs(texts)["input_ids"]
@@ -179,7 +178,7 @@ def id_lists(tables, count, seed):
 
 
 @pytest.mark.parametrize("skip", [False, True])
-def test_decoded_texts_are_equal(tables, skip):
+def test_decode_random_ids_gives_equal_texts(tables, skip):
     lists = id_lists(tables, 10_000, seed=1)
     theirs = tables.theirs.batch_decode(lists, skip_special_tokens=skip)
     ours = [tables.ours.decode(ids, skip_special_tokens=skip) for ids in lists]
@@ -188,7 +187,7 @@ def test_decoded_texts_are_equal(tables, skip):
         assert differing(lists, ours, tables.tiktoken.decode_batch(lists)) == []
 
 
-def test_tokens_are_spelled_equally(tables):
+def test_tokens_all_ids_are_spelled_equally(tables):
     ids = list(range(len(tables.theirs)))
     assert [tables.ours.id_to_token[id] for id in ids] == tables.theirs.convert_ids_to_tokens(ids)
     assert [tables.ours.token_bytes(id) for id in ids] == [tables.tiktoken.decode_single_token_bytes(id) for id in ids]
@@ -220,7 +219,7 @@ def assert_same_tokenizer(ours, theirs, texts):
 
 @pytest.mark.parametrize("added", [[], ADDED], ids=["", "added"])
 @pytest.mark.parametrize("special", [[], SPECIAL], ids=["", "special"])
-def test_tokenizer_json_of_transformers_loads_here(tables, tmp_path, added, special):
+def test_load_tokenizer_json_of_transformers_gives_the_same(tables, tmp_path, added, special):
     theirs = GPT2TokenizerFast.from_pretrained(tables.folder)
     theirs.add_tokens(added)
     theirs.add_special_tokens({"additional_special_tokens": special})
@@ -231,7 +230,7 @@ def test_tokenizer_json_of_transformers_loads_here(tables, tmp_path, added, spec
 
 @pytest.mark.parametrize("added", [[], ADDED], ids=["", "added"])
 @pytest.mark.parametrize("special", [[], SPECIAL], ids=["", "special"])
-def test_saved_folder_loads_in_transformers(tables, tmp_path, added, special):
+def test_save_folder_is_the_same_in_transformers(tables, tmp_path, added, special):
     ours, next_id = tables.ours, len(tables.ours)
     new = {token: ours.vocab.get(token, next_id + n) for n, token in enumerate([*special, *added])}
     special, added = {token: new[token] for token in special}, {token: new[token] for token in added}
@@ -242,7 +241,7 @@ def test_saved_folder_loads_in_transformers(tables, tmp_path, added, special):
     assert_same_tokenizer(ours, theirs, MORE_TEXTS + tables.texts[:1000])
 
 
-def test_tokens_spelled_outside_the_byte_alphabet_decode_equally(tmp_path):
+def test_decode_tokens_outside_the_byte_alphabet_gives_equal_texts(tmp_path):
     """Some put whole words into vocab.json by hand; they stand for themselves."""
     ours = Tokenizer.load(TALES)
     next_id = len(ours)
