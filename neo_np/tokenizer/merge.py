@@ -1,6 +1,6 @@
 """Byte-pair encoding of one word: merge the neighbours whose rule has the lowest rank, everywhere; repeat.
 
-Sennrich et al. 2016 (arXiv 1508.07909), section 3.2. The rank of a rule is its line number in merges.txt.
+Sennrich et al. 2016 (arXiv 1508.07909), section 3.2. The first rule in merges.txt has rank 0, the second rank 1, and so on.
 
     [' ', 't', 'h', 'e']  ->  [' t', 'h', 'e']  ->  [' t', 'he']  ->  [' the']
 """
@@ -59,14 +59,15 @@ def merge(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> li
 def merge_long(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> list[int]:
     """Return what `merge` returns, without a search through all pairs for every merge.
 
-    100,000 spaces are one word: there the search would take hours. Here each pair with a rule has a list of its places, a
-    heap finds the pair with the lowest rank, and a merge looks only at the two new pairs beside it.
+    A text of 100,000 letters without white space is one word, and needs thousands of merges. Here each pair with a rule has
+    a list of its places, a heap finds the pair with the lowest rank, and a merge looks only at the two new pairs beside it.
     """
     chain = Chain([BORDER, *ids, BORDER])
     heap: list[tuple[int, Pair]] = []
     places: defaultdict[Pair, list[int]] = defaultdict(list)
 
     def note(place: int) -> None:
+        """Remember the pair at a place if it has a rule."""
         pair = chain.pair(place)
         if pair in ranks:
             if pair not in places:

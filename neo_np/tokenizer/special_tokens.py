@@ -19,12 +19,12 @@ SPACES_BEFORE, SPACES_AFTER = regex.compile(r"(?r)\s*"), regex.compile(r"\s*")  
 
 @dataclass(frozen=True)
 class AddedToken:
-    """A token that stands in a text as it is written, with the flags of the tokenizers library.
+    """A token that is found in a text by its characters, with the flags of the tokenizers library.
 
     special: it marks something, such as the end of a text, and `decode` can leave it out.
     single_word: it is found only if no letter, digit or underscore touches it.
     lstrip, rstrip: it takes the white space before or after it along.
-    normalized: it is found in a second pass, in the text between the tokens of the first; None: unless it is special.
+    normalized: it is found in a second pass, in the text between the tokens of the first pass. None means: if not special.
     """
 
     content: str
