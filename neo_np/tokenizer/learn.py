@@ -26,7 +26,7 @@ def learn_merges(words: dict[str, int], number: int, min_frequency: int = 0) -> 
     >>> learn_merges({"low": 5, "lowest": 2, "newest": 6, "widest": 3}, 4)
     [('e', 's'), ('es', 't'), ('l', 'o'), ('lo', 'w')]
 
-    This is the definition. `learn_merges_fast` finds the same rules in seconds instead of hours.
+    This is the definition. `learn_merges_fast` finds the same rules without counting all pairs again for each of them.
     """
     # Two pairs may be equally frequent. Then the older symbols win: characters by code point, then merged symbols by age.
     age = {char: age for age, char in enumerate(sorted(set("".join(words))))}
