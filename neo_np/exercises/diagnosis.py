@@ -134,8 +134,10 @@ def run(exercise, function):
 
 def differ(again, first, tolerance):
     """Return whether two calls with the same arguments gave different results."""
-    if BROKEN in (again.kind, first.kind):
+    if again.kind != first.kind or again.kind == BROKEN:
         return again.kind != first.kind
+    if again.kind == TYPE:
+        return again.found != first.found
     return not equal(again.value, first.value, tolerance)
 
 
@@ -165,7 +167,7 @@ def find_mistakes(exercise, outcomes, failing, prepared):
     ordinary = [i for i in everything if not prepared[i][0].extreme]
     finished = [i for i in everything if outcomes[i].kind != BROKEN]
     for indices, unexplained in ((everything, ""), (ordinary, EXTREME), (finished, RAISED)):
-        if wrong & set(indices) and 2 * len(indices) >= len(everything):
+        if wrong & set(indices) and 3 * len(indices) >= len(everything):
             mistakes = named(exercise, outcomes, prepared, indices)
             if mistakes:
                 return mistakes, unexplained
