@@ -152,8 +152,8 @@ def explained(finding, function, outcomes, failing, prepared, index):
     shown = Shown(index + 1, case, outcomes[index], expected)
     if case.random and outcomes[index].kind == VALUE and not outcomes[index].changed:
         shown = simplified(exercise, function, shown, named_candidates(exercise, mistakes))
-    first = outcomes[failing[0]]
-    error = shown.yours.error or first.error
+    errors = [shown.yours.error, *(outcomes[i].error for i in failing)]
+    error = next((error for error in errors if error is not None), None)
     place = place_of(error, function) if error is not None else None
     return replace(finding, mistakes=mistakes, partly=partly, shown=shown, place=place)
 

@@ -257,7 +257,9 @@ def test_partial_explanation_says_that_there_is_something_else():
     found = after("merge", body)
     assert [m.name for m in found.mistakes] == ["first_place_only"] and found.partly == RAISED
     said = message("merge", body)
-    assert "And there is something else: in other cases your function stops with an error." in said
+    said = " ".join(said.split())
+    assert "And there is something else: this does not explain why your function stops with an error" in said
+    assert "In other cases your function stops with `StopIteration` in line 2: `i = next(" in said
 
 
 def test_wrong_answer_that_no_mistake_explains_names_none():
