@@ -50,7 +50,7 @@ def register(exercise: Exercise) -> None:
 
 
 def find(name) -> Exercise:
-    """Return the exercise with a name; a function stands for its own name. Raises NeoError for an unknown name."""
+    """Return the exercise with a name; a function means its own name. Raises NeoError for an unknown name."""
     name = getattr(name, "__name__", name)
     if name in EXERCISES:
         return EXERCISES[name]

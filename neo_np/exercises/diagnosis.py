@@ -134,8 +134,10 @@ def run(exercise, function):
 
 def differ(again, first, tolerance):
     """Return whether two calls with the same arguments gave different results."""
-    if BROKEN in (again.kind, first.kind):
+    if again.kind != first.kind or again.kind == BROKEN:
         return again.kind != first.kind
+    if again.kind == TYPE:
+        return again.found != first.found
     return not equal(again.value, first.value, tolerance)
 
 
@@ -150,8 +152,8 @@ def explained(finding, function, outcomes, failing, prepared, index):
     shown = Shown(index + 1, case, outcomes[index], expected)
     if case.random and outcomes[index].kind == VALUE and not outcomes[index].changed:
         shown = simplified(exercise, function, shown, named_candidates(exercise, mistakes))
-    first = outcomes[failing[0]]
-    error = shown.yours.error or first.error
+    errors = [shown.yours.error, *(outcomes[i].error for i in failing)]
+    error = next((error for error in errors if error is not None), None)
     place = place_of(error, function) if error is not None else None
     return replace(finding, mistakes=mistakes, partly=partly, shown=shown, place=place)
 
@@ -165,7 +167,7 @@ def find_mistakes(exercise, outcomes, failing, prepared):
     ordinary = [i for i in everything if not prepared[i][0].extreme]
     finished = [i for i in everything if outcomes[i].kind != BROKEN]
     for indices, unexplained in ((everything, ""), (ordinary, EXTREME), (finished, RAISED)):
-        if wrong & set(indices) and 2 * len(indices) >= len(everything):
+        if wrong & set(indices) and 3 * len(indices) >= len(everything):
             mistakes = named(exercise, outcomes, prepared, indices)
             if mistakes:
                 return mistakes, unexplained

@@ -9,7 +9,7 @@ from neo_np.exercises.outcomes import is_float
 from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.params import Params
 
-ROWS, COLUMNS, KEYS, LONGEST_TEXT = 8, 8, 6, 90
+ROWS, COLUMNS, ITEMS, KEYS, LONGEST_TEXT = 8, 8, 12, 6, 90
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def result_grids(outcome, expected, tolerance):
 
 def plain_grids(label, value):
     """Return the grids of a result that cannot be compared entry by entry: all of it is marked."""
-    if isinstance(value, np.ndarray) and value.size <= ROWS * COLUMNS * 2:
+    if isinstance(value, np.ndarray) and value.size <= ROWS * COLUMNS * 2 and value.dtype.kind in "fiub":
         whole = np.atleast_1d(value)
         return array_grids(f"{label} {value.shape}", whole, np.zeros(whole.shape, bool), decimals_for(whole))
     if isinstance(value, np.ndarray):
@@ -121,8 +121,9 @@ def list_grid(label, items, others):
     """Return the items of a list as one row; items that differ from the other list's are marked."""
     differs = [i >= len(others) or item != others[i] for i, item in enumerate(items)]
     first = max(0, (differs.index(True) if True in differs else 0) - COLUMNS + 1)
-    cells = [(repr(item), mark) for item, mark in zip(items, differs)][first : first + COLUMNS + 4]
-    return Grid(label, ((*cells, *((("…", False),) if len(items) > first + COLUMNS + 4 else ())),) or ((("[]", True),),))
+    cells = [(repr(item), mark) for item, mark in zip(items, differs)][first : first + ITEMS] or [("[]", bool(others))]
+    more = [("…", False)] if len(items) > first + ITEMS else []
+    return Grid(label, ((*cells, *more),))
 
 
 def dict_grids(yours, expected):

@@ -42,6 +42,6 @@ def solution(name) -> None:
     parts = [Title(GOOD, f"{exercise.name}: one right answer"), source_with(exercise.reference, {})]
     if exercise.package_name:
         function = pydoc.locate(exercise.package_name)
-        parts += [Text(f"And so it is written in the package, `{exercise.package_name}`:")]
+        parts += [Text("And in the package:")]
         parts += [source_with(function, exercise.notes or {})]
     show(parts)

@@ -65,6 +65,8 @@ def message_of(finding):
     parts += mistakes_of(finding)
     if finding.shown:
         parts.append(table_of(finding))
+        if finding.place and finding.shown.yours.error is None:
+            parts.append(Text(f"In other cases your function stops with {error_of(finding.place)}"))
     if finding.printed:
         parts.append(Code("Your function printed", finding.printed.rstrip("\n")))
     if finding.verdict != RIGHT:
@@ -91,6 +93,11 @@ def title_of(finding):
     return Title(BAD, f"{name}: not yet. {what_is_wrong(finding)}")
 
 
+def error_of(place):
+    """Return an error and its line, as the end of a sentence."""
+    return f"`{place.what}`{' in ' if place.where else ''}{place.where}."
+
+
 def cases(number):
     """Return "1 case" or "40 cases"."""
     return f"{number} case{'' if number == 1 else 's'}"
@@ -100,8 +107,7 @@ def what_is_wrong(finding):
     """Return the sentence of the verdict on a wrong answer: a wrong type or shape is said before anything else."""
     yours, expected = finding.shown.yours, finding.shown.expected
     if yours.error is not None:
-        place = finding.place
-        return f"Your function stops with `{place.what}`{' in ' if place.where else ''}{place.where}."
+        return f"Your function stops with {error_of(finding.place)}"
     if yours.kind == TYPE and yours.value is None:
         return "Your function returns None. Does it end with a `return` line?"
     if yours.kind in (TYPE, SHAPE):
@@ -132,7 +138,9 @@ def mistakes_of(finding):
             Text("And there is something else: some special cases, such as very large numbers, are wrong in another way.")
         )
     if finding.partly == RAISED:
-        parts.append(Text("And there is something else: in other cases your function stops with an error."))
+        parts.append(
+            Text("And there is something else: this does not explain why your function stops with an error in other cases.")
+        )
     return parts
 
 

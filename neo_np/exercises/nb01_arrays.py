@@ -101,13 +101,13 @@ CENTER_ROWS = Exercise(
             "mean_added",
             {"sign": 1},
             "the mean is added.",
-            "After centring, the mean of each row is 0. What is it in your result?",
+            "After centering, the mean of each row is 0. What is it in your result?",
         ),
         mistake(
             "turned",
             {"give": "turned"},
             "you subtract the numbers from the mean, so the signs are wrong.",
-            "A number larger than the mean: is it positive or negative after centring?",
+            "A number larger than the mean: is it positive or negative after centering?",
         ),
         mistake(
             "divided_too",
@@ -319,7 +319,7 @@ PICK_TARGETS = Exercise(
             "whole_columns",
             {"pick": "columns"},
             "`table[:, ids]` takes whole columns: T numbers for each id.",
-            "`:` means all rows. What must stand there, so that row 0 meets ids[0], row 1 meets ids[1], and so on?",
+            "`:` means all rows. What must be there instead, so that row 0 meets ids[0], row 1 meets ids[1], and so on?",
         ),
         mistake(
             "off_by_one",

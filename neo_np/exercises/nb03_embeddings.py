@@ -234,7 +234,7 @@ NEAREST = Exercise(
         mistake(
             "one_too_few",
             {"cut": "before"},
-            "you take k tokens and leave out the token itself after that, so only k - 1 are left.",
+            "you take k tokens and leave out the token itself after that, so only k - 1 remain.",
             "What should happen first: leave out the token, or take k?",
         ),
         mistake(

@@ -115,7 +115,7 @@ LAYER_NORM = Exercise(
             "eps_outside",
             {"eps_at": "outside"},
             "eps is added to the standard deviation, outside the root.",
-            "The formula has sqrt(variance + eps). What stands under your root?",
+            "The formula has sqrt(variance + eps). What is under your root?",
         ),
         mistake(
             "no_eps",
@@ -137,20 +137,20 @@ LAYER_NORM = Exercise(
                 {"squares": "sum"},
                 {"center": "sum", "squares": "sum"},
             ),
-            "a sum stands where a mean belongs (in the mean or in the variance).",
+            "a sum is used in the place of a mean (in the mean itself or in the variance).",
             "How large would the sum be if the row had a thousand numbers? What must it be divided by?",
         ),
         mistake(
             "time_axis",
             {"axis": 0},
             "mean and variance go down the columns (axis 0), over the tokens.",
-            "Each token is levelled by itself, also if it is the only one. Which axis holds the numbers of one token?",
+            "Each token is normalized by itself, even if it is the only one. Which axis holds the numbers of one token?",
         ),
         mistake(
             "everything",
             {"axis": None},
             "mean and variance are those of the whole array.",
-            "Each token is levelled by itself. How many means do you need for T tokens?",
+            "Each token is normalized by itself. How many means do you need for T tokens?",
         ),
         mistake(
             "no_root",
@@ -181,7 +181,7 @@ LAYER_NORM = Exercise(
             "no_gain_and_bias",
             {"affine": "none"},
             "weight and bias are not used.",
-            "After the levelling, each channel gets its own size and its own centre back. Which two arguments hold them?",
+            "After the normalization, each channel gets its own size and its own centre back. Which two arguments hold them?",
         ),
         mistake(
             "weight_plus_1",
@@ -205,7 +205,7 @@ LAYER_NORM = Exercise(
             "rms_norm",
             {"center": "none"},
             "the mean is never subtracted. This is RMS norm, which newer models use.",
-            "Layer norm levels two things: the size of a row, and what else?",
+            "Layer norm sets two things of a row: its size, and what else?",
         ),
         mistake(
             "variance_not_centered",
@@ -222,8 +222,8 @@ LAYER_NORM = Exercise(
         mistake(
             "not_divided",
             {"divide": False},
-            "the row is centred, and the division by the standard deviation is missing.",
-            "Layer norm levels two things: the mean, and what else?",
+            "the row is centered, and the division by the standard deviation is missing.",
+            "Layer norm sets two things of a row: its mean, and what else?",
         ),
     ),
     hints=(
@@ -234,8 +234,8 @@ LAYER_NORM = Exercise(
         "every row.",
         "centered = x - ...  # (T, C), mean 0\n"
         "variance = ...  # (T, 1), the mean of the squares\n"
-        "level = centered / ...  # the root of variance + eps\n"
-        "return level * ... + ...",
+        "normed = centered / ...  # the root of variance + eps\n"
+        "return normed * ... + ...",
     ),
     notes={
         "/ C": "A mean, written as sum / C: divided by C, not by C - 1.",
@@ -307,7 +307,7 @@ LINEAR = Exercise(
             "untransposed",
             {"transposed": False},
             "the weight is not transposed: x meets its columns and not its rows.",
-            "weight is (out, in). Which shape must stand to the right of (T, in), so that the result is (T, out)?",
+            "weight is (out, in). Which shape must be on the right of (T, in), so that the result is (T, out)?",
         ),
         mistake(
             "no_bias",
@@ -343,7 +343,7 @@ LINEAR = Exercise(
             "turned",
             {"turned": True},
             "the result is transposed: outputs are rows and tokens are columns.",
-            "The result must be (T, out). In which order do x and weight stand?",
+            "The result must be (T, out). Which of x and weight comes first in the product?",
         ),
         mistake(
             "x_transposed",

@@ -266,7 +266,7 @@ CAUSAL_MASK = Exercise(
             "nothing_hidden",
             ({"form": "nothing"}, {"form": "small"}),
             "nothing is hidden: the mask is 0 everywhere, or as good as 0 (1e-9 is small, -1e9 is low).",
-            "Which comparison says that a key lies in the future, and which number stands there then?",
+            "Which comparison says that a key lies in the future, and which number does a hidden place get?",
         ),
         mistake(
             "transposed",

@@ -95,8 +95,7 @@ SPLIT_HEADS = Exercise(
             "interleaved",
             {"way": "interleaved"},
             "the channels are dealt out like cards: head 0 gets channels 0, H, 2H, ...",
-            "Head 0 gets the first D channels. In which order must H and D stand in `reshape`, so that neighbours stay "
-            "together?",
+            "Head 0 gets the first D channels. Which comes first in `reshape`, H or D, so that neighbours stay together?",
         ),
         mistake(
             "H_and_D_exchanged",
@@ -185,7 +184,7 @@ MERGE_HEADS = Exercise(
     minutes=6,
     core=True,
     signature="merge_heads(x)",
-    task="Put the heads side by side again: (H, T, D) -> (T, C) with C = H D. It undoes split_heads.",
+    task="Put the heads side by side: (H, T, D) -> (T, C) with C = H D. It undoes split_heads.",
     reference=merge_heads,
     variant=merge_heads_variant,
     package_name="neo_np.gpt_neo.forward.merge_heads",
@@ -393,13 +392,13 @@ SELF_ATTENTION = Exercise(
             "unmerged_order",
             {"merge": "no_swap"},
             "the heads are merged by `reshape` without exchanging the axes.",
-            "Which shape must stand before `reshape`, so that a token's heads lie side by side? Can you call merge_heads?",
+            "Which shape must z have before `reshape`, so that a token's heads lie side by side? Can you call merge_heads?",
         ),
         mistake(
             "split_without_swap",
             ({"split": "no_swap"}, {"split": "no_swap", "merge": "no_swap"}),
             "the heads are split by `reshape` without exchanging the axes.",
-            "`reshape` alone gives a head the channels of other tokens. Can you call split_heads?",
+            "`reshape` by itself gives a head the channels of other tokens. Can you call split_heads?",
         ),
         mistake(
             "interleaved",

@@ -164,7 +164,7 @@ LOCAL_MASK = Exercise(
             "nothing_hidden",
             ({"form": "small"}, {"form": "nothing"}),
             "nothing is hidden: the mask is 0 everywhere, or as good as 0 (1e-9 is small, -1e9 is low).",
-            "Which two comparisons say that a key is hidden, and which number stands there then?",
+            "Which two comparisons say that a key is hidden, and which number does a hidden place get?",
         ),
     ),
     hints=(

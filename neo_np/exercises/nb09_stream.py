@@ -294,7 +294,7 @@ FORWARD = Exercise(
             "no_ln_f",
             {"last_norm": False},
             "the last layer norm, ln_f, is missing.",
-            "The stream has grown from block to block. What levels it before the dot products?",
+            "The stream has grown from block to block. What brings it back to size 1 before the dot products?",
         ),
         mistake(
             "residual_restarted",

@@ -13,7 +13,7 @@ CALLS, SECONDS, LEAST_DIFFERENCE, VERY_LARGE = 100, 0.2, 0.05, 1e5
 
 
 def simplified(exercise, function, shown, candidates):
-    """Return the shown case with as many zeros as possible; candidates: the ways to make the mistakes that were named."""
+    """Return the shown case with more zeros; candidates: the ways to make the mistakes that were named."""
     deadline, best = time.monotonic() + SECONDS, shown
     for tries, place in enumerate(entries(shown.case.arguments)):
         if tries == CALLS or time.monotonic() > deadline:

@@ -12,7 +12,7 @@ from neo_np.exercises.record import read_answers
 
 
 def write_with_answers(prompt: str = "Once upon a time", max_new_tokens: int = 20) -> None:
-    """Write a text with the shipped checkpoint and the student's own functions; the references stand in for the others."""
+    """Write a text with the shipped checkpoint and the student's own functions; the references take the place of the others."""
     own, broken = answers()
     written = []
     with kept_apart():
