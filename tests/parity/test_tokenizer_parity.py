@@ -15,10 +15,11 @@ from transformers import AutoTokenizer, GPT2TokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from neo_np import Tokenizer
+from neo_np.folders.find import DEFAULT_CHECKPOINT
 from neo_np.tokenizer.pretokenize import PRE_TOKEN
 
 WEIGHTS = Path(__file__).resolve().parent.parent.parent / "weights"
-GPT2, TALES = WEIGHTS / "gpt-neo-125M", WEIGHTS / "tales-2M"
+GPT2, TALES = WEIGHTS / "gpt-neo-125M", WEIGHTS / DEFAULT_CHECKPOINT
 END = "<|endoftext|>"
 TEXTS = 50_000  # for each of the two pairs of tables
 
