@@ -6,6 +6,7 @@ from helpers import random_model
 
 import neo_np
 from neo_np import Model, NeoError
+from neo_np.folders.find import DEFAULT_CHECKPOINT
 
 PROMPT = "Once upon a time"
 
@@ -159,13 +160,13 @@ def test_pipeline_unknown_task_raises(tales, task):
 def test_pipeline_model_may_be_a_model_a_name_a_folder_or_none(tales, tmp_path):
     neo_np.save(tales, tmp_path)
     expected = neo_np.pipeline("text-generation", tales)(PROMPT, seed=0, max_new_tokens=5)
-    for model in (None, "tales-2M", tmp_path, str(tmp_path)):
+    for model in (None, DEFAULT_CHECKPOINT, tmp_path, str(tmp_path)):
         assert neo_np.pipeline("text-generation", model=model)(PROMPT, seed=0, max_new_tokens=5) == expected
 
 
 def test_pipeline_tokenizer_of_another_checkpoint_is_used(tales, tmp_path):
     neo_np.save(Model(tales.config, tales.params), tmp_path)
-    found = neo_np.pipeline("text-generation", model=tmp_path, tokenizer="tales-2M")(PROMPT, seed=0, max_new_tokens=5)
+    found = neo_np.pipeline("text-generation", model=tmp_path, tokenizer=DEFAULT_CHECKPOINT)(PROMPT, seed=0, max_new_tokens=5)
     assert found == neo_np.pipeline("text-generation", tales)(PROMPT, seed=0, max_new_tokens=5)
 
 
@@ -173,4 +174,4 @@ def test_pipeline_model_without_tokenizer_or_with_two_raises(tales):
     with pytest.raises(NeoError, match="no tokenizer"):
         neo_np.pipeline("text-generation", model=random_model())
     with pytest.raises(NeoError, match="leave tokenizer out"):
-        neo_np.pipeline("text-generation", model=tales, tokenizer="tales-2M")
+        neo_np.pipeline("text-generation", model=tales, tokenizer=DEFAULT_CHECKPOINT)

@@ -22,7 +22,7 @@ from neo_np.bench.rounds import ANSWER_LIMIT, check_peers, measure, versions
 from neo_np.checkpoint.loading import load_config
 from neo_np.checkpoint.saving import save
 from neo_np.errors import NeoError
-from neo_np.folders.find import find_checkpoint
+from neo_np.folders.find import DEFAULT_CHECKPOINT, find_checkpoint
 from neo_np.gpt_neo.params import random_params
 from neo_np.model import Model
 from neo_np.terminal import OneLineParser, checked, number, positive, run_command
@@ -52,7 +52,9 @@ def build_parser() -> OneLineParser:
     add("benchmarks", nargs="*", metavar="BENCHMARK", help="what to measure (default: all, or all that the peers can do)")
     add("--against", nargs="+", default=[], metavar="PEER", help=f"measure peers too: {', '.join(PEERS)} (default: none)")
     model = parser.add_mutually_exclusive_group()
-    model.add_argument("--model", metavar="NAME", help="a folder, a name in weights/, or a hub name (default: tales-2M)")
+    model.add_argument(
+        "--model", metavar="NAME", help=f"a folder, a name in weights/, or a hub name (default: {DEFAULT_CHECKPOINT})"
+    )
     model.add_argument("--shape", choices=list(SHAPES), help="a model with random weights of this shape instead")
     add("--text", metavar="FILE", help="the text for tokenizer and speculative (default: part of Python's documentation)")
     add("--rounds", type=positive, default=5, metavar="N", help="measurements of each backend in each case (default: 5)")

@@ -14,6 +14,7 @@ import numpy as np
 from neo_np.checkpoint.loading import load
 from neo_np.errors import NeoError
 from neo_np.files import decode_chunks
+from neo_np.folders.find import DEFAULT_CHECKPOINT
 from neo_np.generate.api import finished_sequences, generate_steps, text_pieces
 from neo_np.generate.options import Options, read_options, without_none
 from neo_np.generate.prompts import Prompt, read_prompt
@@ -68,7 +69,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         metavar="NAME",
-        help="a folder, a name in weights/, or a hub name such as EleutherAI/gpt-neo-125M (default: tales-2M)",
+        help=f"a folder, a name in weights/, or a hub name such as EleutherAI/gpt-neo-125M (default: {DEFAULT_CHECKPOINT})",
     )
     add("--tokenizer", metavar="NAME", help="the checkpoint that the tokenizer comes from (default: that of --model)")
 

@@ -232,7 +232,9 @@ def read_options(given: dict, generation_config: dict, config: Config) -> Option
     """
     given = without_none(known_options(given))
     from_file = options_of_file(generation_config, config.vocab_size)
-    ids = {"bos_token_id": config.bos_token_id, "eos_token_id": config.eos_token_ids}
+    ids: dict[str, Any] = {"bos_token_id": config.bos_token_id}
+    if not generation_config:  # as in transformers, a checkpoint's own settings without end tokens mean none
+        ids["eos_token_id"] = config.eos_token_ids
     defaults = options_of_file(ids, config.vocab_size) | from_file
     try:
         options = Options(**defaults | given)

@@ -16,6 +16,7 @@ from helpers import ROOT
 import neo_np
 from neo_np.bench import command, plot, rounds
 from neo_np.bench.benchmarks import BENCHMARKS, NEO, PEERS, PLAIN, ROOFLINE
+from neo_np.folders.find import DEFAULT_CHECKPOINT
 
 QUICK = ["--seconds", "0.001"]
 TRAIN = "--layers 1 --hidden-size 8 --heads 2 --vocab-size 20 --sequence-length 16 --batch-size 2 --steps 3".split()
@@ -203,7 +204,7 @@ def error_of(capsys, *arguments):
         ("sleep", "there is no benchmark 'sleep': choose from start, load, prefill"),
         ("prefil", "did you mean 'prefill'?"),
         ("start --shape 7B", "125M"),
-        ("start --shape 125M --model tales-2M", "not allowed with"),
+        (f"start --shape 125M --model {DEFAULT_CHECKPOINT}", "not allowed with"),
         ("start --round 3", "--rounds"),
         ("start --peer_seconds 3", "did you mean --peer-seconds?"),
         ("decode --plot x.png", "growth"),

@@ -21,6 +21,7 @@ from helpers import ROOT, random_model
 
 import neo_np
 from neo_np import Model
+from neo_np.folders.find import DEFAULT_CHECKPOINT
 from neo_np.generate import command
 from neo_np.generate.command import main
 from neo_np.generate.sequence import GeneratedSequence
@@ -415,7 +416,9 @@ def test_stats_are_printed_on_standard_error(run, arguments):
     assert re.match(pattern, found.err) and found.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("drafting", ["--prompt-lookup-num-tokens 6", "--assistant-model tales-2M --num-assistant-tokens 3"])
+@pytest.mark.parametrize(
+    "drafting", ["--prompt-lookup-num-tokens 6", f"--assistant-model {DEFAULT_CHECKPOINT} --num-assistant-tokens 3"]
+)
 def test_speculative_options_give_the_same_text(run, expected, drafting):
     text = expected(**NOT_SAMPLED | {"max_new_tokens": 60})
     status, out, err = run(PROMPT, "--greedy", "--max-new-tokens", 60, "--stats", *drafting.split())
@@ -564,7 +567,6 @@ NONSENSE = [
     "--model tests",
     "--model gpt-neo-125M --tokenizer nonsense",
     "--tokenizer nonsense",
-    "--tokenizer gpt-neo-125M",
     "--interactive",
     "--show-probs --json",
     "--show-probs --num-beams 2",
@@ -628,7 +630,7 @@ def test_interactive_terminal_is_told_how_to_end(monkeypatch, capsys):
 
 
 def test_error_pickle_without_safetensors_is_one_line(run, tmp_path):
-    shutil.copytree(ROOT / "weights" / "tales-2M", tmp_path / "old")
+    shutil.copytree(ROOT / "weights" / DEFAULT_CHECKPOINT, tmp_path / "old")
     (tmp_path / "old" / "model.safetensors").rename(tmp_path / "old" / "pytorch_model.bin")
     status, out, err = run(PROMPT, "--model", tmp_path / "old")
     assert (status, out) == (2, "")

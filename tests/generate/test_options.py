@@ -186,9 +186,14 @@ def test_options_without_effect_are_all_named():
 # ids in files that the model does not have
 
 
-@pytest.mark.parametrize("eos, found", [(50, []), ([3, 50], [3]), (-1, []), ([-1, 7], [7]), (None, [0, 7])])
+@pytest.mark.parametrize("eos, found", [(50, []), ([3, 50], [3]), (-1, []), ([-1, 7], [7]), (None, [])])
 def test_generation_config_eos_outside_the_vocabulary_never_occurs(eos, found):
     assert read_options({}, {"eos_token_id": eos}, CONFIG).eos_ids == found
+
+
+def test_eos_of_the_config_counts_only_without_a_generation_config():
+    assert read_options({}, {}, CONFIG).eos_ids == [0, 7]
+    assert read_options({}, {"top_k": 5}, CONFIG).eos_ids == []
 
 
 def test_generation_config_ids_outside_the_vocabulary_need_no_suppression():

@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 import neo_np  # noqa: E402
 from neo_np import Config, Model, Params  # noqa: E402
+from neo_np.folders.find import DEFAULT_CHECKPOINT  # noqa: E402
 
 NEAR_TIE = 2e-4
 TOKENS = 200
@@ -89,9 +90,9 @@ def main():
     logging.disable_progress_bar()
     print("| model | tokens | logits, largest difference | hidden states, relative | loss | greedy tokens equal |")
     print("| --- | --- | --- | --- | --- | --- |")
-    tales = ROOT / "weights" / "tales-2M"
+    tales = ROOT / "weights" / DEFAULT_CHECKPOINT
     reference = GPTNeoForCausalLM.from_pretrained(tales, dtype=torch.float32).eval()
-    compare("tales-2M, as shipped", reference, neo_np.load(tales), 256)
+    compare(f"{DEFAULT_CHECKPOINT}, as shipped", reference, neo_np.load(tales), 256)
     small = {"vocab_size": 500, "hidden_size": 64, "num_heads": 4, "positions": 512, "window_size": 7}
     for kinds in (["global"], ["local"], ["global", "local"]):
         pair = random_pair(1, 0.1, attention_types=[[kinds, 4 // len(kinds)]], **small)

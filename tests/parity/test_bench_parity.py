@@ -19,6 +19,7 @@ from neo_np.bench.benchmarks import BENCHMARKS, THREADED
 from neo_np.bench.cases import growth_cases
 from neo_np.bench.job import Job
 from neo_np.bench.rounds import Measurement
+from neo_np.folders.find import DEFAULT_CHECKPOINT
 
 SIZES = {"layers": 2, "hidden_size": 24, "heads": 3, "window_size": 4, "vocab_size": 50, "sequence_length": 32, "batch_size": 2}
 TABLES = Path(neo_np.__file__).parent.parent / "weights"
@@ -30,7 +31,7 @@ def tiny(tmp_path_factory):
     """The folder of a tiny checkpoint with a tokenizer."""
     folder = tmp_path_factory.mktemp("bench") / "tiny"
     random_model(0, 0.1, vocab_size=2048).save_pretrained(folder)
-    neo_np.Tokenizer.load(TABLES / "tales-2M").save(folder)
+    neo_np.Tokenizer.load(TABLES / DEFAULT_CHECKPOINT).save(folder)
     return str(folder)
 
 
@@ -197,7 +198,7 @@ def test_peer_with_an_onnx_graph_is_measured(peer, tiny, capsys, one_thread):
     assert peer in found["peers"][peer]
 
 
-@pytest.mark.parametrize("folder", ["tales-2M", "gpt-neo-125M"])
+@pytest.mark.parametrize("folder", [DEFAULT_CHECKPOINT, "gpt-neo-125M"])
 def test_all_tokenizers_give_the_same_ids(folder):
     tables = neo_np.Tokenizer.load(TABLES / folder)
     for make in (tokenizers.neo, tokenizers.hugging_face, tokenizers.tiktoken, tokenizers.encoder_py):

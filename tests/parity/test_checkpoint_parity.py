@@ -244,6 +244,24 @@ def test_load_of_special_ids_outside_the_vocabulary_writes_what_transformers_wri
     assert model.generate(prompt, max_new_tokens=20) == expected
 
 
+@pytest.mark.parametrize("generation_config", [None, {"eos_token_id": None}, {"top_k": 5}, {"eos_token_id": [3, 1038]}])
+def test_load_of_end_tokens_in_two_files_ends_where_transformers_ends(tmp_path, tales, generation_config):
+    prompt, length = [5, 6, 7], 12
+    reference = make_reference()
+    ids = reference.generate(torch.tensor([prompt]), max_new_tokens=length, do_sample=False)[0].tolist()
+    reference = make_reference(eos_token_id=ids[5])  # a token that it writes
+    reference.save_pretrained(tmp_path)
+    (tmp_path / "generation_config.json").unlink()
+    if generation_config is not None:
+        (tmp_path / "generation_config.json").write_text(json.dumps(generation_config))
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path)
+    expected = theirs.generate(torch.tensor([prompt]), max_new_tokens=length, do_sample=False)[0].tolist()
+    model = neo_np.load(tmp_path, tokenizer=tales.tokenizer)
+    assert model.generate(prompt, max_new_tokens=length) == expected
+    neo_np.save(model, tmp_path / "again")
+    assert neo_np.load(tmp_path / "again").generate(prompt, max_new_tokens=length) == expected
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_load_of_what_safetensors_save_model_writes_gives_the_same_model(tmp_path, tales, tied):
     reference = make_reference(tie_word_embeddings=tied)

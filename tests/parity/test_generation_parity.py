@@ -1,7 +1,5 @@
 """generate and the pipeline against those of transformers, on random models and on the checkpoint that ships."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 
 import neo_np
 from neo_np import NeoError
+from neo_np.folders.find import DEFAULT_CHECKPOINT, WEIGHTS_FOLDER
 from neo_np.generate.logits_processors import make_logits_processors
 from neo_np.generate.options import read_options
 from neo_np.generate.sampling import process_logits
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Using the model-agnostic default",
 )
 
-WEIGHTS = Path(__file__).resolve().parent.parent.parent / "weights" / "tales-2M"
+WEIGHTS = WEIGHTS_FOLDER / DEFAULT_CHECKPOINT
 VOCABULARY = 12
 NEAR_TIE = 2e-4
 # Values that chi-square exceeds once in a thousand times, by degrees of freedom.

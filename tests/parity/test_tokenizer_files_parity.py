@@ -5,18 +5,18 @@ import random
 import shutil
 
 import pytest
-from helpers import ROOT
 from tokenizers import AddedToken as TheirToken
 from tokenizers import Tokenizer as TheirTokenizer
 from tokenizers import models, pre_tokenizers
 from transformers import AutoTokenizer
 
 from neo_np import Tokenizer
+from neo_np.folders.find import DEFAULT_CHECKPOINT, WEIGHTS_FOLDER
 from neo_np.tokenizer.byte_alphabet import BYTE_TO_CHAR
 from neo_np.tokenizer.settings import Settings
 from neo_np.tokenizer.special_tokens import FLAGS, AddedToken
 
-TALES = ROOT / "weights" / "tales-2M"
+TALES = WEIGHTS_FOLDER / DEFAULT_CHECKPOINT
 VOCAB = json.loads((TALES / "vocab.json").read_text(encoding="utf-8"))
 MERGES = (TALES / "merges.txt").read_text(encoding="utf-8")
 END = "<|endoftext|>"
@@ -30,7 +30,7 @@ NO_FLAGS = dict.fromkeys(FLAGS, False)
 
 
 def write(folder, tables=True, **files):
-    """Write the tables of tales-2M and JSON files: added_tokens={...} becomes added_tokens.json."""
+    """Write the tables of the default checkpoint and JSON files: added_tokens={...} becomes added_tokens.json."""
     shutil.copy(TALES / "config.json", folder)
     if tables:
         shutil.copy(TALES / "vocab.json", folder)

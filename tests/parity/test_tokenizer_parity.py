@@ -15,9 +15,10 @@ from transformers import AutoTokenizer, GPT2TokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from neo_np import Tokenizer
+from neo_np.folders.find import DEFAULT_CHECKPOINT
 from neo_np.tokenizer.pretokenize import PRE_TOKEN
 
-GPT2, TALES = ROOT / "weights" / "gpt-neo-125M", ROOT / "weights" / "tales-2M"
+GPT2, TALES = ROOT / "weights" / "gpt-neo-125M", ROOT / "weights" / DEFAULT_CHECKPOINT
 END = "<|endoftext|>"
 TEXTS = 50_000  # for each of the two pairs of tables
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizer_cases import END, bytes_vocab, changed, tables, tiny_tokenizer, tokenizer_json, write_json
 
 from neo_np import NeoError, Tokenizer
-from neo_np.folders.find import TOKENIZER_FILES
+from neo_np.folders.find import DEFAULT_CHECKPOINT, TOKENIZER_FILES
 from neo_np.tokenizer import files, tokenizer_config
 from neo_np.tokenizer import tables as tables_module
 
@@ -288,7 +288,8 @@ def test_load_empty_added_token_is_ignored(tiny, tmp_path):
 
 
 def test_load_name_of_a_checkpoint_finds_its_folder(tales):
-    for name in ("tales-2M", "TALES-2m", None, ROOT / "weights" / "tales-2M", str(ROOT / "weights" / "tales-2M")):
+    folder = ROOT / "weights" / DEFAULT_CHECKPOINT
+    for name in (DEFAULT_CHECKPOINT, DEFAULT_CHECKPOINT.swapcase(), None, folder, str(folder)):
         assert tables(Tokenizer.load(name)) == tables(tales.tokenizer)
 
 

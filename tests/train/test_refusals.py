@@ -6,6 +6,8 @@ import shutil
 import pytest
 from train_helpers import SMALL, assert_refused, read_log
 
+from neo_np.folders.find import DEFAULT_CHECKPOINT
+
 NONSENSE = [
     *[
         (option, value)
@@ -49,15 +51,15 @@ MISTAKES = {
     "a folder with something else in it": ("{text} --out {parent}", "is not empty"),
     "a folder inside a file": ("{text} --out {text}/run", "cannot be written"),
     "init with layers": (
-        "{text} --out {out} --init tales-2M --layers 2 --hidden-size 8",
+        "{text} --out {out} --init {shipped} --layers 2 --hidden-size 8",
         "--init takes model",
     ),
     "init with a tokenizer": (
-        "{text} --out {out} --init tales-2M --tokenizer tales-2M",
+        "{text} --out {out} --init {shipped} --tokenizer {shipped}",
         "--init takes model",
     ),
-    "init with untied": ("{text} --out {out} --init tales-2M --untied", "--init takes model"),
-    "more than init has positions": ("{text} --out {out} --init tales-2M --sequence-length 257", "256 positions"),
+    "init with untied": ("{text} --out {out} --init {shipped} --untied", "--init takes model"),
+    "more than init has positions": ("{text} --out {out} --init {shipped} --sequence-length 257", "256 positions"),
     "a run that is there": ("{text} --out {run}", "--resume"),
     "resume with options": ("--resume {run} --steps 99 --batch-size 3", "leave out"),
     "resume with text": ("{text} --resume {run}", "leave out"),
@@ -74,7 +76,9 @@ def test_train_with_a_mistake_prints_one_line_and_changes_nothing(text, tmp_path
     (tmp_path / "empty").mkdir()
     arguments, part = MISTAKES[mistake]
     before = {path: path.stat().st_mtime_ns for folder in (tmp_path, whole) for path in folder.rglob("*")}
-    names = dict(text=text, out=tmp_path / "run", empty_folder=tmp_path / "empty", parent=tmp_path, run=whole)
+    names = dict(
+        shipped=DEFAULT_CHECKPOINT, text=text, out=tmp_path / "run", empty_folder=tmp_path / "empty", parent=tmp_path, run=whole
+    )
     assert_refused(train(*arguments.format(**names).split()), part)
     assert {path: path.stat().st_mtime_ns for folder in (tmp_path, whole) for path in folder.rglob("*")} == before
 
@@ -88,7 +92,7 @@ def test_train_with_a_mistake_prints_one_line_and_changes_nothing(text, tmp_path
         ("the end", "tokens to train on"),
     ],
 )
-@pytest.mark.parametrize("tokenizer", ["--vocab-size=257", "--tokenizer=tales-2M"])
+@pytest.mark.parametrize("tokenizer", ["--vocab-size=257", f"--tokenizer={DEFAULT_CHECKPOINT}"])
 def test_train_on_too_little_text_leaves_nothing(tmp_path, train, content, part, tokenizer):
     (tmp_path / "text.txt").write_text(content)
     status, out, err = train(tmp_path / "text.txt", "--out", tmp_path / "run", tokenizer)

@@ -10,6 +10,7 @@ import pytest
 from train_helpers import LEARNING, SMALL, assert_every_step_is_whole, read_log
 
 import neo_np
+from neo_np.folders.find import DEFAULT_CHECKPOINT
 from neo_np.gpt_neo.params import random_params
 from neo_np.train import arguments, command, environment
 from neo_np.train.runs import steps
@@ -93,9 +94,9 @@ def test_time_text_gives_seconds_minutes_or_hours(seconds, text):
 def test_train_with_init_starts_from_that_checkpoint(text, tmp_path, train):
     """The first loss is that of the checkpoint on the windows that the seed draws, worked out by `Model.loss`."""
     options = "--steps 2 --batch-size 3 --sequence-length 20 --seed 5 --threads 1 --keep 3 --save-every 1".split()
-    status, _, err = train(text, "--out", tmp_path / "run", "--init", "tales-2M", *options)
+    status, _, err = train(text, "--out", tmp_path / "run", "--init", DEFAULT_CHECKPOINT, *options)
     assert (status, err) == (0, "")
-    model, (tokens, _) = neo_np.load("tales-2M"), command.load_texts(tmp_path / "run")
+    model, (tokens, _) = neo_np.load(DEFAULT_CHECKPOINT), command.load_texts(tmp_path / "run")
     assert tokens[:50].tolist() == model.tokenizer.encode("<|endoftext|>" + text.read_text())[:50]
     starts = np.random.default_rng(5).integers(len(tokens) - 20, size=3)
     windows = np.stack([tokens[start : start + 21] for start in starts]).astype(int)
@@ -138,7 +139,7 @@ def test_train_options_reach_model_and_run(text, tmp_path, train):
     assert tokenizer.decode(valid.tolist()) == "<|endoftext|>" + "the cat " * 50
 
 
-@pytest.mark.parametrize(("init", "rate"), [([], 2e-3), (["--init", "tales-2M"], 1e-4)])
+@pytest.mark.parametrize(("init", "rate"), [([], 2e-3), (["--init", DEFAULT_CHECKPOINT], 1e-4)])
 def test_training_options_without_arguments_are_the_defaults(init, rate):
     args = arguments.build_parser().parse_args(init)
     expected = TrainingOptions(2000, 16, 256, rate, warmup_steps=40, threads=environment.default_threads())
