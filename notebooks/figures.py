@@ -64,6 +64,7 @@ def show(figure, text):
     """
     if len(text) < SHORTEST_TEXT:
         raise ValueError(f"a figure needs a text of at least {SHORTEST_TEXT} characters, for those who cannot see it: {text!r}")
+    text = text.replace("\n", "⏎")
     image = png(figure)
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None or not hasattr(shell, "kernel"):

@@ -48,7 +48,7 @@ print(f"C = {C}, F = {F}, activation function: {config.activation_function}")
 # **activation function** between them bends the line. It is applied to each number by itself.
 #
 # GPT-Neo uses a form of **GELU**. It leaves large positive numbers as they are, makes large negative ones 0, and goes smoothly from one to
-# the other. The exact GELU is x times the probability that a random number of the normal distribution (mean 0, variance 1) is smaller than x.
+# the other. The exact GELU is x times the probability that a random number of the normal distribution (the bell curve with mean 0 and variance 1) is smaller than x.
 # GPT-Neo takes a formula that is quicker to compute and nearly equal, and calls it `gelu_new`:
 #
 # > gelu_new(x) = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
