@@ -174,7 +174,10 @@ def visible(token):
 
 
 def lines(axes, curves, title=None, xlabel=None, ylabel=None, markers=True, at="end", log=False):
-    """Draw curves {label: (x, y)}: each has its own colour, dash and marker, and its label stands at the line."""
+    """Draw curves {label: (x, y)}: each has its own colour, dash and marker.
+
+    at: "end" writes each label at the end of its line; with None the caller writes the labels.
+    """
     ends = []
     for (label, (x, y)), (colour, dash, marker) in zip(curves.items(), LINES):
         every = max(1, len(x) // 8)
@@ -194,8 +197,6 @@ def lines(axes, curves, title=None, xlabel=None, ylabel=None, markers=True, at="
             axes.annotate(
                 label, (x, np.exp(place) if log else place), (6, 0), textcoords="offset points", color=colour, va="center"
             )
-    else:
-        axes.legend(frameon=False)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
 
 
