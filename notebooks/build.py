@@ -50,6 +50,7 @@ if root is None:  # opened by itself, for example on Colab
     os.chdir(root / "notebooks")
 sys.path[:0] = [str(root), str(root / "notebooks")]
 """.strip()
+FOLDED = {"figure", "setup"}  # tags of cells whose code JupyterLab folds, and pages leave out
 WORDS_A_MINUTE, MOST_BYTES = 120, 500_000
 EXPRESSION = re.compile(r"\{\{(.+?)\}\}")
 CELL = re.compile(r"^(?=# %%)", re.M)
@@ -101,8 +102,8 @@ def read(file):
             id = digest(id)
         known.add(id)
         cell.id = id
-        if "figure" in cell.metadata.get("tags", []):
-            cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab folds the code that only draws
+        if FOLDED & set(cell.metadata.get("tags", [])):
+            cell.metadata["jupyter"] = {"source_hidden": True}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = cell.source.replace("{{minutes}}", str(minutes(notebook)))
@@ -182,8 +183,8 @@ def write(notebook, path):
 
 
 def page(notebook, title):
-    """Return a notebook as an HTML page: images have their alternative text, and code that only draws is left out."""
-    settings = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {"figure"}}})
+    """Return a notebook as an HTML page: images have their alternative text, and folded code is left out."""
+    settings = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": FOLDED}})
     exporter = HTMLExporter(template_name="lab", config=settings)
     exporter.register_preprocessor(TagRemovePreprocessor(config=settings), enabled=True)
     body, _ = exporter.from_notebook_node(notebook)

@@ -64,6 +64,7 @@ def show(figure, text):
     """
     if len(text) < SHORTEST_TEXT:
         raise ValueError(f"a figure needs a text of at least {SHORTEST_TEXT} characters, for those who cannot see it: {text!r}")
+    text = text.replace("\n", "⏎")
     image = png(figure)
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None or not hasattr(shell, "kernel"):
@@ -173,7 +174,10 @@ def visible(token):
 
 
 def lines(axes, curves, title=None, xlabel=None, ylabel=None, markers=True, at="end", log=False):
-    """Draw curves {label: (x, y)}: each has its own colour, dash and marker, and its label stands at the line."""
+    """Draw curves {label: (x, y)}: each has its own colour, dash and marker.
+
+    at: "end" writes each label at the end of its line; with None the caller writes the labels.
+    """
     ends = []
     for (label, (x, y)), (colour, dash, marker) in zip(curves.items(), LINES):
         every = max(1, len(x) // 8)
@@ -193,8 +197,6 @@ def lines(axes, curves, title=None, xlabel=None, ylabel=None, markers=True, at="
             axes.annotate(
                 label, (x, np.exp(place) if log else place), (6, 0), textcoords="offset points", color=colour, va="center"
             )
-    else:
-        axes.legend(frameon=False)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
 
 

@@ -81,7 +81,7 @@ for id in ids:
 # that it would predict this piece better. Now they are fixed. A trained model, saved in files, is called a **checkpoint**.
 #
 # - Two tables, the **embeddings**, give each token its first row of C numbers.
-# - Then come the **blocks**. All blocks have the same form and different parameters. Each block reads the rows
+# - Then come the **blocks**, also called **layers**. All blocks have the same form and different parameters. Each block reads the rows
 #   and adds something to them. Inside a block, *attention* lets a token look at earlier tokens, and an *MLP* works on
 #   each token by itself. Notebooks 04 to 08 explain both words.
 # - At the end, each row is compared with every token of the vocabulary. The result is one score for each token: the
@@ -189,11 +189,11 @@ assert np.allclose(probabilities, probabilities_loop)
 # %% [markdown]
 # An `assert` line says nothing if its condition is true, and it stops with an error if not. `np.allclose` compares two arrays and
 # forgives tiny differences, because computers round. So you know that both ways gave
-# the same numbers. Notebook 05 comes back to this function, which is called *softmax*.
+# the same numbers. Notebook 05 comes back to this function, which is called **softmax**.
 #
 # ## Exercise: the next token
 #
-# In exercises, fill in each `...` and run the cell. Until then the checker only reminds you that you have not begun.
+# In exercises, fill in each `...` and run the cell. The line `@check` above a function calls the checker. Until then the checker only reminds you that you have not begun.
 
 
 # %% exercise="next_token"
@@ -287,7 +287,7 @@ print(model.generate(text, max_new_tokens=40, do_sample=True, temperature=0.8, s
 # > **surprise** = -log p
 #
 # where p is the probability of the token that came, and log is the natural logarithm. p = 1 gives the surprise 0. p = 0.5
-# gives 0.69, and p = 0.01 gives 4.6. The unit is called **nat**, from *natural* logarithm. Small is good.
+# gives 0.69, and p = 0.01 gives 4.6. For a whole text we take the **mean** of its surprises: their sum, divided by how many there are. The unit is called **nat**, from *natural* logarithm. Small is good.
 
 # %%
 sentence = "Once upon a time there was a king who had three sons, and he loved them all very much."

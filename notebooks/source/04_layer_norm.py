@@ -39,14 +39,15 @@ from neo_np.gpt_neo import forward
 
 model = neo_np.load()
 tokenizer, config, params = model.tokenizer, model.config, model.params
-L, eps = config.num_layers, config.layer_norm_epsilon
+L = config.num_layers  # the number of blocks
+eps = config.layer_norm_epsilon
 
 # %% [markdown]
 # ## Mean and variance
 #
 # Each row is levelled by itself. Two numbers describe a row of C numbers:
 #
-# - The **mean** says where its middle is: the sum divided by C.
+# - The mean says where its middle is: the sum divided by C.
 # - The **variance** says how far the numbers are from the middle: the mean of the squared distances from the mean. The root of the
 #   variance is the **standard deviation**.
 #

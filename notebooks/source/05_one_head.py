@@ -63,7 +63,7 @@ text = "The king gave her a ring"
 ids = np.array(tokenizer.encode(text))
 tokens = tokenizer.token_strings(ids)
 T = len(ids)
-attention = model.attentions(ids)  # for each layer: (H, T, T)
+attention = model.attentions(ids)  # for each layer: one (T, T) table for each head
 
 backs = np.array([[head.diagonal(-1).mean() for head in layer] for layer in attention])  # weight on the token before
 layer, head = (int(i) for i in np.unravel_index(backs.argmax(), backs.shape))
@@ -91,12 +91,12 @@ figures.show(
 assert np.allclose(weights.sum(axis=-1), 1, atol=1e-5)
 
 # %% [markdown]
-# The first row has only one choice, so its weight is 1.00. Layers are counted from 0, like list items in Python; **layer** is
+# The first row has only one choice, so its weight is 1.00. Layers are counted from 0, like list items in Python; layer is
 # another word for block.
 #
 # ## Softmax: from scores to weights
 #
-# You know the way from scores to probabilities from notebook 00: `exp`, then divide by the sum. This function is the **softmax**. There is
+# You know the way from scores to probabilities from notebook 00: `exp`, then divide by the sum. This function is the softmax. There is
 # one trap: exp(1000) is too large for a computer number, and the result is `inf`, infinity. Then `inf / inf` gives `nan`, "not a number".
 # The way out: subtract the largest score of the row first. All results stay the same, because
 #

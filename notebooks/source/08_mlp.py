@@ -48,7 +48,7 @@ print(f"C = {C}, F = {F}, activation function: {config.activation_function}")
 # **activation function** between them bends the line. It is applied to each number by itself.
 #
 # GPT-Neo uses a form of **GELU**. It leaves large positive numbers as they are, makes large negative ones 0, and goes smoothly from one to
-# the other. The exact GELU is x times the probability that a random number of the normal distribution (mean 0, variance 1) is smaller than x.
+# the other. The exact GELU is x times the probability that a random number of the normal distribution (the bell curve with mean 0 and variance 1) is smaller than x.
 # GPT-Neo takes a formula that is quicker to compute and nearly equal, and calls it `gelu_new`:
 #
 # > gelu_new(x) = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
@@ -69,12 +69,21 @@ where = abs(x[np.abs(difference).argmax()])
 # %% tags=["figure"]
 figure, panels = figures.new(8, 3.5, panels=2, width_ratios=[3, 2])
 curves = {"relu": (x, activations.relu(x)), "gelu_new": (x, new), "silu": (x, activations.silu(x))}
-figures.lines(panels[0], curves, xlabel="x", title="three activation functions", at="legend")
+figures.lines(panels[0], curves, xlabel="x", title="three activation functions", at=None)
+panels[0].set(xlim=(-4, 1.3), ylim=(-0.55, 1.2))
+for place, label, colour, up in (
+    (-3.4, "relu", figures.BLUE, 8),
+    (-0.9, "gelu_new", figures.ORANGE, 44),
+    (-2.4, "silu", figures.GREEN, -26),
+):
+    height = float(np.interp(place, x, curves[label][1]))
+    panels[0].annotate(label, (place, height), (0, up), textcoords="offset points", color=colour, ha="center",
+                       arrowprops={"arrowstyle": "-", "color": colour, "shrinkB": 0})  # fmt: skip
 figures.lines(panels[1], {"": (x, 1e4 * difference)}, xlabel="x", markers=False)
 panels[1].set_title("gelu_new minus GELU, times 10,000", fontsize=11)
 figures.show(
     figure,
-    f"Left: relu, gelu_new and silu from -4 to 4; at x = -1 they are {activations.relu(-1.0):.2f}, {forward.gelu_new(-1.0):.2f} and {activations.silu(-1.0):.2f}. "
+    f"Left: relu, gelu_new and silu from x = -4 to 1.3; at x = -1 they are {activations.relu(-1.0):.2f}, {forward.gelu_new(-1.0):.2f} and {activations.silu(-1.0):.2f}. "
     f"Right: gelu_new differs from the exact GELU by at most {largest:.5f}, at x = {where:.1f} and -{where:.1f}.",
 )
 
@@ -198,7 +207,7 @@ figure, panels = figures.grid(1, 3, 8.4, 3.1)
 lines = []
 for axes, f in zip(panels[0], chosen):
     places = top[:5, f]
-    contexts = ["…" + tokenizer.decode(at[max(0, t - 3) : t + 1]).replace("\n", " ")[-15:] for t in places]
+    contexts = ["…" + tokenizer.decode(at[max(0, t - 3) : t + 1]).replace("\n", " ")[-24:] for t in places]
     axes.barh(np.arange(5)[::-1], fires[places, f], color=figures.BLUE, height=0.4)
     for i, context in enumerate(contexts):
         axes.text(0, 4.45 - i, context, fontsize=10, va="center")

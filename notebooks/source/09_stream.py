@@ -108,8 +108,8 @@ positions = np.arange(len(ids))
 x = params.wte.weight[batch] + params.wpe.weight[positions]  # (1, T, C): notebook 03
 for layer in range(L):
     p = params.h[layer]
-    normed = formulas.layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps)  # notebook 04
-    x = x + formulas.self_attention(normed, p.attn.attention, config.num_heads, config.window(layer))  # notebooks 05 to 07
+    normed = formulas.layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps)  # notebook 04; the next line: 05 to 07
+    x = x + formulas.self_attention(normed, p.attn.attention, config.num_heads, config.window(layer))
     normed = formulas.layer_norm(x, p.ln_2.weight, p.ln_2.bias, eps)
     x = x + formulas.mlp(normed, p.mlp, config.activation_function)  # notebook 08
 x = formulas.layer_norm(x, params.ln_f.weight, params.ln_f.bias, eps)

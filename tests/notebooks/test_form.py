@@ -163,4 +163,17 @@ def singular(term):
     return term[:-1] if term in PLURALS else term
 
 
-PLURALS = "tokens", "arrays", "channels", "parameters", "embeddings", "blocks", "merges", "words", "heads", "weights", "logits"
+PLURALS = (
+    "tokens",
+    "arrays",
+    "channels",
+    "parameters",
+    "embeddings",
+    "blocks",
+    "merges",
+    "words",
+    "heads",
+    "weights",
+    "logits",
+    "layers",
+)

@@ -55,6 +55,22 @@ def test_notebook_mistaken_runs_to_its_end_and_names_the_mistakes(file):
     assert {name for name in says} == {name for name in build.exercises_of(notebook) if find(name)}
 
 
+@pytest.mark.parametrize(
+    ("found", "agrees"),
+    [
+        ("3.13 nats", True),
+        ("3.14 nats", True),
+        ("3.15 nats", False),
+        ("3.1 nats", False),
+        ("3.13 bits", False),
+        ("-3.13 nats", False),
+    ],
+)
+def test_texts_agree_if_only_the_last_digit_differs_by_one(found, agrees):
+    assert running.same(found, "3.13 nats") == agrees
+    assert not running.same("12 heads", "13 heads")
+
+
 def test_guard_stops_a_connection_to_another_machine_and_no_other():
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell("import socket\nsocket.create_connection(('192.0.2.1', 80), 1)")]
