@@ -44,10 +44,12 @@ def tokenize_files(
         raise NeoError(f"the tokenizer has no special token {END_OF_TEXT}, with which each document begins: train another.")
     if processes is not None and processes < 1:
         raise NeoError(f"processes must be at least 1, and is {processes}.")
+    if (largest := max(tokenizer.id_to_token)) >= 2**32:
+        raise NeoError(f"the tokenizer has the id {largest}, and ids have at most 32 bits: its vocabulary is damaged.")
     total, done, length = total_size(files), 0, 0
     if total < WORTH_PROCESSES:
         processes = 1
-    dtype = np.dtype("<u2" if max(tokenizer.id_to_token) < 2**16 else "<u4")
+    dtype = np.dtype("<u2" if largest < 2**16 else "<u4")
     out = Path(out)
     part = out.with_name(out.name + ".part")
     try:

@@ -6,7 +6,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -135,6 +134,8 @@ def test_tokenize_files_refuses_what_cannot_be_tokenized(files, tales, tmp_path,
     assert_refused("tokens.npy cannot be written: Not a", tmp_path, files, tokenizer, files[0] / "tokens.npy", processes)
     without_end = Tokenizer(tokenizer.vocab, tokenizer.merges, special_tokens={})
     assert_refused("no special token", tmp_path, files, without_end, out, processes)
+    damaged = Tokenizer({char: byte for byte, char in BYTE_TO_CHAR.items()} | {END: 2**32}, [])
+    assert_refused("the tokenizer has the id 4294967296", tmp_path, files, damaged, out, processes)
     assert_refused("processes must be at least 1", tmp_path, files, tokenizer, out, 0)
 
 
@@ -176,13 +177,11 @@ def test_tokenize_files_that_is_stopped_leaves_no_process(files, tmp_path, kind)
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
         process.stdout.readline()
-        begin = time.perf_counter()
         if kind == "SIGINT":
             os.killpg(process.pid, signal.SIGINT)
         else:
             process.kill()
-        errors = process.communicate(timeout=20)[1]  # ends when nobody holds the pipe any more
-    assert time.perf_counter() - begin < 10
+        errors = process.communicate(timeout=60)[1]  # ends when nobody holds the pipe any more
     assert errors.count("Traceback") == (kind == "SIGINT")
     assert os.path.exists(tmp_path / "tokens.npy.part") == (kind == "SIGKILL")
 

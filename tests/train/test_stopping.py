@@ -34,7 +34,7 @@ def test_train_killed_at_random_moments_resumes_bit_for_bit(text, tmp_path, trai
         assert_every_step_is_whole(folder)
         arguments = ["--resume", folder]
     assert kills
-    if max(steps(folder)) < 80:
+    if max(steps(folder), default=0) < 80:  # the last kill may have come before the first checkpoint
         assert train("--resume", folder)[0] == 0
     assert train(text, "--out", tmp_path / "whole", *longer)[0] == 0
     assert_same_run(folder, tmp_path / "whole")
@@ -85,8 +85,12 @@ def test_train_interrupted_before_the_first_step_leaves_nothing(text, tmp_path, 
 def test_train_interrupted_twice_ends_at_once_and_says_so(whole, tmp_path, train, monkeypatch):
     folder = tmp_path / "run"
     signalling(monkeypatch, "neo_np.train.command.show_sample", [signal.SIGINT] * 2, 1)
-    status, _, _ = train(whole.parent / "text.txt", "--out", folder, *SMALL)
+    status, _, err = train(whole.parent / "text.txt", "--out", folder, *SMALL)
     assert status == 130 and list(steps(folder)) == [0, 4]
+    assert err.splitlines()[-1] == (
+        f"stopped at once, without saving. The newest complete checkpoint is {folder / 'step-4'}. "
+        f"Continue with python -m neo_np.train --resume {folder}"
+    )
     monkeypatch.undo()
     assert train("--resume", folder)[0] == 0
     assert_same_run(folder, whole)
@@ -96,7 +100,7 @@ def test_train_whose_reader_is_gone_saves(whole, tmp_path, train):
     """As at Ctrl-C in `| tee`, or in `| head`: the next line cannot be printed, and what was done by then is saved."""
     process = started(whole.parent / "text.txt", "--out", tmp_path / "run", *SMALL, "--save-every", 1000)
     process.stdout.close()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     assert 0 < max(steps(tmp_path / "run")) == read_log(tmp_path / "run")[-1]["step"]
     assert_every_step_is_whole(tmp_path / "run")
     if max(steps(tmp_path / "run")) < 14:
@@ -111,6 +115,6 @@ def test_train_process_interrupted_saves(whole, tmp_path):
     assert {entry.partition("=")[0] for entry in variables} >= environment.ENVIRONMENT.keys()
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and out.splitlines()[-1].startswith("stopped; saved ")
     assert_every_step_is_whole(tmp_path / "run")
