@@ -254,7 +254,8 @@ def describe(model: Model, prompt: Prompt, ids: list[int], settings: Options, mo
     changed = {
         field.name: str(getattr(settings, field.name))
         for field in fields(Options)
-        if getattr(settings, field.name) != field.default and field.name not in ("default_new_tokens", "eos_token_id")
+        if getattr(settings, field.name) != field.default
+        and field.name not in ("default_new_tokens", "bos_token_id", "eos_token_id")
     }
     return {
         "model": repr(model),
