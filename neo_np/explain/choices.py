@@ -49,15 +49,19 @@ class Choice:
     draw: Draw
 
 
-def column_names(processors: Sequence[LogitsProcessor]) -> list[str]:
-    """Return the names of the P columns: "model", then each processor with its number, such as "top_k 50"."""
-    return ["model", *map(processor_name, processors)]
+def column_names(processors: Sequence[LogitsProcessor], without_token: Sequence[int] = ()) -> list[str]:
+    """Return the names of the P columns: "model", then each processor with its numbers, such as "top_k 50".
+
+    without_token: the ids that have no token; the first processor removes them, if there are any.
+    """
+    names = [processor_name(processor) for processor in processors]
+    return ["model", *(["ids without a token", *names[1:]] if without_token else names)]
 
 
 def processor_name(processor: LogitsProcessor) -> str:
-    """Return the name of a logits processor and the number that it was given."""
+    """Return the name of a logits processor and the numbers that it was given."""
     if not isinstance(processor, partial):
-        return "ids without a token"
+        return getattr(processor, "__name__", "processor")
     if processor.func is users_own:
         return getattr(processor.keywords["processor"], "__name__", "your processor")
     numbers = [str(value) for name, value in processor.keywords.items() if name != "keep" and isinstance(value, int | float)]

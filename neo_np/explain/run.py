@@ -129,12 +129,12 @@ def read_continuation(model: Model, continuation: Any, prompt_length: int) -> li
 
 def read_settings(model: Model, prompt: Prompt, given: Sequence[int] | None, options: dict[str, Any]) -> Options:
     """Return the options of the run; raises NeoError for those that make more than one sequence."""
-    chosen = {"do_sample": True, "seed": 0} | without_none(options)
+    chosen = {"do_sample": True} | without_none(options)
     chosen.setdefault("default_new_tokens", max(FEWEST_NEW, ABOUT - len(prompt.ids)))
     if given is not None:
         chosen |= {"max_new_tokens": max(1, len(given)), "max_length": None}
     if chosen["do_sample"]:
-        chosen = {name: value for name, value in SAMPLING.items() if name not in model.generation_config} | chosen
+        chosen = {name: value for name, value in SAMPLING.items() if name not in model.generation_config} | {"seed": 0} | chosen
     settings = read_options(chosen, model.generation_config, model.config)
     if settings.num_beams > 1 or settings.num_return_sequences > 1 or settings.is_speculative or settings.slide:
         raise NeoError(
@@ -203,7 +203,7 @@ def explain_run(
         choices = given_choices(trace, len(prompt.ids), sequence)
     data = {
         **describe(model, prompt, ids, settings, "greedy" if not settings.do_sample else "sampled"),
-        **choice_arrays(choices, column_names(sequence.logits_processors)),
+        **choice_arrays(choices, column_names(sequence.logits_processors, without_token)),
     }
     data["mode"] = "given" if given is not None else data["mode"]
     with work.part("logit lens"):
@@ -254,7 +254,8 @@ def describe(model: Model, prompt: Prompt, ids: list[int], settings: Options, mo
     changed = {
         field.name: str(getattr(settings, field.name))
         for field in fields(Options)
-        if getattr(settings, field.name) != field.default and field.name not in ("default_new_tokens", "eos_token_id")
+        if getattr(settings, field.name) != field.default
+        and field.name not in ("default_new_tokens", "bos_token_id", "eos_token_id")
     }
     return {
         "model": repr(model),

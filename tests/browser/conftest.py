@@ -50,7 +50,9 @@ def tales():
 @pytest.fixture(scope="session")
 def story(tmp_path_factory, tales):
     """The default run of the shipped model, long enough for the local window."""
-    return saved(tmp_path_factory, explain(tales, "Once upon a time there was a little boy who had a dog. The dog"))
+    return saved(
+        tmp_path_factory, explain(tales, "Once upon a time there was a little boy who had a dog. The dog", eos_token_id=[])
+    )
 
 
 @pytest.fixture(scope="session")

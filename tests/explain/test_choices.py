@@ -17,6 +17,7 @@ OPTIONS = [
     {"temperature": 0.7, "top_k": 8, "top_p": 0.9},
     {"repetition_penalty": 1.4, "no_repeat_ngram_size": 2, "min_p": 0.05},
     {"typical_p": 0.8, "min_new_tokens": 4, "bad_words_ids": [[3], [5, 6]]},
+    {"suppress_tokens": [7, 8, 9], "forced_eos_token_id": 11, "epsilon_cutoff": 0.002, "renormalize_logits": True},
     {"do_sample": False},
     {"do_sample": False, "repetition_penalty": 1.5, "no_repeat_ngram_size": 1},
 ]
@@ -105,7 +106,7 @@ def test_given_continuation_says_what_the_processors_would_have_done(tales, opti
     assert data["ids"].tolist() == ids + tales.tokenizer.encode(text)
     assert data["mode"] == "given" and np.isnan(data["choice.uniform"]).all()
     processors = make_logits_processors(
-        Options(do_sample=True, eos_token_id=0, **SAMPLING | options), len(ids) + options.get("min_new_tokens", 0)
+        Options(do_sample=True, eos_token_id=0, **SAMPLING | options), ids, len(ids) + options.get("min_new_tokens", 0), 99
     )
     logits = tales.logits(data["ids"])
     for step, token in enumerate(data["choice.token"]):
@@ -152,7 +153,7 @@ def test_column_names_say_the_numbers():
     options = Options(
         do_sample=True, temperature=0.5, top_k=9, repetition_penalty=1.2, bad_words_ids=[[1]], eos_token_id=0, min_p=0.1
     )
-    assert column_names(make_logits_processors(options, 7, [3])) == [
+    assert column_names(make_logits_processors(options, [1], 7, 9, [3]), [3]) == [
         "model",
         "ids without a token",
         "repetition_penalty 1.2",
@@ -165,7 +166,7 @@ def test_column_names_say_the_numbers():
 
 
 def test_stages_end_with_the_scores_of_generation(tales):
-    processors = make_logits_processors(Options(do_sample=True, **SAMPLING), 0)
+    processors = make_logits_processors(Options(do_sample=True, **SAMPLING), [1, 2, 3], 0, 9)
     logits = tales.logits([1, 2, 3])[-1]
     stages = process_in_stages(logits, [1, 2, 3], processors)
     assert (stages[0] == logits).all() and len(stages) == len(processors) + 1

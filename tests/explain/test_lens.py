@@ -40,7 +40,9 @@ def test_lens_equals_the_model_cut_short(run):
             came = trace.candidates[q, 0]
             assert found["probability"][row, q] == pytest.approx(p[q, found["top"][row, q]], rel=1e-4)
             assert p[q, found["top"][row, q]] >= p[q].max() * (1 - 1e-5)
-            assert abs(found["rank"][row, q] - (1 + sum(other > p[q, came] for other in p[q]))) <= 1
+            # Tokens whose probability is equal up to rounding may stand before or behind it.
+            before, beside = (sum(other > p[q, came] * (1 + sign * 1e-5) for other in p[q]) for sign in (1, -1))
+            assert 1 + before <= found["rank"][row, q] <= beside
             assert found["came"][row, q] == pytest.approx(p[q, came], rel=1e-3, abs=1e-12)
             assert found["entropy"][row, q] == pytest.approx(-sum(x * np.log(x) for x in p[q] if x > 0), rel=1e-3, abs=1e-4)
             kl = sum(x * (np.log(x) - np.log(y)) for x, y in zip(p[q], final[q]) if x > 0)

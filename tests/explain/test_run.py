@@ -111,7 +111,7 @@ def test_timings_are_there_only_if_wanted(tales):
 
 def test_large_model_gets_gradients_of_new_tokens_and_ablation_only_if_asked(tales, monkeypatch):
     monkeypatch.setattr(run, "SMALL_MODEL", 1000)
-    data = explain(tales, "Once upon a time", max_new_tokens=3).data
+    data = explain(tales, [5, 6, 7, 8], max_new_tokens=3, eos_token_id=[]).data
     assert "ablation.m" not in data
     assert data["gradient.positions"].tolist() == [3, 4, 5, 6]
     assert "ablation.m" in explain(tales, "Once", max_new_tokens=2, ablate=True).data
