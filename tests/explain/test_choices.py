@@ -104,9 +104,9 @@ def test_given_continuation_says_what_the_processors_would_have_done(tales, opti
     ids = tales.tokenizer.encode("Once upon a time")
     assert data["ids"].tolist() == ids + tales.tokenizer.encode(text)
     assert data["mode"] == "given" and np.isnan(data["choice.uniform"]).all()
-    processors = make_logits_processors(
-        Options(do_sample=True, eos_token_id=0, **SAMPLING | options), len(ids) + options.get("min_new_tokens", 0)
-    )
+    settings = Options(do_sample=True, eos_token_id=0, **SAMPLING | options)
+    shortest = len(ids) + options.get("min_new_tokens", 0)
+    processors = make_logits_processors(settings, ids, shortest, 99)
     logits = tales.logits(data["ids"])
     for step, token in enumerate(data["choice.token"]):
         position = len(ids) + step
@@ -152,7 +152,7 @@ def test_column_names_say_the_numbers():
     options = Options(
         do_sample=True, temperature=0.5, top_k=9, repetition_penalty=1.2, bad_words_ids=[[1]], eos_token_id=0, min_p=0.1
     )
-    assert column_names(make_logits_processors(options, 7, [3])) == [
+    assert column_names(make_logits_processors(options, [0], 7, 99, [3])) == [
         "model",
         "ids without a token",
         "repetition_penalty 1.2",
@@ -165,7 +165,7 @@ def test_column_names_say_the_numbers():
 
 
 def test_stages_end_with_the_scores_of_generation(tales):
-    processors = make_logits_processors(Options(do_sample=True, **SAMPLING), 0)
+    processors = make_logits_processors(Options(do_sample=True, **SAMPLING), [0], 0, 99)
     logits = tales.logits([1, 2, 3])[-1]
     stages = process_in_stages(logits, [1, 2, 3], processors)
     assert (stages[0] == logits).all() and len(stages) == len(processors) + 1
