@@ -134,7 +134,7 @@ class Model(metaclass=ModelNames):
         dtype = self.params.wte.weight.dtype
         return KVCache(c.num_layers, batch, c.num_heads, capacity, c.head_size, dtype)
 
-    def generate(self, prompt: Any, **options: Any) -> Any:
+    def generate(self, prompt: Any = None, **options: Any) -> Any:
         """Continue a prompt and return it with the new text.
 
         prompt: a text or token ids, or a list of either, which makes the result a list.
@@ -142,7 +142,7 @@ class Model(metaclass=ModelNames):
         """
         return generate(self, prompt, **options)
 
-    def stream(self, prompt: str, **options: Any) -> Iterator[str]:
+    def stream(self, prompt: Any = None, **options: Any) -> Iterator[str]:
         """Yield the text of `generate` piece by piece while it is written. One text only, with the same options."""
         return stream(self, prompt, **options)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from neo_np.checkpoint.loading import load
 from neo_np.errors import NeoError
+from neo_np.generate.foreign_options import leave_out_foreign
 from neo_np.generate.options import without_none
 from neo_np.model import Model
 from neo_np.tokenizer.tokenizer import Tokenizer
@@ -53,8 +54,12 @@ class FeatureExtraction:
     def __init__(self, model: Model, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
 
-    def __call__(self, texts: str | Sequence[str], return_tensors: bool = False) -> list | np.ndarray:
-        """Return nested lists (1, T, C) for one text and a list of them for a list; arrays with return_tensors=True."""
+    def __call__(self, texts: str | Sequence[str], return_tensors: bool = False, **options: Any) -> list | np.ndarray:
+        """Return nested lists (1, T, C) for one text and a list of them for a list; arrays with return_tensors=True.
+
+        options: only those of transformers that change nothing here.
+        """
+        refuse(leave_out_foreign(options))
         check_texts(texts)
         if not isinstance(texts, str):
             return [self(text, return_tensors) for text in texts]
@@ -73,15 +78,20 @@ AnyTokenizer: TypeAlias = Tokenizer | str | os.PathLike | None
 
 
 @overload
-def pipeline(task: Literal["text-generation"], model: AnyModel = None, tokenizer: AnyTokenizer = None) -> TextGeneration: ...
+def pipeline(
+    task: Literal["text-generation"], model: AnyModel = None, tokenizer: AnyTokenizer = None, **options: Any
+) -> TextGeneration: ...
 @overload
 def pipeline(
-    task: Literal["feature-extraction"], model: AnyModel = None, tokenizer: AnyTokenizer = None
+    task: Literal["feature-extraction"], model: AnyModel = None, tokenizer: AnyTokenizer = None, **options: Any
 ) -> FeatureExtraction: ...
-def pipeline(task: str, model: AnyModel = None, tokenizer: AnyTokenizer = None) -> TextGeneration | FeatureExtraction:
+def pipeline(
+    task: str, model: AnyModel = None, tokenizer: AnyTokenizer = None, **options: Any
+) -> TextGeneration | FeatureExtraction:
     """Return a function that does a task for one text or a list of texts.
 
-    task: "text-generation" or "feature-extraction". model, tokenizer: as in `load`, or a `Model`.
+    task: "text-generation" or "feature-extraction". model, tokenizer: as in `load`, or a `Model`. options: only those of
+    transformers that change nothing here, such as device="cpu".
 
     >>> generator = pipeline("text-generation", model="EleutherAI/gpt-neo-125M")
     >>> generator("EleutherAI has", do_sample=True, min_length=20)
@@ -89,12 +99,19 @@ def pipeline(task: str, model: AnyModel = None, tokenizer: AnyTokenizer = None) 
     """
     if not isinstance(task, str) or task not in TASKS:
         raise NeoError(f"unknown task {task!r}: there are {' and '.join(TASKS)}.")
+    refuse(leave_out_foreign(options))
     if isinstance(model, Model) and tokenizer is not None:
         raise NeoError("this model is already loaded and has its tokenizer: leave tokenizer out.")
     loaded = model if isinstance(model, Model) else load(model, tokenizer)
     if loaded.tokenizer is None:
         raise NeoError("a pipeline reads text, and this model has no tokenizer: load it with tokenizer=FOLDER.")
     return TASKS[task](loaded, loaded.tokenizer)
+
+
+def refuse(options: dict) -> None:
+    """Raise NeoError if there is an option."""
+    for name in options:
+        raise NeoError(f"unknown option {name!r}: give options of generate in the call of a text-generation pipeline.")
 
 
 def check_texts(texts: Any) -> list[str]:

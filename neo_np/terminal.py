@@ -1,31 +1,54 @@
-"""What the commands share: arguments, errors and warnings as one line each, the ways in which a command can end."""
+"""What the commands share: arguments, errors and warnings as one line each, exit statuses, progress."""
 
 import argparse
+import contextlib
 import difflib
 import math
 import os
 import re
+import signal
 import sys
+import time
 import warnings
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
 
 from neo_np.errors import NeoError
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser that takes no abbreviated options and prints each error as one line, as commands do."""
+    """A parser that takes no abbreviated options and prints each error as one line, as commands do.
 
-    def __init__(self, **settings):
+    advice: {option of another program: what to do instead}, for options that do not exist here.
+    """
+
+    def __init__(self, advice: Mapping[str, str] | None = None, **settings: Any):
         super().__init__(allow_abbrev=False, **settings)
+        self.advice = advice or {}
 
-    def error(self, message):
-        """Print what is wrong, with the option that was probably meant, and leave with exit status 2."""
-        self.exit(2, f"error: {' '.join(message.split())}{self.suggestion(message)} (--help shows the options)\n")
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return the arguments; leave with exit status 2 if there are some that the parser does not know."""
+        known, others = self.parse_known_args(args, namespace)
+        if others:
+            self.error(f"unrecognized arguments: {' '.join(others)}{self.suggestion(others, known)}")
+        return known
 
-    def suggestion(self, message):
-        """Return ": did you mean --seed?" if the message is about an unknown option that resembles one of this parser's."""
-        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
-        close = unknown and difflib.get_close_matches(unknown[1].lower().replace("_", "-"), option_names(self), 1)
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and leave with exit status 2."""
+        self.exit(2, f"error: {' '.join(message.split())} (--help shows the options)\n")
+
+    def suggestion(self, others: Sequence[str], known: argparse.Namespace) -> str:
+        """Return ": " and what was probably meant by arguments that the parser does not know, or ""."""
+        option = next((argument.partition("=")[0] for argument in others if argument.startswith("-")), None)
+        if option is None:
+            first = [known.prompt] if isinstance(getattr(known, "prompt", None), str) else []
+            return f': put a text of several words in quotes, as in "{" ".join([*first, *others])}"'
+        option = "--" + option.lower().replace("_", "-").lstrip("-")
+        names = option_names(self)
+        if option in self.advice and option not in names:
+            return f": {self.advice[option]}"
+        longer = [name for name in names if name.startswith(option)]
+        close = longer if len(longer) == 1 else difflib.get_close_matches(option, names, 1)
         return f": did you mean {close[0]}?" if close else ""
 
 
@@ -60,30 +83,51 @@ number = checked(float, lambda value: 0 <= value < math.inf, "a number, 0 or mor
 share = checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
 
 
-def run_command(run):
-    """Call run() and return the exit status of the command: its own, 2 after an error, 130 after Ctrl-C."""
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # None where the shell has closed it
+def run_command(run: Callable[[], int], rename: Callable[[str], str] = str) -> int:
+    """Call run() and return the exit status of the command: its own, 2 after an error, 130 after Ctrl-C.
+
+    rename: changes the text of errors and warnings, so that they name the command's arguments.
+    """
+    raise_on_interrupt()
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # None if the shell has closed it
     sys.stderr = sys.stderr or open(os.devnull, "w")
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 shows \\u2019 and does not fail
+        set_errors(stream, "backslashreplace")  # a terminal that is not UTF-8 shows \\u2019 instead of failing
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {rename(str(message))}", file=sys.stderr)
         try:
             try:
                 return run()
             finally:
                 sys.stdout.flush()
         except NeoError as error:
-            return report(error)
+            return report(rename(str(error)))
         except KeyboardInterrupt:
             return 130
         except OSError as error:
-            # What Python flushes on its way out must not fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard_output()
             if isinstance(error, BrokenPipeError):  # the reader has gone, as `| head` does
                 return 0
-            return report(NeoError(f"the text cannot be written: {error.strerror}."))
+            return report(f"the text cannot be written: {error.strerror or error}.")
+
+
+def raise_on_interrupt() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt, if `neo_np/__init__.py` let it end the process during the imports."""
+    if getattr(signal.getsignal(signal.SIGINT), "__module__", None) == "neo_np":
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def set_errors(stream: Any, errors: str, **settings: Any) -> None:
+    """Set what a stream does with text that it cannot encode or decode. The streams of Jupyter take any text."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors=errors, **settings)
+
+
+def discard_output() -> None:
+    """Send the rest of standard output nowhere: what Python flushes when it ends must not fail again."""
+    with contextlib.suppress(OSError):  # a stream of Jupyter has no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def restart_with(environment):
@@ -96,49 +140,57 @@ def restart_with(environment):
         os.execve(sys.executable, sys.orig_argv, environment | dict(os.environ))
 
 
-def report(error):
-    """Print an error as one line (Python lines in it joined by semicolons) and return the exit status for it."""
-    sentence, *code = str(error).splitlines()
+def report(message: str) -> int:
+    """Print an error as one line (lines of Python code in it joined by semicolons) and return the exit status for it."""
+    sentence, *code = message.splitlines()
     print(f"error: {sentence} {'; '.join(line.strip() for line in code)}".rstrip(), file=sys.stderr)
     return 2
 
 
-BAR_WIDTH = 30
+BAR_WIDTH, SECONDS_PER_LINE = 30, 10
 
 
-@contextmanager
-def progress_bar(title):
-    """Give a function (done, total) that draws a bar on standard error, or None if that is no terminal.
+@contextlib.contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function (done, total) that shows progress on standard error.
 
-    At the end the bar is erased, so that what is printed next begins on a clean line.
+    On a terminal it draws a bar, which is erased at the end, so that what is printed next begins on a clean line. Elsewhere,
+    such as in a log file, it prints a line every ten seconds.
     """
-    shown, width = sys.stderr.isatty(), len(title) + BAR_WIDTH + len(" [] 100%")
+    terminal, width = sys.stderr.isatty(), len(title) + BAR_WIDTH + len(" [] 100%")
+    last_line = time.monotonic()
 
-    def show(done, total):
-        filled = round(BAR_WIDTH * done / max(total, 1))
-        print(
-            f"\r{title} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done / max(total, 1):4.0%}",
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
+    def show(done: int, total: int) -> None:
+        nonlocal last_line
+        share = done / max(total, 1)
+        if terminal:
+            filled = round(BAR_WIDTH * share)
+            print(f"\r{title} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {share:4.0%}", end="", file=sys.stderr, flush=True)
+        elif (now := time.monotonic()) - last_line >= SECONDS_PER_LINE:
+            last_line = now
+            print(f"{title}: {share:.0%}", file=sys.stderr, flush=True)
 
     try:
-        yield show if shown else None
+        yield show
     finally:
-        if shown:
+        if terminal:
             print(f"\r{' ' * width}\r", end="", file=sys.stderr, flush=True)
 
 
-@contextmanager
-def naming_options(names):
-    """Name a command's options in errors: with {"num_heads": "--heads"}, "num_heads is 0" becomes "--heads is 0".
+def with_option_names(sentence: str, names: Mapping[str, str]) -> str:
+    """Return a sentence with a command's options: with {"num_heads": "--heads"}, "num_heads is 0" becomes "--heads is 0".
 
     A name that is an ordinary word, such as "steps", is replaced only if the sentence begins with it: "steps is 0".
     """
+    longest_first = sorted(names, key=len, reverse=True)
+    terms = [rf"(?<![-.\w/\\'\"]){name}\b" if re.search("[_=]", name) else f"^{name}(?= )" for name in longest_first]
+    return re.sub("|".join(terms), lambda found: names[found[0]], sentence)
+
+
+@contextlib.contextmanager
+def naming_options(names: Mapping[str, str]) -> Iterator[None]:
+    """Name a command's options in errors, as `with_option_names` does."""
     try:
         yield
     except NeoError as error:
-        terms = [rf"(?<![-.\w/\\]){name}\b" if "_" in name else f"^{name}(?= is )" for name in names]
-        sentence = re.sub("|".join(terms), lambda found: names[found[0]], str(error))
-        raise NeoError(sentence) from None
+        raise NeoError(with_option_names(str(error), names)) from None

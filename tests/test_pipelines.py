@@ -119,6 +119,23 @@ def test_text_generation_wrong_options_raise(generator):
         generator(PROMPT, max_new_token=2)
 
 
+def test_text_generation_options_that_change_nothing_are_accepted(generator):
+    unchanging = {"batch_size": 4, "pad_token_id": 0, "use_cache": True, "return_dict_in_generate": False, "num_workers": 0}
+    options = {"max_new_tokens": 3, "do_sample": False}
+    assert generator(PROMPT, **unchanging, **options) == generator(PROMPT, **options)
+
+
+def test_pipeline_device_of_the_cpu_is_accepted_and_others_raise(tales):
+    extract = neo_np.pipeline("feature-extraction", model=tales, device="cpu", torch_dtype="auto", batch_size=2)
+    assert extract(PROMPT, batch_size=2) == neo_np.pipeline("feature-extraction", model=tales)(PROMPT)
+    with pytest.raises(NeoError, match="device is not an option of neo_np: neo_np runs on the CPU"):
+        neo_np.pipeline("text-generation", model=tales, device="cuda")
+    with pytest.raises(NeoError, match=r"unknown option 'max_new_tokens'.*in the call"):
+        neo_np.pipeline("text-generation", model=tales, max_new_tokens=5)
+    with pytest.raises(NeoError, match="unknown option 'top_k'"):
+        extract(PROMPT, top_k=5)
+
+
 # feature-extraction
 
 

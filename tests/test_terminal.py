@@ -1,8 +1,9 @@
-"""What the commands share: numbers given as arguments, and the progress bar."""
+"""What the commands share: arguments, exit statuses, progress."""
 
 import argparse
 import io
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,7 @@ from neo_np import NeoError, terminal
         ("share", {"0": 0.0, "0.99": 0.99}, ["1", "-0.1", "nan", "x"]),
     ],
 )
-def test_numbers_given_as_arguments(kind, good, bad):
+def test_checked_number_converts_or_raises(kind, good, bad):
     convert = getattr(terminal, kind)
     assert {text: convert(text) for text in good} == good
     for text in bad:
@@ -31,7 +32,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_progress_bar_grows_on_a_terminal_and_is_erased_at_its_end(monkeypatch):
+def test_progress_on_a_terminal_draws_a_bar_and_erases_it(monkeypatch):
     monkeypatch.setattr("sys.stderr", Terminal())
     with terminal.progress_bar("reading") as progress:
         progress(0, 200)
@@ -67,10 +68,13 @@ def test_unknown_option_is_one_line_with_the_one_that_was_meant(arguments, words
     assert words in error
 
 
-def test_there_is_no_progress_bar_where_nobody_looks(capsys):
+def test_progress_without_terminal_prints_a_line_every_ten_seconds(monkeypatch, capsys):
+    clock = iter([0, 5, 11, 15, 22])
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     with terminal.progress_bar("reading") as progress:
-        assert progress is None
-    assert capsys.readouterr() == ("", "")
+        for done in (10, 30, 40, 80):
+            progress(done, 100)
+    assert capsys.readouterr() == ("", "reading: 30%\nreading: 80%\n")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,14 @@ from neo_np.errors import NeoError
 from neo_np.explain.page import OPENING, PANELS, THEMES, read_opening
 from neo_np.explain.run import ABOUT, SMALL_MODEL, Explanation, explain
 from neo_np.folders.find import CONFIG, find_checkpoint
-from neo_np.generate.command import add_generation_arguments, add_model_arguments, given_options, read_input
+from neo_np.generate.arguments import (
+    add_generation_arguments,
+    add_model_arguments,
+    advice,
+    given_options,
+    name_arguments,
+    read_input,
+)
 from neo_np.gpt_neo.params import parameter_shapes
 from neo_np.terminal import OneLineParser, progress_bar, restart_with, run_command
 from neo_np.tokenizer.tokenizer import Tokenizer
@@ -34,6 +41,7 @@ def build_parser() -> OneLineParser:
         description="Write one HTML file that shows a run of a GPT-Neo model: where it looked, and why it chose each token.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        advice=advice(),
     )
     add_model_arguments(parser)
     add = parser.add_argument_group("the page").add_argument
@@ -54,7 +62,7 @@ def build_parser() -> OneLineParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
-    return run_command(lambda: run(build_parser().parse_args(arguments)))
+    return run_command(lambda: run(build_parser().parse_args(arguments)), rename=name_arguments)
 
 
 def main_in_new_environment() -> int:
@@ -81,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     model = load(args.model, args.tokenizer)
     tokenizer = cast(Tokenizer, model.tokenizer)  # a checkpoint has one
     options = given_options(tokenizer, args) | {"do_sample": not args.greedy}
+    options["assistant_model"] = load(args.assistant_model) if args.assistant_model else None
     with progress_bar("explaining") as progress:
         page = explain(
             model,

@@ -1,6 +1,6 @@
 """`generate` and `stream`: read prompts and options, choose how to decode, return text or ids."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from neo_np.errors import NeoError
@@ -51,11 +51,16 @@ def text_pieces(prompt: Prompt, steps: Iterator[Step]) -> Iterator[str]:
             yield step.text
 
 
-def finished_sequences(model: LanguageModel, prompts: Sequence[Prompt], options: Options) -> list[GeneratedSequence]:
-    """Generate the sequences of these prompts to their ends; those of one prompt stand side by side."""
+def finished_sequences(
+    model: LanguageModel, prompts: Sequence[Prompt], options: Options, progress: Callable[[int, int], None] | None = None
+) -> list[GeneratedSequence]:
+    """Generate the sequences of these prompts to their ends; those of one prompt stand side by side.
+
+    progress: a function (done, total), called after each step of a beam search, in which the numbers of new tokens count.
+    """
     if options.num_beams > 1:
         starts = start_sequences(model, prompts, options, 1)
-        return [best for start in starts for best in beam_search(model, start, options)]
+        return [best for start in starts for best in beam_search(model, start, options, progress)]
     sequences = start_sequences(model, prompts, options, options.num_return_sequences)
     for _ in generate_steps(model, sequences, options):
         pass

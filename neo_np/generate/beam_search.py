@@ -4,6 +4,7 @@ Sutskever et al. 2014 (arXiv 1409.3215), section 3.2. The length penalty is that
 section 7, in the simpler form of transformers: sum of log-probabilities / (number of new tokens)**length_penalty.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,17 +28,25 @@ class Beam:
     parent: int
 
 
-def beam_search(model: LanguageModel, start: GeneratedSequence, options: Options) -> list[GeneratedSequence]:
+def beam_search(
+    model: LanguageModel,
+    start: GeneratedSequence,
+    options: Options,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[GeneratedSequence]:
     """Return the num_return_sequences best continuations of a sequence, the best first.
 
     Each step makes the best continuations of all beams by one token. Those that end are results, if they are among the
-    first num_beams; the best that do not end are the beams of the next step.
+    first num_beams; the best that do not end are the beams of the next step. progress: a function (length so far, greatest
+    length), called after each step.
     """
     beams, cache = [Beam(start, np.float32(0), 0)], new_cache(model, [start])
     results: list[tuple[float, GeneratedSequence]] = []
     while True:
         continued = continuations(model, beams, cache, options)
         length = len(continued[0].sequence.new_ids)
+        if progress:
+            progress(length, start.max_length - len(start.prompt.ids))
         ended = [beam for beam in continued[: options.num_beams] if beam.sequence.finished]
         results += [(normalized(beam.score, length, options), beam.sequence) for beam in ended]
         results = sorted(results, key=lambda result: -result[0])[: options.num_beams]

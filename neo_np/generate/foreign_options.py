@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neo_np.errors import NeoError
+
 
 def never(value: Any) -> bool:
     """Return False: no value of the option is accepted."""
@@ -87,7 +89,7 @@ FOREIGN_OPTIONS = {
     "padding": Foreign(only(False), "give a list of prompts of any lengths: generate pads them itself"),
     "truncation": Foreign(only(False), "shorten the prompt yourself, or use slide=True"),
     "handle_long_generation": Foreign(never, "use slide=True"),
-    "add_special_tokens": Foreign(only(False), "write special tokens such as <|endoftext|> into the prompt"),
+    "add_special_tokens": Foreign(only(False), "write special tokens into the prompt itself"),
     "prefix": Foreign(only(""), "write it in front of the prompt"),
     # Of transformers, the result.
     "return_dict_in_generate": Foreign(only(False), OUTPUTS),
@@ -140,6 +142,15 @@ FOREIGN_OPTIONS = {
     "presence_penalty": Foreign(only(0), "use repetition_penalty"),
     "random_state": Foreign(never, "use seed"),
 }
+
+
+def leave_out_foreign(given: dict) -> dict:
+    """Return the given options without those of other libraries; raises NeoError for one that would change something here."""
+    for name, value in given.items():
+        foreign = FOREIGN_OPTIONS.get(name)
+        if foreign and value is not None and not foreign.changes_nothing(value):
+            raise NeoError(f"{name} is not an option of neo_np: {foreign.instead}.")
+    return {name: value for name, value in given.items() if name not in FOREIGN_OPTIONS}
 
 
 def absent_settings(generation_config: dict) -> list[str]:

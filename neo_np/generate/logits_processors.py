@@ -218,7 +218,7 @@ def make_logits_processors(
     """
     found: list[LogitsProcessor] = []
     if without_token:
-        found.append(partial(suppress_tokens, tokens=without_token))
+        found.append(lambda logits, ids: mask_tokens(logits, without_token))
     if options.biases:
         found.append(partial(sequence_bias, biases=options.biases))
     if options.encoder_repetition_penalty != 1:
@@ -251,7 +251,7 @@ def make_logits_processors(
         found.append(partial(suppress_tokens, tokens=options.begin_suppress_tokens, at_length=first_free))
     found += [partial(users_own, processor=processor) for processor in options.logits_processor]
     found += sampling_processors(options) if options.do_sample else []
-    return [*found, renormalize] if options.renormalize_logits else found
+    return [*found, partial(renormalize)] if options.renormalize_logits else found
 
 
 def sampling_processors(options: Options) -> list[LogitsProcessor]:

@@ -7,13 +7,12 @@ Names, defaults and meanings are those of transformers, except for the last grou
 
 import dataclasses
 import difflib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neo_np.errors import NeoError
-from neo_np.generate.foreign_options import FOREIGN_OPTIONS, absent_settings
+from neo_np.errors import NeoError, warn
+from neo_np.generate.foreign_options import absent_settings, leave_out_foreign
 from neo_np.generate.language_model import LanguageModel
 from neo_np.generate.value_checks import (
     BIASES,
@@ -59,10 +58,10 @@ class Options:
     # How long the text may become, and where it ends.
     max_length: int | None = option(None, FROM_1, "most tokens of prompt and new text together")
     max_new_tokens: int | None = option(None, FROM_1, "most new tokens; excludes the prompt and overrides max_length")
-    min_length: int = option(0, FROM_0, "before this many tokens, prompt included, no end token is chosen")
-    min_new_tokens: int | None = option(None, FROM_0, "the same without the prompt; overrides min_length")
-    eos_token_id: int | list | None = option(None, IDS, "end tokens: the id or ids that end a text ([]: none)")
-    bos_token_id: int | None = option(None, ID, "the token that an empty prompt starts from")
+    min_length: int = option(0, FROM_0, "no end token before this many tokens, prompt included")
+    min_new_tokens: int | None = option(None, FROM_0, "no end token before this many new tokens; overrides min_length")
+    eos_token_id: int | list | None = option(None, IDS, "the id or ids that end a text; None: the checkpoint's own, []: none")
+    bos_token_id: int | None = option(None, ID, "the id that an empty prompt starts from; None: the checkpoint's own")
     stop_strings: str | list | None = option(None, TEXTS, "text or texts; the text ends with the token that completes one")
     # How a token is chosen.
     do_sample: bool = option(False, SWITCH, "draw tokens at random; otherwise take the most likely one")
@@ -94,14 +93,19 @@ class Options:
     num_return_sequences: int = option(1, FROM_1, "texts for each prompt")
     num_beams: int = option(1, FROM_1, "beam search with n beams (1: off)")
     length_penalty: float = option(1.0, EXPONENT, "above 0 beam search prefers longer texts, below 0 shorter ones", BEAMS)
-    early_stopping: bool | str = option(False, EARLY_STOPPING, "when beam search ends: True, False or 'never'", BEAMS)
+    early_stopping: bool | str = option(
+        False,
+        EARLY_STOPPING,
+        "end with num_beams texts (true), if a better one is unlikely (false) or impossible (never)",
+        BEAMS,
+    )
     # Speculative decoding.
     prompt_lookup_num_tokens: int | None = option(None, FROM_1, "draft up to k tokens from the text itself")
     assistant_model: LanguageModel | None = option(None, MODEL, "smaller model with the same tokenizer that drafts tokens")
     num_assistant_tokens: int = option(5, FROM_1, "tokens that the assistant drafts at a time", ASSISTANT)
     # Not in transformers.
     default_new_tokens: int = option(20, FROM_1, "most new tokens if no limit is set; fewer if the model has no room")
-    seed: int | None = option(None, FROM_0, "the same seed gives the same text", SAMPLING)
+    seed: int | None = option(None, FROM_0, "the same seed gives the same text")
     cut_stop_string: bool = option(False, SWITCH, "leave the stop string out of the text", STOPS)
     slide: bool = option(False, SWITCH, "continue past the model's last position with only the last tokens")
 
@@ -214,9 +218,7 @@ class Options:
             )
         min_length = self.min_length if self.min_new_tokens is None else prompt_length + self.min_new_tokens
         if min_length > max_length:
-            warnings.warn(
-                f"at least {min_length} tokens were asked for and at most {max_length}: the text ends there.", stacklevel=5
-            )
+            warn(f"at least {min_length} tokens were asked for and at most {max_length}: the text ends there.")
         return min_length, max_length
 
 
@@ -232,36 +234,30 @@ def read_options(given: dict, generation_config: dict, config: Config) -> Option
     """
     given = without_none(known_options(given))
     from_file = options_of_file(generation_config, config.vocab_size)
-    ids: dict[str, Any] = {"bos_token_id": config.bos_token_id}
+    ids: dict[str, Any] = {"bos_token_id": config.start_id}
     if not generation_config:  # as in transformers, a checkpoint's own settings without end tokens mean none
         ids["eos_token_id"] = config.eos_token_ids
-    defaults = options_of_file(ids, config.vocab_size) | from_file
     try:
-        options = Options(**defaults | given)
+        options = Options(**ids | from_file | given)
         options.check_ids(config.vocab_size)
     except NeoError as error:
         is_from_file = any(str(error).startswith(f"{name} ") for name in from_file if name not in given)
         raise NeoError(f"generation_config.json: {error}") if is_from_file else error from None
     if absent := absent_settings(generation_config):
-        warnings.warn(f"generation_config.json sets {', '.join(absent)}, which neo_np does not have: ignored.", stacklevel=4)
+        warn(f"generation_config.json sets {', '.join(absent)}, which neo_np does not have: ignored.")
     for name, reason in without_effect(options, given).items():
-        warnings.warn(f"{name} changes nothing here: {reason}.", stacklevel=4)
+        warn(f"{name} changes nothing here: {reason}.")
     return options
 
 
 def known_options(given: dict) -> dict:
     """Return the options without those of other libraries that change nothing here; raises NeoError for unknown names."""
-    names = [field.name for field in dataclasses.fields(Options)]
-    for name, value in given.items():
-        if name in names:
-            continue
-        foreign = FOREIGN_OPTIONS.get(name)
-        if foreign is None:
+    names, given = [field.name for field in dataclasses.fields(Options)], leave_out_foreign(given)
+    for name in given:
+        if name not in names:
             close = difflib.get_close_matches(name, names, 1, cutoff=0.7)
             raise NeoError(f"unknown option {name!r}{f'; did you mean {close[0]!r}?' if close else '.'}")
-        if value is not None and not foreign.changes_nothing(value):
-            raise NeoError(f"{name} is not an option of neo_np: {foreign.instead}.")
-    return {name: value for name, value in given.items() if name in names}
+    return given
 
 
 def options_of_file(entries: dict, vocab_size: int) -> dict:

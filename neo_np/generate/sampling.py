@@ -20,12 +20,13 @@ def process_logits(logits: np.ndarray, ids: Sequence[int], processors: Iterable[
         highest = logits.max()  # NaN if any logit is NaN
     if np.isnan(highest) or highest == np.inf:
         raise NeoError(
-            "the logits are infinite or not numbers: the temperature or a penalty is too extreme, a logits_processor "
+            "the logits are infinite or not numbers: the temperature or a penalty is too extreme, a logits processor "
             "made them so, or the weights are damaged."
         )
     if highest == -np.inf:
         raise NeoError(
-            "the options forbid every token, so the text cannot continue: loosen bad_words_ids, the n-gram size or the length."
+            "the options forbid every token, so the text cannot continue: loosen bad_words_ids, suppress_tokens, the n-gram "
+            "size or the minimum length."
         )
     return logits
 

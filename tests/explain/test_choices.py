@@ -105,9 +105,9 @@ def test_given_continuation_says_what_the_processors_would_have_done(tales, opti
     ids = tales.tokenizer.encode("Once upon a time")
     assert data["ids"].tolist() == ids + tales.tokenizer.encode(text)
     assert data["mode"] == "given" and np.isnan(data["choice.uniform"]).all()
-    processors = make_logits_processors(
-        Options(do_sample=True, eos_token_id=0, **SAMPLING | options), ids, len(ids) + options.get("min_new_tokens", 0), 99
-    )
+    settings = Options(do_sample=True, eos_token_id=0, **SAMPLING | options)
+    shortest = len(ids) + options.get("min_new_tokens", 0)
+    processors = make_logits_processors(settings, ids, shortest, 99)
     logits = tales.logits(data["ids"])
     for step, token in enumerate(data["choice.token"]):
         position = len(ids) + step

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import statistics
@@ -255,6 +256,12 @@ def test_prompt_from_pipe_loses_its_last_line_end(run, expected, arguments, stdi
     assert run(*SHORT, *arguments, stdin=stdin) == (0, expected(prompt) + "\n", "")
 
 
+@pytest.mark.parametrize("arguments", [[], ["--interactive"]])
+def test_prompt_from_pipe_loses_its_byte_order_mark(run, arguments):
+    with_mark, without = (run(*SHORT, *arguments, stdin=mark + b"The king\n") for mark in (b"\xef\xbb\xbf", b""))
+    assert with_mark == without and without.status == 0 and "\ufeff" not in without.out
+
+
 def test_prompt_argument_overrides_pipe(run, expected):
     assert run(PROMPT, *SHORT, stdin=b"The king").out == expected() + "\n"
 
@@ -428,6 +435,17 @@ def test_speculative_options_give_the_same_text(run, expected, drafting):
     assert (accepted == drafted) == ("assistant" in drafting)  # the model predicts itself
 
 
+def test_help_shows_defaults_and_two_examples(run):
+    out = run("--help").out
+    for option, default in {"max-new-tokens": 200, "temperature": 0.8, "top-k": 50, "top-p": 0.95, "num-beams": 1}.items():
+        [described] = re.findall(rf"^  --{option} [A-Z]\b(.*?)(?=^  --|^\S)", out, re.M | re.S)
+        assert " ".join(described.split()).endswith(f"(default: {default})")
+    examples = re.findall(r"^  (python -m neo_np\.generate .*)$", out, re.M)
+    assert len(examples) == 2 and out.rstrip().endswith(examples[-1])
+    for example in examples:
+        command.build_parser().parse_args(shlex.split(example)[3:])
+
+
 def test_help_names_every_option(run):
     status, out, err = run("--help")
     assert (status, err) == (0, "")
@@ -519,6 +537,38 @@ def test_ctrl_c_in_a_real_process_ends_it_with_130():
     assert (seen + rest).startswith(PROMPT.encode()) and rest.endswith(b"\n")
 
 
+@pytest.mark.parametrize("module", ["generate", "evaluate"])
+def test_ctrl_c_while_importing_is_silent(tmp_path, module):
+    """The process is stopped inside an import: the module `regex` is one that waits."""
+    (tmp_path / "regex.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(60)\n", encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"neo_np.{module}", PROMPT],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    with process:
+        assert process.stdout.readline() == b"here\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20) == (b"", b"")
+    assert process.returncode == 130
+
+
+def test_ctrl_c_while_importing_raises_in_other_programs(tmp_path):
+    """A program that imports neo_np keeps its own way to end."""
+    (tmp_path / "regex.py").write_text("raise KeyboardInterrupt\n", encoding="utf-8")
+    (tmp_path / "program.py").write_text(
+        "try:\n    import neo_np\nexcept KeyboardInterrupt:\n    print('caught')\n", encoding="utf-8"
+    )
+    code = [sys.executable, "-m", "program", "neo_np"]
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    found = subprocess.run(code, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (0, "caught\n")
+
+
 # Errors and warnings
 
 
@@ -592,6 +642,8 @@ def test_error_is_one_line_with_status_2(run, monkeypatch, arguments):
     [
         (["a\udcffb"], b"", r"surrogate.*position 1"),
         (["-"], b"ab\xff", r"standard input.*UTF-8.*byte 2"),
+        ([], b"\xef\xbb\xbfab\xff", r"standard input.*UTF-8.*byte 5"),
+        ([], "ab".encode("utf-16"), r"standard input.*UTF-16"),
         ([], b"ab\xff", r"standard input.*UTF-8.*byte 2"),
         (["long " * 300], b"", r"\d+ tokens.*256 positions"),
         (["--interactive", "--json"], b"", r"--interactive.*--json"),
@@ -601,6 +653,95 @@ def test_prompt_unusable_is_one_line_with_status_2(run, arguments, stdin, match)
     status, out, err = run(*arguments, stdin=stdin)
     assert (status, out) == (2, "")
     assert re.fullmatch(rf"error: .*{match}.*\n", err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["x", "--max_new_tokens", "5"], "did you mean --max-new-tokens?"),
+        (["--max_new_tokens", "5", "x"], "did you mean --max-new-tokens?"),
+        (["x", "--max-tokens=5"], "did you mean --max-new-tokens?"),
+        (["x", "--max-new", "5"], "did you mean --max-new-tokens?"),
+        (["x", "--do-sample"], "did you mean --sample?"),
+        (["x", "--no-sample"], "did you mean --greedy?"),
+        (["x", "--Temperature", "1"], "did you mean --temperature?"),
+        (["x", "--temp", "1"], "did you mean --temperature?"),
+        (["x", "-temperature", "1"], "did you mean --temperature?"),
+        (["x", "--stop-strings", "a"], "did you mean --stop?"),
+        (["x", "--num-samples", "2"], "did you mean --num-return-sequences?"),
+        (["x", "--suppress-tokens", "2"], "model.generate(prompt, suppress_tokens=...)"),
+        (["--prompt", "x"], "in quotes"),
+        (["The", "king"], 'in quotes, as in "The king"'),
+        (["The", "king", "of", "--seed", "3"], 'in quotes, as in "The king of"'),
+        (["--seed", "3", "The", "old", "king"], 'in quotes, as in "The old king"'),
+    ],
+)
+def test_unknown_argument_is_one_line_with_a_hint(run, arguments, hint):
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"error: unrecognized arguments: .+\n", err) and hint in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--top-p 1.5", "--top-p is 1.5, and it must be a number from 0 to 1"),
+        ("--temperature 0", "--temperature is 0.0, and it must be a number above 0: for the most likely token use --greedy"),
+        ("--num-return-sequences 2 --greedy", "set --sample, or --num-beams to at least as many"),
+        ("--num-return-sequences 3 --num-beams 2", "--num-beams 2 cannot give --num-return-sequences 3"),
+        ("--max-length 3", "--max-length is 3, so there is no room for new ones: raise --max-length, or set --max-new-tokens"),
+        ("--max-new-tokens 300", "continue with only the last tokens (--slide)"),
+        ("--stop=", "--stop is ['']"),
+        ("--eos-token-id 2048", "--eos-token-id has the id 2048"),
+        ("--prompt-lookup-num-tokens 2 --assistant-model tales-2M", "--assistant-model and --prompt-lookup-num-tokens are two"),
+    ],
+)
+def test_error_names_the_arguments_of_the_command(run, arguments, words):
+    status, out, err = run(PROMPT, *arguments.split())
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"error: .+\n", err) and words in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--greedy --top-k 3", "--top-k changes nothing here: it needs --sample"),
+        ("--num-beams 2 --temperature 0.5", "--temperature changes nothing here: it needs --sample"),
+        ("--length-penalty 2", "--length-penalty changes nothing here: it needs --num-beams above 1"),
+        ("--early-stopping never", "--early-stopping changes nothing here: it needs --num-beams above 1"),
+        ("--num-assistant-tokens 3", "--num-assistant-tokens changes nothing here: it needs --assistant-model"),
+        ("--cut-stop", "--cut-stop changes nothing here: it needs --stop"),
+        ("--max-length 9", "--max-length changes nothing here: --max-new-tokens overrides it"),
+        ("--min-length 2 --min-new-tokens 2", "--min-length changes nothing here: --min-new-tokens overrides it"),
+    ],
+)
+def test_option_that_is_ignored_says_so(run, arguments, words):
+    status, _, err = run(PROMPT, *SHORT, *arguments.split())
+    assert (status, err) == (0, f"warning: {words}.\n")
+
+
+def test_error_of_the_generation_config_keeps_the_names_of_the_file(run, tales, tmp_path):
+    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+    model.generation_config = {"top_p": 1.5}
+    neo_np.save(model, tmp_path)
+    assert run(PROMPT, "--model", tmp_path).err.startswith("error: generation_config.json: top_p is 1.5")
+
+
+def test_generation_config_null_is_as_if_missing(run, tales, tmp_path):
+    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+    neo_np.save(model, tmp_path / "plain")
+    model.generation_config = dict.fromkeys(["temperature", "top_p", "do_sample", "max_new_tokens", "num_beams", "seed"])
+    neo_np.save(model, tmp_path / "null")
+    results = [run(PROMPT, *SHORT, "--model", tmp_path / name) for name in ("plain", "null")]
+    assert results[0] == results[1] and results[0].status == 0
+
+
+def test_generation_config_beams_are_used(run, tales, tmp_path):
+    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+    model.generation_config = {"num_beams": 3}
+    neo_np.save(model, tmp_path)
+    assert run(PROMPT, *SHORT, "--model", tmp_path).out == model.generate(PROMPT, max_new_tokens=12, num_beams=3) + "\n"
+    assert run(PROMPT, *SHORT, "--show-probs", "--model", tmp_path).err.startswith("error: --show-probs follows one text")
 
 
 class Terminal(io.TextIOWrapper):
@@ -640,7 +781,7 @@ def test_error_pickle_without_safetensors_is_one_line(run, tmp_path):
 def test_warning_is_one_line_on_standard_error(run, expected):
     status, out, err = run(PROMPT, *SHORT, "--greedy", "--temperature", "0.5")
     assert (status, out) == (0, expected(**NOT_SAMPLED) + "\n")
-    assert re.fullmatch(r"warning: temperature .*\n", err)
+    assert err == "warning: --temperature changes nothing here: it needs --sample.\n"
 
 
 def test_warnings_about_weights_are_one_line_each(run, tales, tmp_path):
@@ -659,6 +800,67 @@ def test_real_process_has_no_warnings_of_python(options):
         out, err = process.communicate()
     assert (process.returncode, err) == (0, b"")
     assert out.startswith(PROMPT.encode())
+
+
+# Jupyter
+
+
+class JupyterStream(io.TextIOBase):
+    """Standard output as ipykernel has it: only text, without an encoding to set and without a file."""
+
+    encoding = "UTF-8"
+
+    def __init__(self):
+        self.pieces = []
+
+    def write(self, text):
+        self.pieces.append(text)
+        return len(text)
+
+    def fileno(self):
+        raise io.UnsupportedOperation("fileno")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["--show-probs"], ["--num-beams", "2"]])
+def test_jupyter_main_prints_what_the_command_prints(run, monkeypatch, arguments):
+    expected = run(PROMPT, *SHORT, *arguments)
+    out, err = JupyterStream(), JupyterStream()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    assert main([PROMPT, *SHORT, *arguments]) == 0
+    found, plain = "".join(out.pieces), expected.out
+    if "--json" in arguments:
+        found, plain = json.loads(found)["sequences"], json.loads(plain)["sequences"]
+    assert (found, err.pieces) == (plain, [])
+
+
+def test_jupyter_error_is_one_line(monkeypatch):
+    out, err = JupyterStream(), JupyterStream()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    assert main([PROMPT, "--top-p", "5"]) == 2
+    assert re.fullmatch(r"error: --top-p is 5.0.*\n", "".join(err.pieces)) and out.pieces == []
+
+
+def test_jupyter_interactive_takes_another_standard_input(monkeypatch, capsys, expected):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("The king\n"))
+    assert main([*SHORT, "--interactive"]) == 0
+    assert capsys.readouterr() == (f"> {expected('The king')}\n> \n", "")
+
+
+# Progress
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--num-beams", "2"], ["--num-return-sequences", "2"], ["--json"], ["--num-beams", "2", "--json"]]
+)
+def test_progress_without_terminal_is_a_line_now_and_then(run, monkeypatch, arguments):
+    monkeypatch.setattr("neo_np.terminal.SECONDS_PER_LINE", 0)
+    status, out, err = run(PROMPT, *SHORT, *arguments)
+    assert status == 0 and "%" not in out
+    percents = [int(number) for number in re.findall(r"^(?:searching|writing): (\d+)%$", err, re.M)]
+    assert len(percents) == len(err.splitlines()) >= 5
+    assert percents == sorted(percents) and 0 < percents[0] < percents[-1] <= 100
 
 
 # Terminals that are not UTF-8, closed pipes, full disks

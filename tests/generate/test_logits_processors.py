@@ -98,6 +98,68 @@ def test_min_length_shorter_text_masks_the_end_tokens(logits, ids, length, eos_i
     np.testing.assert_array_equal(logits_processors.min_length(logits, ids, length, eos_ids), only(logits, allowed))
 
 
+@given(some_logits(), ids_so_far, st.data())
+def test_sequence_bias_is_added_to_the_token_that_would_complete_a_sequence(logits, ids, data):
+    prefixes = st.integers(0, len(ids) - 1).map(lambda start: ids[start:]) | st.just([]) | ids_so_far
+    sequences = st.builds(lambda start, last: (*start, last), prefixes, st.integers(0, VOCABULARY - 1))
+    biases = data.draw(st.dictionaries(sequences, st.sampled_from([-2.0, 0.5, 1.0, -inf]), min_size=1, max_size=4))
+    expected = logits.copy()
+    for sequence, bias in biases.items():
+        if [*ids, sequence[-1]][-len(sequence) :] == list(sequence):
+            expected[sequence[-1]] += np.float32(bias)
+    np.testing.assert_allclose(logits_processors.sequence_bias(logits, ids, list(biases.items())), expected, rtol=1e-6)
+
+
+@given(some_logits(), ids_so_far, ids_so_far, st.floats(0.1, 5))
+def test_encoder_repetition_penalty_is_the_inverse_penalty_on_the_prompt(logits, ids, prompt, penalty):
+    expected = logits.copy()
+    for id in set(prompt):
+        expected[id] = logits[id] / penalty if logits[id] < 0 else logits[id] * penalty
+    found = logits_processors.encoder_repetition_penalty(logits, ids, penalty, prompt)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@given(some_logits(), ids_so_far, ids_so_far, st.integers(1, 4))
+def test_no_repeat_ngram_of_the_prompt_masks_what_would_repeat_a_run_of_it(logits, prompt, new, size):
+    ids = prompt + new
+    runs = [prompt[i : i + size] for i in range(len(prompt) - size + 1)]
+    allowed = {id for id in range(VOCABULARY) if [*ids, id][-size:] not in runs}
+    np.testing.assert_array_equal(logits_processors.no_repeat_ngram(logits, ids, size, prompt), only(logits, allowed))
+
+
+@given(some_logits(), ids_so_far, st.integers(1, 14), st.sets(st.integers(0, VOCABULARY - 1), min_size=1))
+def test_forced_tokens_are_the_only_ones_at_their_length(logits, ids, length, tokens):
+    found = logits_processors.forced_tokens(logits, ids, length, sorted(tokens))
+    expected = [0.0 if id in tokens else -inf for id in range(VOCABULARY)] if len(ids) == length else logits
+    np.testing.assert_array_equal(found, expected)
+
+
+@given(some_logits(), ids_so_far, st.integers(-2, 12), st.floats(0.5, 2), st.lists(st.integers(0, VOCABULARY - 1), min_size=1))
+def test_exponential_decay_raises_end_tokens_more_with_each_token(logits, ids, start, factor, eos_ids):
+    expected = logits.astype(float)
+    for id in set(eos_ids):
+        if len(ids) > start and expected[id] > -inf:
+            expected[id] += abs(expected[id]) * (factor ** (len(ids) - start) - 1)
+    found = logits_processors.exponential_decay_length_penalty(logits, ids, start, factor, eos_ids)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@given(some_logits(), ids_so_far, st.sets(st.integers(0, VOCABULARY - 1)), st.none() | st.integers(1, 12))
+def test_suppress_tokens_masks_them_always_or_at_one_length(logits, ids, tokens, at_length):
+    allowed = set(range(VOCABULARY)) - (tokens if at_length in (None, len(ids)) else set())
+    found = logits_processors.suppress_tokens(logits, ids, sorted(tokens), at_length)
+    np.testing.assert_array_equal(found, only(logits, allowed))
+
+
+@pytest.mark.parametrize("prompt, forced_bos, first_free", [([5], None, 1), ([5], 3, 2), ([5, 6], 3, 2), ([5, 6], None, 2)])
+def test_begin_suppress_tokens_mask_the_first_token_that_is_not_forced(prompt, forced_bos, first_free):
+    options = Options(begin_suppress_tokens=[4], forced_bos_token_id=forced_bos)
+    processors = make_logits_processors(options, prompt, 0, 99)
+    for length in range(len(prompt), 5):
+        scores = process_logits(np.zeros(VOCABULARY, np.float32), [5] * length, processors)
+        assert (scores[4] == -inf) == (length == first_free or (forced_bos is not None and length == 1))
+
+
 # processors that shape the distribution
 
 
@@ -169,6 +231,51 @@ def test_typical_p_can_mask_the_most_likely_token():
     assert kept(logits_processors.typical_p(logits, [], 0.3)) == {1, 2, 3, 4}
 
 
+def entropy_of(probabilities):
+    return -sum(p * log(p) for p in probabilities if p > 0)
+
+
+@given(some_logits(), shares)
+def test_top_h_keeps_most_likely_tokens_up_to_a_share_of_the_entropy(logits, h):
+    probabilities = probabilities_of(logits)
+    order = sorted(range(VOCABULARY), key=lambda i: -probabilities[i])
+    terms = [entropy_of([probabilities[i]]) for i in order]
+    limit = h * sum(terms)
+    assume(all(abs(sum(terms[: n + 1]) - limit) > NEAR for n in range(VOCABULARY)))
+    count = max(1, sum(sum(terms[: n + 1]) <= limit for n in range(VOCABULARY)))
+    found = kept(logits_processors.top_h(logits, [], h))
+    assert sorted(logits[i] for i in found) == sorted(logits[i] for i in order[:count] if logits[i] > -inf)
+
+
+def test_top_h_looks_at_the_100_most_likely_tokens():
+    logits = np.linspace(0, -0.2, 300, dtype=np.float32)
+    assert kept(logits_processors.top_h(logits, [], 1 - 1e-6)) <= set(range(100))
+
+
+@given(some_logits(), shares, keeps)
+def test_epsilon_cutoff_keeps_tokens_with_this_probability(logits, epsilon, keep):
+    probabilities, values = probabilities_of(logits), logits.tolist()
+    assume(all(abs(p - epsilon) > NEAR for p in probabilities))
+    best = sorted(values)[-keep]
+    allowed = {i for i in range(VOCABULARY) if probabilities[i] >= epsilon or values[i] >= best}
+    np.testing.assert_array_equal(logits_processors.epsilon_cutoff(logits, [], epsilon, keep), only(logits, allowed))
+
+
+@given(some_logits(), shares, keeps)
+def test_eta_cutoff_lowers_the_limit_if_the_entropy_is_high(logits, epsilon, keep):
+    probabilities, values = probabilities_of(logits), logits.tolist()
+    eta = min(epsilon, epsilon**0.5 * exp(-entropy_of(probabilities)))
+    assume(all(abs(p - eta) > NEAR for p in probabilities))
+    best = sorted(values)[-keep]
+    allowed = {i for i in range(VOCABULARY) if probabilities[i] >= eta or values[i] >= best}
+    np.testing.assert_array_equal(logits_processors.eta_cutoff(logits, [], epsilon, keep), only(logits, allowed))
+
+
+@given(some_logits())
+def test_renormalize_gives_log_probabilities(logits):
+    np.testing.assert_allclose(np.exp(logits_processors.renormalize(logits, [])), probabilities_of(logits), atol=1e-6)
+
+
 # what holds for every processor
 
 EVERY_PROCESSOR = {
@@ -181,6 +288,19 @@ EVERY_PROCESSOR = {
     "top_p": partial(logits_processors.top_p, p=np.float64(0.8)),
     "min_p": partial(logits_processors.min_p, p=np.float64(0.1)),
     "typical_p": partial(logits_processors.typical_p, p=np.float64(0.8)),
+    "sequence_bias": partial(logits_processors.sequence_bias, biases=[((2,), np.float64(0.7))]),
+    "encoder_repetition_penalty": partial(
+        logits_processors.encoder_repetition_penalty, penalty=np.float64(1.3), prompt_ids=[1, 4]
+    ),
+    "forced_tokens": partial(logits_processors.forced_tokens, length=2, tokens=[3]),
+    "exponential_decay_length_penalty": partial(
+        logits_processors.exponential_decay_length_penalty, start=1, factor=np.float64(1.3), eos_ids=[1]
+    ),
+    "suppress_tokens": partial(logits_processors.suppress_tokens, tokens=[2]),
+    "top_h": partial(logits_processors.top_h, h=np.float64(0.5)),
+    "epsilon_cutoff": partial(logits_processors.epsilon_cutoff, epsilon=np.float64(0.1)),
+    "eta_cutoff": partial(logits_processors.eta_cutoff, epsilon=np.float64(0.1)),
+    "renormalize": logits_processors.renormalize,
 }
 
 

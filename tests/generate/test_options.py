@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
-from helpers import random_model
+from helpers import ROOT, random_model
 
 from neo_np import NeoError
 from neo_np.generate.foreign_options import FOREIGN_OPTIONS
@@ -153,7 +154,7 @@ def test_generation_config_wrong_value_raises_the_name_of_the_file(name, value):
     assert "generation_config" not in str(error.value)
 
 
-FOR_SAMPLING = {"temperature": 0.5, "top_k": 7, "top_p": 0.5, "min_p": 0.5, "typical_p": 0.5, "top_h": 0.5, "seed": 0}
+FOR_SAMPLING = {"temperature": 0.5, "top_k": 7, "top_p": 0.5, "min_p": 0.5, "typical_p": 0.5, "top_h": 0.5}
 FOR_SAMPLING |= {"epsilon_cutoff": 0.1, "eta_cutoff": 0.1}
 FOR_BEAMS = {"length_penalty": 2.0, "early_stopping": True}
 
@@ -317,3 +318,22 @@ def test_limits_max_length_within_the_prompt_raises(max_length):
 def test_limits_minimum_above_the_maximum_warns(given):
     with pytest.warns(UserWarning, match="at least 16 tokens were asked for and at most 15"):
         assert Options(max_new_tokens=5, **given).limits(prompt_length=10, positions=32) == (16, 15)
+
+
+# what the README and help() say about the options
+
+README = (ROOT / "neo_np" / "generate" / "README.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| (`.*?`(?:, `.*?`)*) \| (.*) \|$", README, re.M))
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Options), ids=lambda field: field.name)
+def test_option_is_described_in_readme_and_help(field):
+    assert ROWS[f"`{field.name}`"] == f"`{field.default!r}` | {field.metadata['meaning']}"
+    assert f"{field.name}: {field.metadata['meaning']}" in Options.__doc__
+
+
+@pytest.mark.parametrize("name, foreign", FOREIGN_OPTIONS.items(), ids=FOREIGN_OPTIONS)
+def test_foreign_option_is_described_in_readme(name, foreign):
+    assert f"`{name}`" in README
+    if foreign.instead:
+        assert any(f"`{name}`" in names and advice == foreign.instead for names, advice in ROWS.items())

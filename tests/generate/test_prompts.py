@@ -1,10 +1,12 @@
 """Forms of prompts and of results."""
 
+import array
+
 import numpy as np
 import pytest
 from helpers import BYTES, END, END_OF_TEXT, byte_model, forced, random_model
 
-from neo_np import NeoError
+from neo_np import NeoError, Tokenizer
 
 BYTE_MODEL = byte_model()
 
@@ -30,6 +32,59 @@ def test_prompt_list_of_texts_and_ids_gives_flat_list():
     assert BYTE_MODEL.generate(["ab", [97, 98]], max_new_tokens=3) == [text, ids]
     several = BYTE_MODEL.generate("ab", max_new_tokens=3, do_sample=True, num_return_sequences=2)
     assert isinstance(several, list) and len(several) == 2
+
+
+class ArrayLike:
+    """An array of another library."""
+
+    def __init__(self, values, with_list=True):
+        self.values = values
+        if with_list:
+            self.tolist = lambda: values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [ArrayLike, lambda ids: ArrayLike(ids, with_list=False), lambda ids: array.array("q", ids), lambda ids: range(1, 3)],
+)
+def test_prompt_array_like_is_taken_as_ids(wrap):
+    model = random_model()
+    expected = model.generate([1, 2], max_new_tokens=3)
+    assert model.generate(wrap([1, 2]), max_new_tokens=3) == expected
+    assert model.generate([wrap([1, 2]), [1, 2]], max_new_tokens=3) == [expected] * 2
+
+
+def test_prompt_array_like_of_two_axes_is_a_list_of_rows():
+    model = random_model()
+    expected = [model.generate([1, 2], max_new_tokens=3)]
+    assert model.generate(ArrayLike([[1, 2]]), max_new_tokens=3) == expected
+    assert model.generate(ArrayLike([[1, 2]], with_list=False), max_new_tokens=3) == expected
+    assert model.generate([ArrayLike(1), ArrayLike(2)], max_new_tokens=3) == expected[0]
+
+
+@pytest.mark.parametrize("prompt, hint", [({"input_ids": [[1]]}, "Give its input_ids"), (None, "first argument")])
+def test_prompt_of_a_tokenizer_or_missing_has_a_hint(prompt, hint):
+    with pytest.raises(NeoError, match=hint):
+        BYTE_MODEL.generate(prompt)
+
+
+def test_prompt_with_ids_beyond_the_model_raises():
+    """The tokenizer may have more tokens than the model."""
+    model = byte_model(vocab_size=END + 1)
+    assert model.generate("ab", max_new_tokens=1).startswith("ab")
+    model.tokenizer = Tokenizer({**BYTES.vocab, "<pad>": 300}, [], {"<pad>": 300})
+    with pytest.raises(NeoError, match="300"):
+        model.generate("a<pad>")
+
+
+def test_bos_token_id_of_the_call_starts_an_empty_prompt():
+    expected = BYTE_MODEL.generate([98], max_new_tokens=5, eos_token_id=[])
+    assert BYTE_MODEL.generate("", max_new_tokens=5, bos_token_id=98, eos_token_id=[]) == BYTES.decode(
+        expected[1:], skip_special_tokens=True
+    )
 
 
 def test_prompt_ids_stay_unchanged():

@@ -1,16 +1,21 @@
 """generate and the pipeline against those of transformers, on random models and on the checkpoint that ships."""
 
+import dataclasses
+import inspect
+import json
+
 import numpy as np
 import pytest
 import torch
 import transformers
-from helpers import random_model
+from helpers import BYTES, END, byte_model, forced, random_model
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 import neo_np
-from neo_np import NeoError
+from neo_np import NeoError, Tokenizer
 from neo_np.folders.find import DEFAULT_CHECKPOINT, WEIGHTS_FOLDER
+from neo_np.generate.foreign_options import FOREIGN_OPTIONS
 from neo_np.generate.logits_processors import make_logits_processors
 from neo_np.generate.options import read_options
 from neo_np.generate.sampling import process_logits
@@ -346,6 +351,108 @@ def test_stop_strings_random_pieces_stop_at_the_same_token(tales, their_tales, l
     options = {"max_new_tokens": 40, "stop_strings": stops, "no_repeat_ngram_size": 4, "num_beams": num_beams}
     theirs = generate_theirs(reference, ids, tokenizer=tokenizer, **options)
     assert tales.generate(ids, **options) == texts_of(theirs, len(ids))[0]
+
+
+TURN = len(BYTES)  # the id of a special token beside `<|endoftext|>`
+
+
+@pytest.fixture(scope="module")
+def turn(tmp_path_factory):
+    """A random model over bytes with the special token <|turn|>, with transformers' twin and its tokenizer."""
+    folder = tmp_path_factory.mktemp("turn")
+    tokenizer = Tokenizer(BYTES.vocab | {"<|turn|>": TURN}, [], {"<|endoftext|>": END, "<|turn|>": TURN})
+    model = byte_model(vocab_size=TURN + 3, tokenizer=tokenizer)  # two ids have no token
+    neo_np.save(model, folder)
+    return model, reference_of(model), transformers.AutoTokenizer.from_pretrained(folder)
+
+
+class Forced(transformers.LogitsProcessor):
+    """Makes transformers generate these ids, as `helpers.forced` does with neo_np."""
+
+    def __init__(self, ids, after):
+        self.ids, self.after = ids, after
+
+    def __call__(self, input_ids, scores):
+        forced = torch.full_like(scores, -torch.inf)
+        forced[:, self.ids[input_ids.shape[1] - self.after]] = 0
+        return forced
+
+
+@cases(100)
+@given(
+    st.lists(st.sampled_from([*b"abcend ", TURN, TURN]), min_size=2, max_size=12),
+    st.lists(st.sampled_from([*b"aend", TURN, TURN + 1]), min_size=1, max_size=4),
+    st.lists(st.text("aend ", max_size=3), min_size=2, max_size=2),
+    st.sampled_from(["<|turn|>", "", "<|turn|><|turn|>"]),
+)
+def test_stop_strings_with_special_tokens_stop_at_the_same_token(turn, ids, prompt, around, special):
+    """Also after prompts with an id that has no token, which the padded vocabulary allows."""
+    model, reference, tokenizer = turn
+    stop = special.join(around) or "<|turn|>"
+    options = {"max_new_tokens": len(ids), "stop_strings": [stop, "zzz"]}
+    processor = Forced(ids, len(prompt))
+    theirs = generate_theirs(reference, prompt, tokenizer=tokenizer, logits_processor=[processor], **options)
+    ours = model.generate(prompt, logits_processor=[forced(ids, len(prompt))], **options)
+    assert ours == theirs.sequences[0].tolist()
+
+
+# the checkpoint's own settings
+
+
+SETTINGS = [
+    {"suppress_tokens": [3, 7]},
+    {"begin_suppress_tokens": [5, 6, 50_000]},
+    {"suppress_tokens": [-1, 4]},
+    {"forced_bos_token_id": 9, "forced_eos_token_id": 4},
+    {"sequence_bias": [[[5, 6], -4.0], [[7], 2.5], [[8], -10.0]]},
+    {"exponential_decay_length_penalty": [2, 1.3], "eos_token_id": [5, 11]},
+    {"encoder_repetition_penalty": 1.4, "encoder_no_repeat_ngram_size": 2},
+    {"renormalize_logits": True, "num_beams": 3, "repetition_penalty": 1.3},
+    {"num_beams": 4, "length_penalty": 0.0, "early_stopping": True, "max_length": 14},
+    {"eos_token_id": [5, 9_999], "min_length": 9, "temperature": None, "top_k": None},
+    {"bad_words_ids": [[5], [7, 8]], "max_new_tokens": 7, "no_repeat_ngram_size": 2, "do_sample": None},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("file", ["generation_config.json", "config.json"])
+@pytest.mark.parametrize("prompt", [[1], [3, 7, 8, 5, 6]])
+def test_settings_of_the_checkpoint_equal(tmp_path, settings, file, prompt):
+    """Old checkpoints have them in config.json, which counts if there is no generation_config.json."""
+    model = byte_model()
+    neo_np.save(model, tmp_path)
+    path = tmp_path / file
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | settings))
+    reference = transformers.GPTNeoForCausalLM.from_pretrained(tmp_path).eval()
+    ours = neo_np.load(tmp_path)
+    theirs = reference.generate(torch.tensor([prompt]), pad_token_id=END)[0].tolist()
+    assert ours.generate(prompt) == theirs[: len(ours.generate(prompt))]
+    assert set(theirs[len(ours.generate(prompt)) :]) <= {END}
+
+
+def test_tensors_are_taken_as_ids(small):
+    model, _ = small
+    expected = model.generate([1, 2, 3], max_new_tokens=5)
+    assert model.generate(torch.tensor([1, 2, 3]), max_new_tokens=5) == expected
+    assert model.generate(torch.tensor([[1, 2, 3]]), attention_mask=torch.ones(1, 3), max_new_tokens=5) == [expected]
+    assert model.generate([torch.tensor([1, 2, 3]), [1]], max_new_tokens=5)[0] == expected
+
+
+def test_every_option_of_transformers_is_known():
+    """Each is an option of neo_np, or has an advice."""
+    names = {name for name in vars(transformers.GenerationConfig()) if not name.startswith("_")}
+    names |= set(inspect.signature(transformers.GenerationMixin.generate).parameters) - {"self", "kwargs"}
+    names |= {"attention_mask", "input_ids", "tokenizer", "assistant_tokenizer"}
+    assert names <= {field.name for field in dataclasses.fields(neo_np.Options)} | FOREIGN_OPTIONS.keys()
+
+
+def test_defaults_equal():
+    theirs = transformers.GenerationConfig._get_default_generation_params()
+    ours = {field.name: field.default for field in dataclasses.fields(neo_np.Options)}
+    apart = {"max_length", "num_assistant_tokens"}  # 20 tokens more than the prompt; how many drafts changes no text
+    assert {name: ours[name] for name in ours.keys() & theirs.keys() - apart} == {
+        name: theirs[name] for name in ours.keys() & theirs.keys() - apart
+    }
 
 
 # beams

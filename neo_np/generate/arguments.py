@@ -1,0 +1,188 @@
+"""The arguments of the commands that generate: the prompt, the checkpoint, and the options of `generate`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from neo_np.errors import NeoError
+from neo_np.files import decode_chunks
+from neo_np.folders.find import DEFAULT_CHECKPOINT
+from neo_np.generate.options import Options
+from neo_np.terminal import with_option_names
+from neo_np.tokenizer.tokenizer import Tokenizer
+
+# The commands' own defaults: with those of `generate`, the text is short and repeats itself.
+DEFAULTS: dict[str, int | float] = {"default_new_tokens": 200, "temperature": 0.8, "top_p": 0.95}
+FIELDS = {field.name: field for field in fields(Options)}
+
+# Options that have another name as argument, or another form.
+ARGUMENTS = {
+    "stop_strings": "--stop",
+    "cut_stop_string": "--cut-stop",
+    "bad_words_ids": "--bad-word",
+    "do_sample=True": "--sample",
+    "do_sample=False": "--greedy",
+    "slide=True": "--slide",
+    "an assistant_model": "--assistant-model",
+    "tokenizer=FOLDER": "--tokenizer FOLDER",
+}
+GREEDY, MORE_TEXTS, LENGTH, MODEL = (
+    f"did you mean {name}?" for name in ("--greedy", "--num-return-sequences", "--max-new-tokens", "--model")
+)
+PROMPT = "the prompt has no option: give it in quotes"
+# What to do instead of options of other programs, if it is not the argument with the most similar name.
+ADVICE = {
+    "--do-sample": "did you mean --sample?",
+    "--no-sample": GREEDY,
+    "--no-do-sample": GREEDY,
+    "--deterministic": GREEDY,
+    "--n": MORE_TEXTS,
+    "--num-samples": MORE_TEXTS,
+    "--length": LENGTH,
+    "--tokens": LENGTH,
+    "--n-predict": LENGTH,
+    "--checkpoint": MODEL,
+    "--model-name-or-path": MODEL,
+    "--eos": "did you mean --eos-token-id?",
+    "--prompt": PROMPT,
+    "--text": PROMPT,
+    "--stream": "leave it out: text is always printed while it is generated",
+    "--version": "python -m neo_np --version prints the version",
+}
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the prompt and the checkpoint."""
+    add = parser.add_argument
+    add("prompt", nargs="?", help="the text to continue, in quotes (default, and with '-': standard input)")
+    add(
+        "--model",
+        metavar="NAME",
+        help=f"a folder, a name in weights/, or a hub name such as EleutherAI/gpt-neo-125M (default: {DEFAULT_CHECKPOINT})",
+    )
+    add("--tokenizer", metavar="NAME", help="the checkpoint that the tokenizer comes from (default: that of --model)")
+
+
+def add_generation_arguments(parser: argparse.ArgumentParser, new_tokens: float | str, seed: int | None = None) -> None:
+    """Add the options of `generate`. new_tokens, seed: the command's defaults, for --help."""
+    group = parser.add_argument_group("length and end")
+    add_option(group, "max_new_tokens", int, "N", default=new_tokens)
+    add_option(group, "max_length", int, "N", default="no limit")
+    add_option(group, "min_new_tokens", int, "N", default="no limit")
+    add_option(group, "min_length", int, "N")
+    add = group.add_argument
+    add(
+        "--stop",
+        dest="stop_strings",
+        action="append",
+        metavar="TEXT",
+        help="end after this text; may be given several times (default: none)",
+    )
+    add("--cut-stop", dest="cut_stop_string", action="store_true", default=None, help="leave the --stop text out")
+    add(
+        "--eos-token-id",
+        type=int,
+        action="append",
+        metavar="ID",
+        help="a token id that ends the text; may be given several times (default: the model's own)",
+    )
+    add_option(group, "slide", action="store_true")
+
+    group = parser.add_argument_group("choice of tokens")
+    add = group.add_mutually_exclusive_group().add_argument
+    add("--greedy", action="store_true", help="always take the most likely token")
+    add("--sample", action="store_true", help="draw at random (the default without --num-beams)")
+    add_option(group, "temperature", float, "X", default=DEFAULTS["temperature"])
+    add_option(group, "top_k", int, "K")
+    add_option(group, "top_p", float, "P", default=DEFAULTS["top_p"])
+    add_option(group, "min_p", float, "P", default="off")
+    add_option(group, "typical_p", float, "P")
+    add_option(group, "seed", int, "N", default="another one each time" if seed is None else seed)
+    add_option(group, "repetition_penalty", float, "X")
+    add_option(group, "no_repeat_ngram_size", int, "N")
+    add = group.add_argument
+    add(
+        "--bad-word",
+        dest="bad_words",
+        action="append",
+        metavar="TEXT",
+        help="never write this word, in the tokens it is usually spelled with; may be given several times (default: none)",
+    )
+
+    group = parser.add_argument_group("several texts")
+    add_option(group, "num_return_sequences", int, "N")
+    add_option(group, "num_beams", int, "N")
+    add_option(group, "length_penalty", float, "X")
+    add_option(group, "early_stopping", choices=["true", "false", "never"], default="false")
+
+    group = parser.add_argument_group("speculative decoding (the same text, often faster)")
+    add_option(group, "prompt_lookup_num_tokens", int, "K", default="off")
+    add_option(group, "assistant_model", str, "NAME", default="none")
+    add_option(group, "num_assistant_tokens", int, "K")
+
+
+def add_option(
+    group: Any, name: str, kind: Any = None, metavar: str | None = None, default: Any = None, **settings: Any
+) -> None:
+    """Add the argument for one option of `generate`. `default` is only for --help: an argument not given is None."""
+    default = FIELDS[name].default if default is None else default
+    shown = "" if default is None or isinstance(default, bool) else f" (default: {default})"
+    if kind:
+        settings |= {"type": kind, "metavar": metavar}
+    meaning = name_arguments(FIELDS[name].metadata["meaning"])
+    group.add_argument(argument_of(name), default=None, help=meaning + shown, **settings)
+
+
+def argument_of(name: str) -> str:
+    """Return the argument for an option of `generate`: --max-new-tokens for max_new_tokens."""
+    return ARGUMENTS.get(name, "--" + name.replace("_", "-"))
+
+
+def advice() -> dict[str, str]:
+    """Return what to do instead of an option that is not an argument of the commands."""
+    only_python = {argument_of(name): f"it exists only in Python: model.generate(prompt, {name}=...)" for name in FIELDS}
+    return only_python | ADVICE
+
+
+def name_arguments(message: str) -> str:
+    """Return a message of `generate` with the names of arguments instead of those of options.
+
+    A message about generation_config.json keeps them: they are the names in that file.
+    """
+    if message.startswith("generation_config.json"):
+        return message
+    return with_option_names(message, {name: argument_of(name) for name in FIELDS} | ARGUMENTS)
+
+
+def read_input(prompt: str | None, example: str) -> str:
+    """Return the prompt from the arguments or from standard input, without the line end that `echo` adds.
+
+    Standard input may be Windows text: a byte order mark goes, and line ends become line feeds.
+    example: how to give one, for the error message.
+    """
+    if prompt is not None and prompt != "-":
+        return prompt
+    if sys.stdin is None or (prompt is None and sys.stdin.isatty()):
+        raise NeoError(f"no prompt: give one, as in {example}.")
+    text = "".join(decode_chunks([sys.stdin.buffer.read()], "standard input"))
+    return text.replace("\r\n", "\n").removesuffix("\n")
+
+
+def given_options(tokenizer: Tokenizer, args: argparse.Namespace) -> dict[str, Any]:
+    """Return {name: value} of the options of `generate` in the arguments; None if an argument was not given.
+
+    The assistant_model is still a name.
+    """
+    given = {name: value for name, value in vars(args).items() if name in FIELDS}
+    given["early_stopping"] = {"true": True, "false": False}.get(args.early_stopping, args.early_stopping)
+    given["bad_words_ids"] = spellings(tokenizer, args.bad_words) if args.bad_words else None
+    return given
+
+
+def spellings(tokenizer: Tokenizer, words: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of each word, at the beginning of a text and after a space."""
+    if "" in words:
+        raise NeoError("--bad-word is empty: give the word that must not be written.")
+    return [tokenizer.encode(text, add_special_tokens=False) for word in words for text in (word, " " + word)]
