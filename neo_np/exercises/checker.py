@@ -1,7 +1,9 @@
 """`check`, the decorator of the notebooks, and `diagnose`, the same for programs."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from neo_np.errors import NeoError
 from neo_np.exercises.course import find
@@ -11,6 +13,8 @@ from neo_np.exercises.effects import effect_of
 from neo_np.exercises.exercise import Case
 from neo_np.exercises.messages import BAD, Text, Title, message_of
 from neo_np.exercises.record import keep_check
+
+Function = TypeVar("Function", bound=Callable)
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Verdict:
     case: Case | None
 
 
-def check(function):
+def check(function: Function) -> Function:
     """Check the answer to the exercise that has the function's name, show what was found, and return the function.
 
     @check
@@ -45,7 +49,7 @@ def check(function):
     return function
 
 
-def diagnose(name: str, function) -> Verdict:
+def diagnose(name: str, function: Callable) -> Verdict:
     """Check a function as the answer to an exercise and return the `Verdict`, without showing or keeping anything."""
     finding = examine(find(name), function)
     case = finding.shown.case if finding.shown else None

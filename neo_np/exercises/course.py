@@ -1,6 +1,7 @@
 """The course: its notebooks and the exercises of each."""
 
 import difflib
+from collections.abc import Callable
 
 from neo_np.errors import NeoError
 from neo_np.exercises import (
@@ -49,7 +50,7 @@ def register(exercise: Exercise) -> None:
     EXERCISES[exercise.name] = exercise
 
 
-def find(name) -> Exercise:
+def find(name: str | Callable) -> Exercise:
     """Return the exercise with a name; a function means its own name. Raises NeoError for an unknown name."""
     name = getattr(name, "__name__", name)
     if name in EXERCISES:

@@ -9,7 +9,7 @@ from neo_np.exercises.diagnosis import RIGHT
 from neo_np.exercises.own_model import NAMES, PROMPT, continue_text, functions_with, shipped_model, surprise
 from neo_np.exercises.prepared import given_functions
 from neo_np.exercises.timeout import Overtime, within
-from neo_np.tokenizer.byte_alphabet import BYTE_TO_CHAR, CHAR_TO_BYTE
+from neo_np.tokenizer.byte_alphabet import spell, unspell
 
 SECONDS, TOKENS = 3.0, 12
 SAMPLE = (
@@ -122,14 +122,9 @@ def pairs_counted(count_pairs):
     )
 
 
-def spell(word):
-    """Return a word in the characters of the tables."""
-    return "".join(BYTE_TO_CHAR[byte] for byte in word.encode())
-
-
 def plain(tokens):
     """Return tokens of the tables as text."""
-    return [bytes(CHAR_TO_BYTE[char] for char in token).decode("utf-8", "replace") for token in tokens]
+    return [unspell(token).decode("utf-8", "replace") for token in tokens]
 
 
 def merged_by(merge):

@@ -1,6 +1,7 @@
 """`hint` and `solution`."""
 
 import pydoc
+from collections.abc import Callable
 
 from neo_np.exercises.course import find
 from neo_np.exercises.display import show
@@ -11,7 +12,7 @@ from neo_np.exercises.source import source_with
 STAGES = "the idea", "the shapes", "a skeleton"
 
 
-def hint(name) -> None:
+def hint(name: str | Callable) -> None:
     """Show the next of three hints for an exercise: the idea, the shapes, a skeleton of the code. The last one repeats."""
     exercise = find(name)
     number = min(int(exercise_record(exercise.name).get("hints", 0)), len(STAGES) - 1)
@@ -28,7 +29,7 @@ def hint(name) -> None:
     show(parts)
 
 
-def solution(name) -> None:
+def solution(name: str | Callable) -> None:
     """Show the reference and the package's own function, once a check of the exercise has run to a result."""
     exercise = find(name)
     if not exercise_record(exercise.name).get("ran"):

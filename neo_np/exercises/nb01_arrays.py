@@ -32,6 +32,7 @@ def center_rows_variant(x, axis=-1, keepdims=True, middle="mean", give="centered
         return mean
     y = x + sign * mean
     y = mean - x if give == "turned" else y
+    y = y.T if give == "transposed" else y
     return y / x.std(axis, keepdims=True) if divide else y
 
 
@@ -108,6 +109,12 @@ CENTER_ROWS = Exercise(
             {"give": "turned"},
             "you subtract the numbers from the mean, so the signs are wrong.",
             "A number larger than the mean: is it positive or negative after centering?",
+        ),
+        mistake(
+            "transposed",
+            {"give": "transposed"},
+            "the result is transposed.",
+            "Did you turn x to make the shapes fit? Then the result has to be turned back.",
         ),
         mistake(
             "divided_too",

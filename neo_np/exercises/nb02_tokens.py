@@ -141,7 +141,16 @@ def count_pairs(words):
 
 
 def count_pairs_variant(
-    words, unordered=False, across=False, weighted=True, once_a_word=False, last=True, first=True, overlap=True, joined=False
+    words,
+    unordered=False,
+    across=False,
+    weighted=True,
+    once_a_word=False,
+    last=True,
+    first=True,
+    overlap=True,
+    joined=False,
+    wrap=False,
 ):
     """count_pairs with a switch for each mistake."""
     counts = {}
@@ -151,6 +160,7 @@ def count_pairs_variant(
         words = {sum(words, ()): 1}
     for tokens, times in words.items():
         pairs = list(zip(tokens, tokens[1:]))
+        pairs = [(tokens[-1], tokens[0]), *pairs] if wrap else pairs
         pairs = pairs[(not first) : len(pairs) - (not last)]
         pairs = apart(pairs) if not overlap else pairs
         for pair in dict.fromkeys(pairs) if once_a_word else pairs:
@@ -238,6 +248,12 @@ COUNT_PAIRS = Exercise(
             "Python counts from 0. Where does your loop begin?",
         ),
         mistake(
+            "wrap_around",
+            {"wrap": True},
+            "the last token and the first are counted as neighbours: the index -1 is the end of a word.",
+            "For i = 0, what is word[i - 1]?",
+        ),
+        mistake(
             "joined_keys",
             {"joined": True},
             "the keys are joined texts such as 'lo', and tuples such as ('l', 'o') were asked for.",
@@ -290,8 +306,12 @@ def merge_variant(
     either=False,
     separator="",
     only_last=False,
+    as_text=None,
 ):
     """Merge with a switch for each mistake."""
+    if as_text:
+        text = " ".join(tokens).replace(" ".join(pair), "".join(pair))
+        return text.split() if as_text == "words" else text.split(" ")
     left, right = pair[::-1] if turned else pair
     new = {"joined": left + separator + right, "left": left, "right": right, "tuple": (left, right), "found": ""}[put]
     merged, rest, done = [], list(tokens), 0
@@ -330,6 +350,8 @@ def merge_cases():
         (["b", "a"], ("a", "b")),
         (["t", "h", "e", " t", "h", "i", "s"], ("t", "h")),
         (["th", "e", "n", "th", "e"], ("th", "e")),
+        (["th", "e", "n"], ("h", "e")),
+        (["h", "en", "h", "e"], ("h", "e")),
         (["a", "b", "b", "a", "a", "b", "c"], ("a", "b")),
         (["c", "c"], ("a", "b")),
     ]
@@ -350,6 +372,7 @@ MERGE = Exercise(
     "left to right. tokens is a list of str, pair is a tuple of two str.",
     reference=merge,
     variant=merge_variant,
+    package_name="neo_np.tokenizer.merge.merge_pair",
     cases=merge_cases,
     mistakes=(
         mistake(
@@ -395,6 +418,12 @@ MERGE = Exercise(
             "What does Python give for 't' + 'h'?",
         ),
         mistake(
+            "inside_tokens",
+            ({"as_text": "pieces"}, {"as_text": "words"}),
+            "you replace in a joined text, so an end or a beginning of a longer token is taken for a token of the pair.",
+            "Tokens [th, e] and the pair (h, e): is there an h in the list?",
+        ),
+        mistake(
             "order_ignored",
             ({"either": True}, {"either": True, "put": "found"}),
             "the tokens (right, left) are merged as well.",
@@ -435,6 +464,7 @@ MERGE = Exercise(
         "        i += ...\n"
         "return merged",
     ),
+    notes={"result[-1] == left": "It looks back at the new list: a token that was merged is not the left half any more."},
 )
 
 
@@ -527,6 +557,7 @@ ENCODE_WORD = Exercise(
     "pair that comes first in the list (it was learnt first). You may call merge(tokens, pair). Returns a list of str.",
     reference=encode_word,
     variant=encode_word_variant,
+    package_name="neo_np.tokenizer.merge.merge_steps",
     given=("merge",),
     also_right=(encode_word_in_order,),
     cases=encode_word_cases,
@@ -586,6 +617,10 @@ ENCODE_WORD = Exercise(
         "        return tokens\n"
         "    tokens = merge(tokens, min(pairs, key=...))",
     ),
+    notes={
+        "ranks.get(pair, inf)": "A pair that is no rule comes last.",
+        "yield pair, ids": "It yields every step, so that one can watch.",
+    },
 )
 
 

@@ -29,6 +29,7 @@ def embed_variant(ids, wte, wpe, positions="right", tokens="right", join="add"):
         "last": np.full(T, T - 1),
         "backwards": np.arange(T)[::-1],
         "one_number": T - 1,
+        "all": slice(None),
     }[positions]
     ids = {"right": ids, "by_position": np.arange(T), "none": ids, "next": ids + 1, "before": ids - 1}[tokens]
     token, position = wte[ids], wpe[at]
@@ -52,7 +53,18 @@ def embed_cases():
     """Return texts with repeated tokens; tables with as many tokens as positions, and with fewer or more."""
     rng = np.random.default_rng(3)
     wte, wpe = array([[1, 2], [3, 4], [5, 6]]), array([[10, 20], [30, 40], [50, 60], [70, 80]])
-    sizes = [(2, 5, 5, 3), (3, 6, 6, 3), (4, 7, 5, 2), (3, 4, 9, 5), (5, 6, 7, 4), (1, 3, 4, 2), (4, 9, 6, 4), (6, 5, 8, 3)] * 3
+    sizes = [
+        (4, 5, 4, 3),
+        (3, 6, 3, 2),
+        (2, 5, 5, 3),
+        (3, 6, 6, 3),
+        (4, 7, 5, 2),
+        (3, 4, 9, 5),
+        (5, 6, 7, 4),
+        (1, 3, 4, 2),
+        (4, 9, 6, 4),
+        (6, 5, 8, 3),
+    ] * 3
     random = [(rng.integers(0, V, T), random_numbers(rng, V, C), random_numbers(rng, P, C)) for T, V, P, C in sizes]
     by_hand = [([2], wte), ([1, 0], wte), ([2, 2], wte), ([0, 2, 1], wte), ([1, 1, 0], wte)]
     return [Case((np.array(ids), table, wpe)) for ids, table in by_hand] + [Case(c, random=True) for c in random]
@@ -90,6 +102,12 @@ EMBED = Exercise(
             {"positions": "by_id"},
             "the row of wpe is looked up by the token's id and not by its position.",
             "Which numbers count the places of a text, whatever words are there?",
+        ),
+        mistake(
+            "all_positions",
+            {"positions": "all"},
+            "all rows of wpe are added, and the text may be shorter.",
+            "How many rows of wpe does a text of T tokens need?",
         ),
         mistake(
             "one_position",

@@ -42,8 +42,10 @@ def layer_norm_variant(
     root=True,
     divide=True,
     affine="both",
+    fixed_eps=None,
 ):
     """Layer norm with a switch for each mistake."""
+    eps = fixed_eps or eps
     count = x.size if axis is None else x.shape[axis]
     total = x.sum(axis, keepdims=keepdims)
     middle = {"mean": total / count, "sum": total, "none": 0.0}[center]
@@ -116,6 +118,12 @@ LAYER_NORM = Exercise(
             {"eps_at": "outside"},
             "eps is added to the standard deviation, outside the root.",
             "The formula has sqrt(variance + eps). What is under your root?",
+        ),
+        mistake(
+            "eps_fixed",
+            ({"fixed_eps": 1e-5}, {"fixed_eps": 1e-6}, {"fixed_eps": 1e-8}),
+            "you use an eps of your own and not the argument.",
+            "Where does `eps` occur in your function?",
         ),
         mistake(
             "no_eps",

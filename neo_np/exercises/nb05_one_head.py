@@ -31,7 +31,12 @@ def softmax_variant(
     x, axis=-1, sum_axis=None, keepdims=True, keep_maximum=True, maximum="row", base="exp", inside=False, log=False, divide=True
 ):
     """Softmax with a switch for each mistake."""
-    shift = {"row": lambda: x.max(axis, keepdims=keepdims and keep_maximum), "all": x.max, "none": lambda: 0.0}[maximum]()
+    shift = {
+        "row": lambda: x.max(axis, keepdims=keepdims and keep_maximum),
+        "all": x.max,
+        "none": lambda: 0.0,
+        "mean": lambda: x.mean(axis, keepdims=True),
+    }[maximum]()
     power = {"exp": np.exp, "2": np.exp2, "none": lambda y: y}[base]
     total = power(x - shift).sum(axis if sum_axis is None else sum_axis[0], keepdims=keepdims)
     weights = power((x - shift) / total) if inside else power(x - shift) / (total if divide else 1.0)
@@ -72,7 +77,7 @@ SOFTMAX = Exercise(
     mistakes=(
         mistake(
             "overflow",
-            {"maximum": "none"},
+            ({"maximum": "none"}, {"maximum": "mean"}),
             "`exp` of a large score overflows: exp(1000) is inf, and inf / inf is nan.",
             "Softmax stays the same if you subtract one number from all scores of a row. Which number makes all of them at "
             "most 0?",
@@ -158,8 +163,12 @@ def causal_mask(queries, keys):
 
 def causal_mask_variant(queries, keys, strict=False, upper=False, inverted=False, start=None, form="added", transposed=False):
     """causal_mask with a switch for each mistake."""
-    if start == "zero":
-        queries, keys = np.arange(len(queries)), np.arange(len(keys))
+    T, S = len(queries), len(keys)
+    queries, keys = {
+        None: (queries, keys),
+        "zero": (np.arange(T), np.arange(S)),
+        "end": (np.arange(S - T, S), np.arange(S)),
+    }[start]
     distance = queries[:, None] - keys
     distance = -distance if upper else distance
     visible = distance > 0 if strict else distance >= 0
@@ -228,7 +237,7 @@ CAUSAL_MASK = Exercise(
         ),
         mistake(
             "from_zero",
-            {"start": "zero"},
+            ({"start": "zero"}, {"start": "end"}),
             "the mask counts rows and columns and does not look at the positions.",
             "If only the last 2 of 5 tokens ask, what is the position of the first row's token?",
         ),
@@ -318,6 +327,7 @@ def attend_variant(
     give="mean",
     maximum="row",
     query_weights=False,
+    normalize=True,
 ):
     """Attend with a switch for each mistake."""
     scores = k @ q.T if swap else q @ k.T
@@ -331,7 +341,7 @@ def attend_variant(
         "subtracted": lambda: scores - mask,
         "zero": lambda: np.where(visible, scores, 0.0),
     }.get(masking, lambda: scores)()
-    weights = softmax_variant(scores, axis=axis, maximum=maximum)
+    weights = softmax_variant(scores, axis=axis, maximum=maximum) if normalize else scores
     weights = {"after": lambda: weights * visible, "added_after": lambda: weights + mask}.get(masking, lambda: weights)()
     if give == "weights":
         return weights
@@ -417,6 +427,12 @@ ATTEND = Exercise(
             ({"masking": "inverted"}, {"masking": "inverted_32"}, {"masking": "inverted_64"}, {"masking": "subtracted"}),
             "the mask works the wrong way round: each token looks at those that it must not see.",
             "The mask is 0 where a key is visible. What should happen to the scores at these places?",
+        ),
+        mistake(
+            "no_softmax",
+            {"normalize": False},
+            "the scores are used as weights: the softmax is missing.",
+            "Weights are positive and add up to 1. Which function makes weights of a row of scores?",
         ),
         mistake(
             "query_axis",

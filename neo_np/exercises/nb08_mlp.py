@@ -26,7 +26,18 @@ def gelu_new_loop(x):
 
 
 def gelu_new_variant(
-    x, form="tanh", cubic=0.044715, power=3, root=ROOT, half=0.5, one=1.0, factor=True, cube_of="x", sign=1, inner_root=True
+    x,
+    form="tanh",
+    cubic=0.044715,
+    power=3,
+    root=ROOT,
+    half=0.5,
+    one=1.0,
+    factor=True,
+    cube_of="x",
+    sign=1,
+    inner_root=True,
+    linear_term=1,
 ):
     """gelu_new with a switch for each mistake."""
     if form != "tanh":
@@ -39,7 +50,7 @@ def gelu_new_variant(
         }
         return other[form]() if form == "sigmoid_1.702" else other[form](x)
     y = (cubic * x) ** 3 if cube_of == "product" else cubic * x**power
-    inside = root * (x + sign * y) if inner_root else root * x + sign * y
+    inside = root * (x * linear_term + sign * y) if inner_root else root * x + sign * y
     y = half * (one + np.tanh(inside))
     return y * x if factor else y
 
@@ -95,6 +106,12 @@ GELU_NEW = Exercise(
             {"cubic": 0.0},
             "the cubic term is missing.",
             "What is added to x inside the bracket?",
+        ),
+        mistake(
+            "only_cubic",
+            {"linear_term": 0},
+            "inside tanh the x itself is missing.",
+            "What is the cubic term added to?",
         ),
         mistake(
             "square_for_cube",

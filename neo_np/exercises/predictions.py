@@ -1,5 +1,7 @@
 """`predict` and `reveal`: a guess before the run, then guess and answer side by side."""
 
+from typing import Any
+
 import numpy as np
 
 from neo_np.exercises.display import show
@@ -8,7 +10,7 @@ from neo_np.exercises.messages import GOOD, NEUTRAL, Text, Title
 from neo_np.exercises.record import read_record, update
 
 
-def predict(name: str, guess) -> None:
+def predict(name: str, guess: Any) -> None:
     """Keep a guess. name: notebook and number, such as "05.2". A guess of `...` or None is none."""
     if guess is ... or guess is None:
         show(
@@ -24,7 +26,7 @@ def predict(name: str, guess) -> None:
     show([Title(NEUTRAL, f"Prediction {name}: your guess is {in_words(guess)}. Now run the next cell.")])
 
 
-def reveal(name: str, value) -> None:
+def reveal(name: str, value: Any) -> None:
     """Show the guess and the answer side by side; without a guess, ask for one and keep the answer hidden."""
     kept = read_record()["guesses"].get(name)
     if kept is None:

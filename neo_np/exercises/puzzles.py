@@ -2,6 +2,7 @@
 
 import random
 import string
+from collections.abc import Callable
 
 from neo_np.errors import NeoError
 from neo_np.exercises.beginning import source_of
@@ -11,7 +12,7 @@ from neo_np.exercises.display import show
 from neo_np.exercises.messages import BAD, GOOD, NEUTRAL, Code, Text, Title
 
 
-def order_lines(name, order: str = "") -> None:
+def order_lines(name: str | Callable, order: str = "") -> None:
     """Show the lines of an exercise's reference in the wrong order; with an order such as "CAB", check it.
 
     Every order that gives a right function is right.

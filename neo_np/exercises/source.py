@@ -2,13 +2,14 @@
 
 import inspect
 import textwrap
+from collections.abc import Callable
 
 from neo_np.errors import NeoError
 from neo_np.exercises.display import show
 from neo_np.exercises.messages import Source
 
 
-def show_source(function, notes: dict[str, str] | None = None) -> None:
+def show_source(function: Callable, notes: dict[str, str] | None = None) -> None:
     """Show the source of a function; notes: {"piece of the source": "remark"}, shown below the piece's line.
 
     Raises NeoError if a piece does not occur: then the source has changed and the remark may be wrong.

@@ -1,6 +1,7 @@
 """Each reference is the package's own function; each variant without switches is the reference."""
 
 import math
+import pydoc
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from neo_np.exercises.prepared import prepared_cases
 from neo_np.gpt_neo import forward as package
 from neo_np.tokenizer.byte_alphabet import byte_to_char
 from neo_np.tokenizer.learn import learn_merges
+from neo_np.tokenizer.merge import merge_pair
 
 sizes = st.integers(1, 6)
 seeds = st.integers(0, 2**32 - 1)
@@ -154,6 +156,11 @@ def test_byte_table_equals_the_alphabet_of_the_package():
     assert nb02.byte_table() == byte_to_char()
 
 
+@given(st.lists(st.sampled_from(["a", "b", "aa", "ab"]), max_size=12), st.tuples(*[st.sampled_from(["a", "b", "aa"])] * 2))
+def test_merge_of_any_tokens_equals_the_package(tokens, pair):
+    assert nb02.merge(tokens, pair) == merge_pair(tokens, pair, "".join(pair))
+
+
 @given(st.text(alphabet="abc thequickbrownfox", max_size=12))
 def test_encode_word_with_the_shipped_merges_equals_the_tokenizer(text):
     tokenizer = shipped_model().tokenizer
@@ -220,4 +227,6 @@ def test_package_name_leads_to_a_function_of_the_package(exercise):
         assert exercise.notes is None
     else:
         module, _, name = exercise.package_name.rpartition(".")
-        assert module.startswith("neo_np.") and name in ("byte_to_char", "causal_mask", exercise.name)
+        assert module.startswith("neo_np.")
+        assert name in ("byte_to_char", "causal_mask", "merge_pair", "merge_steps", exercise.name)
+        assert callable(pydoc.locate(exercise.package_name))
