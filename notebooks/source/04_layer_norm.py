@@ -136,8 +136,8 @@ def layer_norm(x, weight, bias, eps):
     """
     centered = x - ...  # (T, C), mean 0
     variance = ...  # (T, 1), the mean of the squares
-    level = centered / ...  # the root of variance + eps
-    return level * ... + ...
+    normed = centered / ...  # the root of variance + eps
+    return normed * ... + ...
 
 
 # %%

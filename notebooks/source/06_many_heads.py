@@ -118,7 +118,7 @@ def split_heads(x, num_heads):
 # %% exercise="merge_heads"
 @check
 def merge_heads(x):
-    """Put the heads side by side again: (H, T, D) -> (T, C) with C = H D. It undoes split_heads."""
+    """Put the heads side by side: (H, T, D) -> (T, C) with C = H D. It undoes split_heads."""
     ...
 
 
