@@ -106,6 +106,14 @@ def read_json(file: str | os.PathLike) -> Any:
         raise NeoError(f"{file} is not valid JSON ({error}): the file is damaged, download or copy it again.") from None
 
 
+def read_entries(file: str | os.PathLike) -> dict[str, Any]:
+    """Read a JSON file that must hold one object."""
+    entries = read_json(file)
+    if not isinstance(entries, dict):
+        raise NeoError(f"{file} must hold one JSON object, and holds a {type(entries).__name__}.")
+    return entries
+
+
 def write_text(file: Path, text: str) -> None:
     """Write a text file as UTF-8, with line feeds on every system."""
     file.write_text(text, encoding="utf-8", newline="\n")

@@ -10,7 +10,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from neo_np.checkpoint.loading import GENERATION_ENTRIES, OUTPUT_EMBEDDING, TOKEN_EMBEDDING
+from neo_np.checkpoint.loading import GENERATION_ENTRIES
+from neo_np.checkpoint.tensors import OUTPUT_EMBEDDING, TOKEN_EMBEDDING
 from neo_np.errors import NeoError
 from neo_np.files import write_json
 from neo_np.folders.find import CONFIG, GENERATION_CONFIG, SHARD_INDEX, TOKENIZER_FILES, WEIGHTS
@@ -19,7 +20,7 @@ from neo_np.model import Model
 
 # A file among these that the new checkpoint does not have belongs to an older one, and is deleted.
 SAVED_FILES = WEIGHTS, CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES
-# These would win over what is saved, or contradict it, and may be somebody's only copy: never deleted.
+# These contradict what is saved. They may be somebody's only copy, so they are never deleted.
 FOREIGN_FILES = "tokenizer.json", SHARD_INDEX
 
 

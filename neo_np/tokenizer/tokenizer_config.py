@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from neo_np.errors import NeoError
-from neo_np.files import is_there, read_json, read_text, write_json
+from neo_np.files import is_there, read_entries, read_json, read_text, write_json
 from neo_np.tokenizer.settings import GPT2_ROLES, Settings
 from neo_np.tokenizer.special_tokens import AddedToken
 from neo_np.tokenizer.tables import Tables, check_vocab
@@ -27,23 +27,20 @@ def read_config(folder: Path) -> Entries:
 
     A role in special_tokens_map.json wins. But if tokenizer_config.json has `added_tokens_decoder`, that file does not count.
     """
-    config = read_entries(folder / CONFIG)
+    config = read_optional(folder / CONFIG)
     if is_there(folder / CHAT_TEMPLATE):
         config["chat_template"] = read_text(folder / CHAT_TEMPLATE)
     if DECODER in config:
         return config
-    old = read_entries(folder / OLD_ROLES)
+    old = read_optional(folder / OLD_ROLES)
     read_roles(old, folder / OLD_ROLES)  # only to find what is wrong in this file and to name it
     read_extra_tokens(old, folder / OLD_ROLES)
     return old | config | {name: value for name, value in old.items() if name not in EXTRA}
 
 
-def read_entries(file: Path) -> Entries:
-    """Return the entries of a JSON file, none if there is no such file; raises NeoError if it holds no object."""
-    entries = read_json(file) if is_there(file) else {}
-    if not isinstance(entries, dict):
-        raise NeoError(f"{file} must hold one JSON object, and holds {entries!r:.60}.")
-    return entries
+def read_optional(file: Path) -> Entries:
+    """Return the entries of a JSON file, none if there is no such file."""
+    return read_entries(file) if is_there(file) else {}
 
 
 def read_added_tokens(config: Entries, folder: Path, tables: Tables) -> tuple[list[AddedToken], dict[str, str]]:
