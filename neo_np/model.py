@@ -75,7 +75,8 @@ class Model(metaclass=ModelNames):
         fast: False uses only the formulas of `gpt_neo/forward.py`, without the fast twins.
         Raises NeoError if ids, mask or cache do not fit the model or each other.
         """
-        refuse_arguments("forward", "logits", others)
+        if others:
+            refuse_arguments("forward", "logits", others)
         check_logits_to_keep(logits_to_keep)
         hook = tap if hook is None else hook
         if not fast:
@@ -91,14 +92,16 @@ class Model(metaclass=ModelNames):
 
         Each is (T, C) or (B, T, C). Hugging Face transformers returns the same list without the output of the last block.
         """
-        refuse_arguments("forward", "hidden_states", others)
+        if others:
+            refuse_arguments("forward", "hidden_states", others)
         names = ["embed", *(f"h.{layer}" for layer in range(self.config.num_layers)), "ln_f"]
         seen = self._record(twins.inference, ids, mask, names)
         return [seen[name] for name in names]
 
     def attentions(self, ids: ArrayLike, mask: ArrayLike | None = None, **others: Any) -> list[np.ndarray]:
         """Return the attention weights of each layer, (H, T, T) or (B, H, T, T): row = query, column = key."""
-        refuse_arguments("forward", "attentions", others)
+        if others:
+            refuse_arguments("forward", "attentions", others)
         names = [f"h.{layer}.attn.weights" for layer in range(self.config.num_layers)]
         seen = self._record(twins.hooked, ids, mask, names)
         return [seen[name] for name in names]
@@ -110,7 +113,8 @@ class Model(metaclass=ModelNames):
         the token to predict at each place, or -100 for a place that is not scored (default: ids). It equals the loss of
         Hugging Face transformers.
         """
-        refuse_arguments("forward", "loss", others)
+        if others:
+            refuse_arguments("forward", "loss", others)
         array = self.check_ids(ids)
         text = check_mask(mask, array.shape)
         batch = np.atleast_2d(array)

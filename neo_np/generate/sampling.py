@@ -1,5 +1,7 @@
 """From logits to the next token: apply the logits processors, then take the most likely token or draw one."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 
 import numpy as np

@@ -1,6 +1,7 @@
 """One text that is being generated: its token ids, how the next one is chosen, and where the text ends."""
 
-import secrets
+from __future__ import annotations
+
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -92,7 +93,7 @@ def start_sequences(model: LanguageModel, prompts: Sequence[Prompt], options: Op
     options.check_assistant(model)
     without_token, tokenizer = ids_without_token(model), model.tokenizer
     special_ids = frozenset(tokenizer.special_tokens.values()) if tokenizer else frozenset()
-    seed = secrets.randbits(128) if options.seed is None else options.seed
+    seed = np.random.SeedSequence().entropy if options.seed is None else options.seed
     sequences: list[GeneratedSequence] = []
     for prompt in prompts:
         min_length, max_length = options.limits(len(prompt.ids), model.config.max_position_embeddings)

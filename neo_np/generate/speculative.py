@@ -8,6 +8,8 @@ two logits are equal up to rounding), the same distribution in sampling.
 Leviathan et al. 2022, "Fast Inference from Transformers via Speculative Decoding" (arXiv 2211.17192).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from typing import NamedTuple

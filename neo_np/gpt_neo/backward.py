@@ -51,13 +51,13 @@ def sum_over_rows(x):
 
 
 def linear_backward(dy, x, weight):
-    """Return dx (..., in), dweight (out, in), dbias (out,).
+    """Return dx (..., in) and dweight (out, in).
 
-    y = x weight^T + bias, so dx = dy weight, dweight = dy^T x, dbias = sum of dy; the last two over all rows.
+    y = x weight^T + bias, so dx = dy weight and dweight = dy^T x, over all rows. If there is a bias, dbias = `sum_over_rows`(dy).
     """
     # All rows in one matrix, so that each gradient is one product.
     rows, x_rows = dy.reshape(-1, dy.shape[-1]), x.reshape(-1, x.shape[-1])
-    return (rows @ weight).reshape(x.shape), rows.T @ x_rows, rows.sum(axis=0)
+    return (rows @ weight).reshape(x.shape), rows.T @ x_rows
 
 
 def gelu_new_backward(dy, x):
@@ -78,10 +78,11 @@ def activate_backward(dy, x, name):
 
 def mlp_backward(dy, x, p, activation_function, seen, at=""):
     """Return dx (B, T, C) and the gradients of p, {"c_fc.weight": ..., ...}. at: what the names in `seen` begin with."""
-    dpost, dproj, dproj_bias = linear_backward(dy, seen[at + "mlp.post"], p.c_proj.weight)
+    dpost, dproj = linear_backward(dy, seen[at + "mlp.post"], p.c_proj.weight)
     dpre = activate_backward(dpost, seen[at + "mlp.pre"], activation_function)
-    dx, dfc, dfc_bias = linear_backward(dpre, x, p.c_fc.weight)
-    return dx, {"c_fc.weight": dfc, "c_fc.bias": dfc_bias, "c_proj.weight": dproj, "c_proj.bias": dproj_bias}
+    dx, dfc = linear_backward(dpre, x, p.c_fc.weight)
+    gradients = {"c_fc.weight": dfc, "c_fc.bias": sum_over_rows(dpre)}
+    return dx, gradients | {"c_proj.weight": dproj, "c_proj.bias": sum_over_rows(dy)}
 
 
 def softmax_backward(dy, y):
@@ -125,14 +126,14 @@ def attention_blocks_backward(dz, q, k, v, blocks):
 
 def self_attention_backward(dy, x, p, num_heads, seen, at=""):
     """Return dx (B, T, C) and the gradients of p, {"q_proj.weight": ..., ...}. x went into q, k and v, so dx is a sum."""
-    dmerged, dout, dout_bias = linear_backward(dy, merge_heads(seen[at + "attn.z"]), p.out_proj.weight)
+    dmerged, dout = linear_backward(dy, merge_heads(seen[at + "attn.z"]), p.out_proj.weight)
     q, k, v, blocks = (seen[at + name] for name in ("attn.q", "attn.k", "attn.v", "attn.weights"))
     dq, dk, dv = attention_blocks_backward(split_heads(dmerged, num_heads), q, k, v, blocks)
-    dx_q, dq_proj, _ = linear_backward(merge_heads(dq), x, p.q_proj.weight)
-    dx_k, dk_proj, _ = linear_backward(merge_heads(dk), x, p.k_proj.weight)
-    dx_v, dv_proj, _ = linear_backward(merge_heads(dv), x, p.v_proj.weight)
+    dx_q, dq_proj = linear_backward(merge_heads(dq), x, p.q_proj.weight)
+    dx_k, dk_proj = linear_backward(merge_heads(dk), x, p.k_proj.weight)
+    dx_v, dv_proj = linear_backward(merge_heads(dv), x, p.v_proj.weight)
     gradients = {"q_proj.weight": dq_proj, "k_proj.weight": dk_proj, "v_proj.weight": dv_proj}
-    return dx_q + dx_k + dx_v, gradients | {"out_proj.weight": dout, "out_proj.bias": dout_bias}
+    return dx_q + dx_k + dx_v, gradients | {"out_proj.weight": dout, "out_proj.bias": sum_over_rows(dy)}
 
 
 def block_backward(dy, x, p, config, seen, at=""):
@@ -179,7 +180,7 @@ def forward_backward(dlogits, params, config, ids, seen):
 
     A tied output embedding is the token embedding used a second time, so the two gradients are added.
     """
-    dx, doutput, _ = linear_backward(dlogits, seen["ln_f"], output_embedding(params))
+    dx, doutput = linear_backward(dlogits, seen["ln_f"], output_embedding(params))
     gradients = transformer_backward(dx, params, config, ids, seen)
     if hasattr(params, "lm_head"):
         gradients["lm_head.weight"] = doutput
