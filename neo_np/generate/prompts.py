@@ -1,9 +1,8 @@
 """Read the prompt that a user gives: a text or token ids, or a list of either."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,8 +10,7 @@ from neo_np.errors import NeoError
 from neo_np.generate.language_model import LanguageModel
 
 
-@dataclass(frozen=True)
-class Prompt:
+class Prompt(NamedTuple):
     """A prompt as token ids, with its text if it was given as text."""
 
     ids: list[int]

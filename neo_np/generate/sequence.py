@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class GeneratedSequence:
         self.text += text
         return text
 
-    def longer_by(self, token: int) -> "GeneratedSequence":
+    def longer_by(self, token: int) -> GeneratedSequence:
         """Return a copy with one more token."""
         longer = replace(self, ids=list(self.ids), stop_strings=copy(self.stop_strings))
         longer.append(token)
@@ -93,7 +94,7 @@ def start_sequences(model: LanguageModel, prompts: Sequence[Prompt], options: Op
     options.check_assistant(model)
     without_token, tokenizer = ids_without_token(model), model.tokenizer
     special_ids = frozenset(tokenizer.special_tokens.values()) if tokenizer else frozenset()
-    seed = np.random.SeedSequence().entropy if options.seed is None else options.seed
+    seed: Any = np.random.SeedSequence().entropy if options.seed is None else options.seed
     sequences: list[GeneratedSequence] = []
     for prompt in prompts:
         min_length, max_length = options.limits(len(prompt.ids), model.config.max_position_embeddings)

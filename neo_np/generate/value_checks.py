@@ -2,17 +2,15 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from neo_np.generate.language_model import LanguageModel
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """What a value must be: `wanted` in words, for the error message, and `holds` as a function."""
 
     wanted: str

@@ -53,7 +53,7 @@ def sum_over_rows(x):
 def linear_backward(dy, x, weight):
     """Return dx (..., in) and dweight (out, in).
 
-    y = x weight^T + bias, so dx = dy weight and dweight = dy^T x, over all rows. If there is a bias, dbias = `sum_over_rows`(dy).
+    y = x weight^T + bias, so dx = dy weight and dweight = dy^T x, over all rows. The bias has dbias = `sum_over_rows`(dy).
     """
     # All rows in one matrix, so that each gradient is one product.
     rows, x_rows = dy.reshape(-1, dy.shape[-1]), x.reshape(-1, x.shape[-1])
