@@ -69,31 +69,46 @@ def batch_log_likelihoods(model: Model, rows: Sequence[Row]) -> list[Score]:
 
 
 def begin_token(model: Model) -> int | None:
-    """Return the id that a text begins with: bos_token_id, else the first eos id, else None."""
-    ids = [model.config.bos_token_id, *model.config.eos_token_ids]
-    return next((id for id in ids if id is not None), None)
+    """Return the id that a text begins with: the tokenizer's bos or eos token, else the config's; None if it has neither.
+
+    lm-evaluation-harness asks the tokenizer too. An id outside the vocabulary is passed over.
+    """
+    config, tokenizer = model.config, model.tokenizer
+    ids = [config.bos_token_id, *config.eos_token_ids]
+    if tokenizer and (config.bos_token_id, config.eos_token_id) != (None, None):
+        ids = [tokenizer.bos_token_id, tokenizer.eos_token_id, *ids]
+    return next((id for id in ids if id is not None and id < config.vocab_size), None)
+
+
+def encode(model: Model, text: str) -> list[int]:
+    """Return the token ids of a text. A tokenizer that begins each text with a bos token does not repeat it."""
+    tokenizer, begin = model_tokenizer(model), begin_token(model)
+    has_begin = begin in tokenizer.id_to_token and text.startswith(tokenizer.decode([begin]))
+    return tokenizer.encode(text, add_special_tokens=not has_begin)
 
 
 def continuation_row(model: Model, context: str, continuation: str) -> Row:
-    """Return (ids, scored) for the tokens of a text that continues another, split as in lm-evaluation-harness.
+    """Return (ids, scored) for a context and its continuation, split as in lm-evaluation-harness.
 
-    White space at the end of the context moves to the continuation (GPT-2's tokens begin with their space); both
-    are encoded as one text, and what is longer than the context alone is scored. An empty context becomes the
-    `begin_token`, unless the continuation begins with it.
+    White space at the end of the context moves to the continuation (GPT-2's tokens begin with their space). The ids are those
+    of the context, then those of the whole text after as many tokens as the context has: even if a token of the whole text
+    lies across the end of the context. An empty context becomes the `begin_token`, unless the continuation begins with it.
     """
-    encode = model_tokenizer(model).encode
     bare = context.rstrip()
-    whole = encode(context + continuation, add_special_tokens=False)
-    first = len(encode(bare, add_special_tokens=False))
-    begin = begin_token(model)
-    if first == 0 and whole[:1] != [begin]:
+    continuation = context[len(bare) :] + continuation
+    if context:
+        first = encode(model, bare)
+        rest = encode(model, bare + continuation)[len(first) :]
+    else:
+        first, rest = [], model_tokenizer(model).encode(continuation, add_special_tokens=False)
+    if not first:
+        begin = begin_token(model)
         if begin is None:
             raise NeoError(f"{continuation!r:.40} has no context, and the model has no bos_token_id to begin with.")
-        whole = [begin, *whole]
-    first = first or 1
-    if len(whole) <= first:
+        first, rest = [begin], rest[1:] if rest[:1] == [begin] else rest
+    if not rest:
         raise NeoError(f"{continuation!r:.40} after {context[-40:]!r} adds no token of its own that could be scored.")
-    return whole, len(whole) - first
+    return [*first, *rest], len(rest)
 
 
 def model_tokenizer(model: Model) -> Tokenizer:

@@ -23,7 +23,7 @@ Encoder = Callable[[Iterable[Job]], Iterator[tuple[Job, np.ndarray]]]
 
 
 def encode(job: Job, tokenizer: Tokenizer) -> np.ndarray:
-    """Return the token ids of a job, (T,) uint32. Each document begins with `<|endoftext|>`."""
+    """Return the token ids of a job, (T,) uint32. Each document begins with `<|endoftext|>`, and with nothing else added."""
     ids = []
     for piece, starts in job:
         if starts:

@@ -84,8 +84,13 @@ def test_generate_until_cuts_at_the_stop_texts(tales):
     assert until(prompt, max_gen_toks=30, until="no such text") == until(prompt, max_gen_toks=30, until=[""]) == written
     assert until(prompt, max_gen_toks=30, until=first) == written[: written.index(first)]
     assert until(prompt, max_gen_toks=30, until=[second, first]) == written[: written.index(first)]
-    inside = [written[5:8], written[4:8]]  # the second begins first
-    assert until(prompt, max_gen_toks=30, until=inside) == written[: min(written.index(stop) for stop in inside)]
+    inside = [written[5:8], written[4:8]]  # the second begins first, but the text is cut in this order
+    assert until(prompt, max_gen_toks=30, until=inside) == written[: written.index(inside[0])]
+    assert until(prompt, max_gen_toks=30, until=inside[::-1]) == written[: written.index(inside[1])]
+    assert until(prompt, max_gen_toks=30, until=[prompt[-3:] + written[:3]]) == written  # it begins in the context
+    breaks = "The king said:\n\n"
+    after = tales.generate(breaks, max_new_tokens=30)[len(breaks) :]
+    assert until(breaks, max_gen_toks=30, until=["\n\n"]) == after.split("\n\n")[0]
     assert until(prompt, max_gen_toks=30, do_sample=False, temperature=0.8) == written
     plain = {"do_sample": True, "seed": 3, "max_new_tokens": 9}
     assert until(prompt, **plain) == tales.generate(prompt, temperature=1.0, **plain)[len(prompt) :]

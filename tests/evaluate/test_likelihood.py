@@ -4,11 +4,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from evaluate_helpers import END_OF_TEXT, MODEL, NO_BEGIN, TOKENIZER, slow_continuation, small_model
+from evaluate_helpers import END, END_OF_TEXT, MODEL, NO_BEGIN, TOKENIZER, slow_continuation, small_model
 from helpers import random_model
 
 from neo_np import NeoError, Tokenizer
-from neo_np.evaluate.likelihood import continuation_row, log_likelihoods
+from neo_np.evaluate.likelihood import begin_token, continuation_row, log_likelihoods
 from neo_np.tokenizer.settings import Settings
 
 
@@ -95,7 +95,9 @@ def test_log_likelihoods_report_progress_in_tokens():
         ("", "the", ([END_OF_TEXT], ["the"])),
         (" ", "the", ([END_OF_TEXT], [" ", "the"])),
         ("", END_OF_TEXT + "the", ([END_OF_TEXT], ["the"])),  # it begins with the begin token already
-        ("t", "hex", (["the"], ["x"])),  # encoded as one text, and cut after as many tokens as the context alone has
+        ("t", "hex", (["t"], ["x"])),  # "thex" is "the", "x": the context's one token, then all but the first of "thex"
+        ("th", "ex", (["th"], ["x"])),
+        ("a t", "hex", (["a", " ", "t"], ["x"])),
     ],
 )
 def test_continuation_row_splits_as_the_harness(context, continuation, expected):
@@ -114,8 +116,21 @@ def test_continuation_row_without_a_token_to_score_is_refused():
         continuation_row(small_model(tokenizer=None), "a", "b")
 
 
-def test_continuation_row_with_tokens_around_each_text_is_the_same():
-    settings = Settings(before=(0,), after=(0,))
-    around = small_model(tokenizer=Tokenizer(TOKENIZER.vocab, TOKENIZER.merges, settings=settings))
-    for context, continuation in (("of the", " theme"), ("", "the"), ("a ", "b")):
-        assert continuation_row(around, context, continuation) == continuation_row(MODEL, context, continuation)
+def test_continuation_row_of_a_tokenizer_that_adds_a_begin_token_has_it_once():
+    settings = Settings(before=(END,))
+    adding = small_model(tokenizer=Tokenizer(TOKENIZER.vocab, TOKENIZER.merges, settings=settings))
+    for context, continuation in (("of the", " theme"), ("a ", "b"), (END_OF_TEXT + "a", " b")):
+        ids, scored = continuation_row(MODEL, context.removeprefix(END_OF_TEXT), continuation)
+        assert continuation_row(adding, context, continuation) == ([END, *ids], scored)
+    assert continuation_row(adding, "", "the") == continuation_row(MODEL, "", "the")
+
+
+def test_begin_token_is_the_tokenizer_s_and_inside_the_vocabulary():
+    roles = {"bos_token": "the", "eos_token": "th"}
+    tokenizer = Tokenizer(TOKENIZER.vocab, TOKENIZER.merges, special_tokens={"the": 257, "th": 256}, settings=Settings(roles))
+    assert begin_token(small_model(tokenizer=tokenizer)) == 257
+    assert begin_token(small_model(tokenizer=tokenizer, vocab_size=257, bos_token_id=5)) == 256  # 257 is outside
+    assert begin_token(small_model(tokenizer=tokenizer, vocab_size=256, bos_token_id=None, eos_token_id=[999, 7])) == 7
+    assert begin_token(small_model(tokenizer=tokenizer, vocab_size=256, bos_token_id=50256, eos_token_id=50256)) is None
+    assert begin_token(small_model(tokenizer=None, bos_token_id=None, eos_token_id=9)) == 9
+    assert begin_token(small_model(tokenizer=tokenizer, bos_token_id=None, eos_token_id=None)) is None

@@ -1,14 +1,23 @@
 """Evaluation against transformers' loss, and against lm-evaluation-harness with its own Hugging Face model."""
 
+import json
+import random
+import shutil
+from types import SimpleNamespace
+
 import datasets
 import lm_eval
 import numpy as np
 import pytest
 import torch
+from helpers import byte_tokenizer
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
-from transformers import GPT2Tokenizer, GPTNeoForCausalLM
+from pairs import random_pair
+from transformers import AutoTokenizer, GPT2Tokenizer, GPTNeoForCausalLM
 
+import neo_np
+from neo_np import Tokenizer
 from neo_np.evaluate.harness import harness_model
 from neo_np.evaluate.tasks import evaluate_choices, evaluate_lambada
 from neo_np.evaluate.text import evaluate_text, text_windows
@@ -171,3 +180,146 @@ def test_the_adapter_inside_the_harness(tales, expected, last_words):
         for ours, theirs in zip(found[name], wanted[name], strict=True):
             assert [greedy for [(_, greedy)] in ours] == [greedy for [(_, greedy)] in theirs]
             np.testing.assert_allclose([s for [(s, _)] in ours], [s for [(s, _)] in theirs], rtol=1e-4)
+
+
+# Request by request
+
+PAIRS = [
+    ("The king", "dom was great"),  # "The kingdom" has other tokens than "The king"
+    ("Once upon a t", "ime there was"),
+    ("was wh", "eelbarrow"),
+    ("don", "'t do"),
+    ("1", "234"),
+    ("The king", " said"),
+    ("Once upon a ", " time"),
+    ("It was   ", "  night"),
+    ("a\n\n", "\nb"),
+    ("", "Once"),
+    ("", "<|endoftext|>Once"),
+    ("<|endoftext|>The king", " said"),
+    ("The", "<|endoftext|>"),
+    ("ü", "ber"),
+    ("日", "本"),
+    ("x" * 600, " y"),  # more tokens than the model's 256 positions
+    ("said the old woman and " * 60, "the cat"),
+]
+SETTINGS = [
+    {},
+    {"add_bos_token": True},
+    {"add_prefix_space": True},
+    {"add_bos_token": True, "add_prefix_space": True},
+    {"split_special_tokens": True},
+]
+
+
+def request(*arguments):
+    """Return a request as the harness makes them."""
+    return SimpleNamespace(args=arguments, task_name=None)
+
+
+@pytest.fixture(scope="module", params=SETTINGS, ids=str)
+def pair(request, tmp_path_factory):
+    """The harness's own model and ours, with a tokenizer_config.json."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "model"
+    shutil.copytree(find_checkpoint(None), folder)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "GPT2Tokenizer", **request.param}))
+    reference = GPTNeoForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    theirs = HFLM(pretrained=reference, tokenizer=AutoTokenizer.from_pretrained(folder), batch_size=1)
+    return theirs, harness_model(neo_np.load(folder))
+
+
+def test_loglikelihood_of_each_pair_is_that_of_the_harness(pair):
+    theirs, ours = pair
+    requests = [request(*arguments) for arguments in PAIRS]
+    for arguments, expected, found in zip(
+        PAIRS, theirs.loglikelihood(requests, disable_tqdm=True), ours.loglikelihood(requests), strict=True
+    ):
+        assert found == (pytest.approx(expected[0], abs=2e-4, rel=1e-5), expected[1]), arguments
+
+
+def test_loglikelihood_rolling_of_each_text_is_that_of_the_harness(pair):
+    theirs, ours = pair
+    requests = [request(text) for text in (*TEXTS, "", "x", "<|endoftext|>Once")]
+    expected = theirs.loglikelihood_rolling(requests, disable_tqdm=True)
+    assert ours.loglikelihood_rolling(requests) == pytest.approx(expected, rel=1e-5, abs=2e-4)
+
+
+CONTEXTS = ["Once upon a time there was", "The king said:\n\n", "\n", "The end.", "a b. c. ", "<|endoftext|>", "king " * 300]
+UNTIL = [
+    [],
+    "\n",
+    ["\n\n"],
+    [" ", "."],
+    ["<|endoftext|>"],
+    ["king", "ing"],
+    ["ing", "king"],
+    ["the", "he", "e"],
+    ["e", "he", "the"],
+]
+
+
+def some_stop_texts(text, count):
+    """Return random pairs of overlapping parts of a text, in both orders."""
+    rng, found = random.Random(text), []
+    for _ in range(count):
+        place = rng.randrange(3, max(4, len(text) - 6))
+        stops = [text[place - rng.randrange(4) : place + rng.randrange(1, 6)] for _ in range(2)]
+        found += [stops, stops[::-1]]
+    return found
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_generate_until_of_each_request_is_that_of_the_harness(reference, tokenizer, tales, context):
+    """Stop texts that begin in the context, that overlap, and that do not occur."""
+    theirs, ours = HFLM(pretrained=reference, tokenizer=tokenizer, batch_size=1), harness_model(tales)
+    [text] = ours.generate_until([request(context, {"until": [], "max_gen_toks": 30})])
+    for until in [*UNTIL, *some_stop_texts(text, 8)]:
+        options = {"until": until, "max_gen_toks": 30}
+        expected = theirs.generate_until([request(context, dict(options))], disable_tqdm=True)
+        assert ours.generate_until([request(context, options)]) == expected, until
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_gen_toks": 5, "max_new_tokens": 9},
+        {"max_new_tokens": 7},
+        {"max_tokens": "7"},
+        {"max_length": 12, "max_gen_toks": 30},
+        {"max_gen_toks": 9, "temperature": 0.0},
+        {"max_gen_toks": 9, "do_sample": False, "temperature": 0.7},
+        {"max_gen_toks": 20, "repetition_penalty": 1.5},
+        {"max_gen_toks": 20, "no_repeat_ngram_size": 2},
+        {"max_gen_toks": 12, "num_beams": 3},
+        {"max_gen_toks": 12, "min_new_tokens": 8},
+    ],
+    ids=str,
+)
+def test_generate_until_takes_the_options_of_the_harness(reference, tokenizer, tales, options):
+    theirs, ours = HFLM(pretrained=reference, tokenizer=tokenizer, batch_size=1), harness_model(tales)
+    expected = theirs.generate_until([request(CONTEXTS[0], dict(options))], disable_tqdm=True)
+    assert ours.generate_until([request(CONTEXTS[0], options)]) == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_generate_until_at_special_tokens_is_that_of_the_harness(tmp_path, seed):
+    """A stop text may be a special token, or begin or end with one; such tokens are not in the answer."""
+    special = [f"<|turn{i}|>" for i in range(60)]
+    known = byte_tokenizer(*special)
+    ids = {token: id for token, id in known.vocab.items() if token in special} | known.special_tokens
+    reference, model = random_pair(seed, 0.3, vocab_size=len(known), max_position_embeddings=128, eos_token_id=256)
+    model.tokenizer = Tokenizer(known.vocab, [], special_tokens=ids)
+    model.tokenizer.save(tmp_path)
+    theirs = HFLM(pretrained=reference, tokenizer=AutoTokenizer.from_pretrained(tmp_path), batch_size=1)
+    ours, options = harness_model(model), {"max_gen_toks": 60, "no_repeat_ngram_size": 1}
+    prompt = model.tokenizer.encode("abc")
+    written = model.generate(prompt, max_new_tokens=60, no_repeat_ngram_size=1)[len(prompt) :]
+    places = [i for i, id in enumerate(written) if model.tokenizer.id_to_token[id] in special]
+    assert len(places) > 3
+    for place in places[:4]:
+        parts = written[place : place + 1], written[max(0, place - 1) : place + 1], written[place : place + 2]
+        texts = [model.tokenizer.decode(part) for part in parts]
+        for until in (texts[:1], texts[1:2], texts[2:], texts, texts[::-1]):
+            until = [text for text in until if "\ufffd" not in text]
+            expected = theirs.generate_until([request("abc", options | {"until": list(until)})], disable_tqdm=True)
+            assert ours.generate_until([request("abc", options | {"until": until})]) == expected, until
