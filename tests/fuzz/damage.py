@@ -1,7 +1,11 @@
 """Ways to damage a file: its bytes, the values of its JSON, its header, or the file as a whole."""
 
+import dataclasses
 import json
 import os
+
+from neo_np import Config, Options
+from neo_np.checkpoint.loading import GENERATION_ENTRIES
 
 WORDS = [b"", b"\0", b"\n", b"\r\n", b" ", b'"', b"{", b"}", b"[", b"]", b",", b":", b"-1", b"1e999", b"NaN", b"null", b"true"]
 WORDS += [
@@ -57,6 +61,13 @@ VALUES = [
     {"": None},
     *NUMBERS,
 ]
+# Names of entries that some file may have.
+KEYS = [field.name for kind in (Config, Options) for field in dataclasses.fields(kind)] + GENERATION_ENTRIES
+KEYS += "attention_types num_hidden_layers architectures dtype resid_dropout pad_token_id bos_token pad_token eos_token".split()
+KEYS += "add_prefix_space add_bos_token add_eos_token split_special_tokens added_tokens_decoder model_max_length".split()
+KEYS += (
+    "additional_special_tokens extra_special_tokens chat_template tokenizer_class post_processor truncation".split()
+)
 SPECIAL_FILES = ["missing", "empty", "folder", "pipe", "link to itself", "other file"]
 
 
@@ -163,6 +174,9 @@ def damage_value(entries, rng):
     if not holders or rng.random() < 0.02:
         value = rng.choice(VALUES)
         return value, f"all -> {value!r:.20}"
+    if isinstance(entries, dict) and rng.random() < 0.15:
+        key, value = rng.choice(KEYS), rng.choice(VALUES)
+        return entries | {key: value}, f"{key!r} -> {value!r:.20}"
     top = [(holder, key) for holder, key in holders if holder is entries]
     holder, key = rng.choice(rng.choice([top, holders]))
     way = rng.choice(["value", "value", "value", "delete", "rename", "copy", "nest", "neighbour"])
