@@ -1,8 +1,9 @@
 """Special and added tokens: found in a text before anything else, and never cut into pieces."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import regex
 
@@ -16,7 +17,8 @@ WORD_CHARACTER = regex.compile(r"\w")
 SPACES_BEFORE, SPACES_AFTER = regex.compile(r"(?r)\s*"), regex.compile(r"\s*")  # (?r) searches to the left
 
 
-class AddedToken(NamedTuple):
+@dataclass(frozen=True)
+class AddedToken:
     """A token that is found in a text by its characters, with the flags of the tokenizers library.
 
     special: it marks something, such as the end of a text, and `decode` can leave it out.

@@ -65,9 +65,7 @@ VALUES = [
 KEYS = [field.name for kind in (Config, Options) for field in dataclasses.fields(kind)] + GENERATION_ENTRIES
 KEYS += "attention_types num_hidden_layers architectures dtype resid_dropout pad_token_id bos_token pad_token eos_token".split()
 KEYS += "add_prefix_space add_bos_token add_eos_token split_special_tokens added_tokens_decoder model_max_length".split()
-KEYS += (
-    "additional_special_tokens extra_special_tokens chat_template tokenizer_class post_processor truncation".split()
-)
+KEYS += "additional_special_tokens extra_special_tokens chat_template tokenizer_class post_processor truncation".split()
 SPECIAL_FILES = ["missing", "empty", "folder", "pipe", "link to itself", "other file"]
 
 
