@@ -293,6 +293,21 @@ def test_random_case_with_a_named_mistake_still_shows_this_mistake():
     assert np.array_equal(found.shown.case.arguments[3], exercise.cases()[found.shown.number - 1].arguments[3])  # the mask
 
 
+def test_random_case_is_not_simplified_beyond_the_named_mistake():
+    """With more than two zeros this answer is wrong in another way; the message must show the mistake that it names."""
+    exercise = Exercise(
+        name="row_sums", notebook="99", minutes=1, signature="row_sums(x)", task="Sum the rows.",
+        reference=lambda x: x.sum(axis=1), variant=lambda x, axis=1: x.sum(axis=axis),
+        cases=lambda: [Case((np.array([[1, 2, 3], [4, 5, 6], [7, 8, 8]], np.float32),), random=True)],
+        mistakes=(mistake("axis", {"axis": 0}, "the columns are summed.", "Which axis?"),),
+        hints=("Sum.", "(T, C) -> (T,)", "return ..."),
+    )  # fmt: skip
+    found = examine(exercise, lambda x: x.sum(axis=0) if (x == 0).sum() <= 2 else x.sum(axis=1) + 1)
+    (x,) = found.shown.case.arguments
+    assert [m.name for m in found.mistakes] == ["axis"] and np.count_nonzero(x == 0) == 2
+    assert np.array_equal(found.shown.yours.value, x.sum(axis=0))
+
+
 def test_cases_made_by_hand_are_shown_as_they_are():
     found = after("softmax", "return np.exp(x) / np.exp(x).sum(axis=0)")
     assert found.shown.case is find("softmax").cases()[0] or repr(found.shown.case) == repr(find("softmax").cases()[0])
