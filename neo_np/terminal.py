@@ -105,6 +105,8 @@ def run_command(run: Callable[[], int], rename: Callable[[str], str] = str) -> i
             return report(rename(str(error)))
         except KeyboardInterrupt:
             return 130
+        except MemoryError:
+            return report("the memory is exhausted: ask for less at a time, or use a smaller model.")
         except OSError as error:
             discard_output()
             if isinstance(error, BrokenPipeError):  # the reader has gone, as `| head` does

@@ -64,17 +64,14 @@ def main_in_new_environment() -> int:
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     """Train as the arguments say; return the exit status."""
     args = parser.parse_args(arguments)
-    try:
-        if not args.resume:
-            return start_run(args, {"directory": os.getcwd(), "arguments": list(arguments)})
-        check_alone(parser, args)
-        folder = Path(args.resume)
-        if steps(folder):
-            return resume_run(folder)
-        args, origin = first_arguments(parser, folder)
-        return start_run(args, origin)
-    except MemoryError:
-        raise NeoError("the memory is exhausted: choose smaller sizes for the model or for the batch.") from None
+    if not args.resume:
+        return start_run(args, {"directory": os.getcwd(), "arguments": list(arguments)})
+    check_alone(parser, args)
+    folder = Path(args.resume)
+    if steps(folder):
+        return resume_run(folder)
+    args, origin = first_arguments(parser, folder)
+    return start_run(args, origin)
 
 
 def start_run(args: argparse.Namespace, origin: dict[str, Any]) -> int:

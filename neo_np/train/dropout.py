@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from neo_np.errors import NeoError
+
 
 class Dropout:
     """Dropout at GPT-Neo's four places: after the embeddings, on the attention weights, on what attention and the MLP add.
@@ -13,6 +15,8 @@ class Dropout:
     def __init__(self, config, seed):
         names = {"embed": "embed_dropout", "weights": "attention_dropout", "out": "resid_dropout"}
         self.rates = {point: config.other.get(entry, 0.0) for point, entry in names.items()}
+        if 1 in self.rates.values():
+            raise NeoError("a dropout of the config is 1, which leaves nothing to train: set --dropout.")
         self.rng = np.random.default_rng(seed)
 
     def draw(self, name, array):

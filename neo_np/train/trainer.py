@@ -98,6 +98,7 @@ class Trainer:
 
     def __init__(self, model: Model, tokens: np.ndarray, options: TrainingOptions):
         self.model, self.tokens, self.options = model, tokens, options
+        Dropout(model.config, options.seed)  # refuses impossible rates at once
         self.params = model.params.flat()
         self.optimizer = AdamW(
             self.params, options.betas, weight_decay=options.weight_decay, decay_embeddings=options.decay_embeddings

@@ -1,6 +1,7 @@
 """The command `python -m neo_np.train` from beginning to end: what it writes, shows and logs."""
 
 import json
+import math
 import os
 import random
 import re
@@ -11,10 +12,10 @@ from train_helpers import LEARNING, SMALL, assert_every_step_is_whole, read_log
 
 import neo_np
 from neo_np.folders.find import DEFAULT_CHECKPOINT
-from neo_np.gpt_neo.params import random_params
+from neo_np.gpt_neo.params import random_params, sinusoids
 from neo_np.train import arguments, command, environment
 from neo_np.train.runs import steps
-from neo_np.train.trainer import TrainingOptions
+from neo_np.train.trainer import Trainer, TrainingOptions
 
 
 def test_train_writes_checkpoints_and_log(whole):
@@ -180,10 +181,78 @@ def test_train_on_a_markov_chain_reaches_its_entropy(tmp_path, train):
     assert found["valid_loss"] == pytest.approx(found["bits_per_byte"] * np.log(2))  # a token is a byte here
 
 
-def test_help_shows_every_option_with_its_default(capsys):
+def test_help_shows_every_option_with_its_default_and_two_examples(capsys):
     with pytest.raises(SystemExit) as end:
         command.main(["--help"])
     out = capsys.readouterr().out
-    assert end.value.code == 0 and "the last 5% of the text" in out
-    for option in vars(arguments.build_parser().parse_args([])).keys() - {"text"}:
-        assert f"--{option.replace('_', '-')}" in out
+    assert end.value.code == 0 and "the last 5% of the text" in " ".join(out.split())
+    without_default = {"text", "out", "resume"}
+    for action in arguments.build_parser()._actions:
+        assert all(name in out for name in action.option_strings if name != "--last-learning-rate")
+        assert action.dest in ({"help"} | without_default) or "(default: " in action.help, action.dest
+    assert len(re.findall(r"^  python -m neo_np\.train .*$", out, re.M)) == 2
+
+
+@pytest.mark.parametrize("line", re.findall(r"^  python -m neo_np\.train (.*)$", arguments.EXAMPLES, re.M))
+def test_examples_of_help_have_options_that_exist(line):
+    arguments.build_parser().parse_args(line.split())
+
+
+def test_old_name_of_min_learning_rate_stays():
+    args = arguments.build_parser().parse_args(["--last-learning-rate", "0.25"])
+    assert args.min_learning_rate == 0.25
+
+
+@pytest.mark.parametrize(
+    ("options", "ignored"),
+    [
+        ("--tokenizer tales-2M --vocab-size 300 --positions 64", "--vocab-size is ignored"),
+        ("--attention global --window-size 5", "--window-size is ignored"),
+        ("--weight-decay 0 --no-decay-embeddings", "--no-decay-embeddings is ignored"),
+        ("--min-learning-rate 0.1 --warmup-steps 2", "--min-learning-rate is ignored"),
+        ("--attention global", None),
+        ("--window-size 5", None),
+        ("--min-learning-rate 0.1 --warmup-steps 1", None),
+    ],
+)
+def test_train_with_an_option_that_is_ignored_says_so(text, tmp_path, train, options, ignored):
+    small = "--layers 1 --hidden-size 8 --heads 1 --sequence-length 8 --batch-size 1 --steps 2 --threads 1".split()
+    status, _, err = train(text, "--out", tmp_path / "run", *small, *options.split())
+    warnings = [line for line in err.splitlines() if line.startswith("warning: ")]
+    assert status == 0 and len(warnings) == (ignored is not None)
+    assert ignored is None or warnings[0].startswith(f"warning: {ignored}")
+
+
+def test_sinusoidal_positions_begin_as_sinusoids(text, tmp_path, train):
+    """The first checkpoint has the sine and the cosine of each place, here written out for place 5; all else is random."""
+    small = "--layers 1 --hidden-size 4 --heads 1 --positions 64 --vocab-size 260 --sequence-length 8 --batch-size 1 --steps 1"
+    assert train(text, "--out", tmp_path / "sines", *small.split(), "--sinusoidal-positions")[0] == 0
+    assert train(text, "--out", tmp_path / "random", *small.split())[0] == 0
+    sines, others = (neo_np.load(tmp_path / name / "step-0").params for name in ("sines", "random"))
+    slow, fast = math.pi * 5 / 128**0.5, math.pi * 5
+    expected = 0.15 * np.array([math.sin(fast), math.sin(slow), math.cos(fast), math.cos(slow)])
+    np.testing.assert_allclose(sines.wpe.weight[5], expected, atol=1e-6)
+    assert others.wpe.weight.std() == pytest.approx(0.02, rel=0.2)
+    np.testing.assert_array_equal(sines.wte.weight, others.wte.weight)
+
+
+@pytest.mark.parametrize(("positions", "channels"), [(64, 8), (512, 256), (10, 6)])
+def test_sinusoids_make_the_score_of_two_places_depend_on_their_distance_only(positions, channels):
+    """So one matrix of products looks at the token before from every place."""
+    table = sinusoids(positions, channels).astype(float)
+    products = table @ table.T
+    for distance in (0, 1, 2, positions // 2):
+        diagonal = np.diagonal(products, distance)
+        np.testing.assert_allclose(diagonal, diagonal[0], atol=1e-5)
+    assert (np.argmax(products, axis=1) == np.arange(positions)).all()
+    assert table.dtype == float and sinusoids(positions, channels).dtype == np.float32
+
+
+def test_repeated_windows_train_on_repeated_passages(text, tmp_path, train, monkeypatch):
+    """The option reaches the batches: about half of the windows have a period of a third of their length at most."""
+    windows, original = [], Trainer.batch_gradients
+    monkeypatch.setattr(Trainer, "batch_gradients", lambda self, batch: windows.extend(batch) or original(self, batch))
+    small = "--layers 1 --hidden-size 8 --heads 1 --positions 64 --vocab-size 300 --sequence-length 48 --batch-size 40".split()
+    status, *_ = train(text, "--out", tmp_path / "run", *small, "--steps", 2, "--repeated-windows", 0.5, "--threads", 1)
+    repeated = sum(any(np.array_equal(row[p:], row[:-p]) for p in range(1, 17)) for row in windows)
+    assert status == 0 and len(windows) == 80 and 20 < repeated < 60

@@ -211,3 +211,8 @@ def test_validate_equals_the_loss_of_each_window(tales):
         "valid_loss": pytest.approx(nats / 7 / 32, rel=1e-6),
         "bits_per_byte": pytest.approx(nats / size / np.log(2), rel=1e-6),
     }
+
+
+def test_trainer_with_a_dropout_of_1_is_refused():
+    with pytest.raises(NeoError, match="a dropout of the config is 1, .* set --dropout"):
+        new_trainer(dropout={"resid_dropout": 1})
