@@ -4,6 +4,7 @@ import copy
 import io
 import linecache
 import sys
+import threading
 import traceback
 import warnings
 from contextlib import contextmanager, redirect_stdout
@@ -61,11 +62,14 @@ def call(function, arguments, expected, compare_as):
     return outcome_of(result, expected, compare_as, after=None if same_contents(arguments, copies) else copies)
 
 
+STANDARD_OUTPUT = threading.RLock()  # it belongs to the whole process, so two threads take turns
+
+
 @contextmanager
 def kept_apart():
     """Yield a `Printed` that takes what is printed; NumPy's warnings are not shown."""
     printed = Printed()
-    with redirect_stdout(printed), warnings.catch_warnings(), np.errstate(all="ignore"):
+    with STANDARD_OUTPUT, redirect_stdout(printed), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield printed
 
