@@ -15,7 +15,12 @@ from neo_np.generate.logits_processors import LogitsProcessor, make_logits_proce
 from neo_np.generate.options import Options
 from neo_np.generate.prompts import Prompt
 from neo_np.generate.stop_strings import StopStrings, prompt_symbols
+from neo_np.gpt_neo.checks import check_bytes
+from neo_np.gpt_neo.config import Config
 from neo_np.tokenizer.tokenizer import Tokenizer
+
+OBJECT_BYTES = 1000  # of one GeneratedSequence, roughly
+FLOAT_BYTES = 4
 
 
 @dataclass(eq=False)
@@ -92,6 +97,7 @@ def start_sequences(model: LanguageModel, prompts: Sequence[Prompt], options: Op
     if options.stops and model.tokenizer is None:
         raise NeoError("stop_strings are searched in text, and this model has no tokenizer.")
     options.check_assistant(model)
+    check_rows(model.config, max(options.num_beams, len(prompts) * copies), options)
     without_token, tokenizer = ids_without_token(model), model.tokenizer
     special_ids = frozenset(tokenizer.special_tokens.values()) if tokenizer else frozenset()
     seed: Any = np.random.SeedSequence().entropy if options.seed is None else options.seed
@@ -109,6 +115,14 @@ def start_sequences(model: LanguageModel, prompts: Sequence[Prompt], options: Op
                 sequence.stop_strings = StopStrings(options.stops, options.cut_stop_string, tokenizer.special_tokens, before)
             sequences.append(sequence)
     return sequences
+
+
+def check_rows(config: Config, rows: int, options: Options) -> None:
+    """Raise NeoError if so many sequences need more memory than this machine has."""
+    each = OBJECT_BYTES
+    if not options.is_speculative and not options.slide:  # side by side: the logits, and keys and values of one token
+        each += FLOAT_BYTES * (config.vocab_size + 2 * config.num_layers * config.hidden_size)
+    check_bytes(rows * each, f"generating {rows:,} sequences", "lower num_beams or num_return_sequences")
 
 
 def ids_without_token(model: LanguageModel) -> list[int]:

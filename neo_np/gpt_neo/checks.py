@@ -1,5 +1,7 @@
 """Checks of what a user gives the model: token ids, mask, labels, cache. Each raises NeoError with one sentence."""
 
+import os
+
 import numpy as np
 
 from neo_np.errors import NeoError
@@ -100,3 +102,20 @@ def check_logits_to_keep(count):
     """Raise NeoError for a number of positions that makes no sense."""
     if not (type(count) is int and count >= 0):
         raise NeoError(f"logits_to_keep is {count!r}, and it must be a whole number; 0 keeps all positions.")
+
+
+def check_bytes(needed: float, task: str, advice: str) -> None:
+    """Raise NeoError if a task surely needs more memory than this machine has. needed: a lower bound in bytes."""
+    there = bytes_of_machine()
+    if there is not None and needed > there:
+        raise NeoError(
+            f"{task} needs at least {needed / 1e9:,.0f} GB of memory, and this machine has {there / 1e9:,.0f} GB: {advice}."
+        )
+
+
+def bytes_of_machine() -> int | None:
+    """Return the bytes of memory that this machine has, or None if the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return None

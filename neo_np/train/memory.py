@@ -1,9 +1,8 @@
 """How much memory a run needs, so that absurd sizes are refused at once."""
 
 import math
-import os
 
-from neo_np.errors import NeoError
+from neo_np.gpt_neo.checks import check_bytes
 from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.params import parameter_shapes
 from neo_np.train.trainer import TrainingOptions, micro_batch_size
@@ -14,12 +13,7 @@ ACTIVATIONS = 3  # arrays of the size of the logits, at least: logits, log-proba
 
 def check_memory(config: Config, options: TrainingOptions) -> None:
     """Raise NeoError if a run surely needs more memory than this machine has."""
-    needed, there = bytes_needed(config, options), bytes_of_machine()
-    if there is not None and needed > there:
-        raise NeoError(
-            f"training needs at least {needed / 1e9:,.0f} GB of memory, and this machine has {there / 1e9:,.0f} GB: choose "
-            "smaller sizes for the model or for the batch."
-        )
+    check_bytes(bytes_needed(config, options), "training", "choose smaller sizes for the model or for the batch")
 
 
 def bytes_needed(config: Config, options: TrainingOptions) -> int:
@@ -30,11 +24,3 @@ def bytes_needed(config: Config, options: TrainingOptions) -> int:
     batch = options.batch_size * (options.sequence_length + 1)
     logits = size * options.sequence_length * config.vocab_size
     return FLOAT * parameters * (3 + threads) + INT * batch + FLOAT * ACTIVATIONS * threads * logits
-
-
-def bytes_of_machine() -> int | None:
-    """Return the bytes of memory that this machine has, or None if the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return None

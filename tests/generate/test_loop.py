@@ -182,3 +182,17 @@ def test_no_slide_last_position_is_the_limit():
     with pytest.raises(NeoError, match=r"32 positions.*slide=True"):
         random_model().generate([1, 2], max_new_tokens=31)
     assert len(random_model().generate([1, 2], max_new_tokens=30, eos_token_id=[])) == 32
+
+
+ABSURD = [
+    {"num_beams": 10**9},
+    {"num_return_sequences": 10**9, "do_sample": True},
+    {"num_return_sequences": 10**9, "do_sample": True, "slide": True},
+    {"num_beams": 10**9, "num_return_sequences": 10**9},
+]
+
+
+@pytest.mark.parametrize("options", ABSURD)
+def test_generate_of_more_sequences_than_memory_holds_is_refused_at_once(options):
+    with pytest.raises(NeoError, match=r"1,000,000,000 sequences needs at least .* GB of memory.*num_beams"):
+        random_model().generate([1, 2], max_new_tokens=3, **options)

@@ -13,7 +13,8 @@ from safetensors.numpy import load_file, save_file
 from train_helpers import SMALL, assert_refused, read_log
 
 from neo_np import NeoError
-from neo_np.train import command, memory
+from neo_np.gpt_neo import checks
+from neo_np.train import command
 from neo_np.train.log import Log
 from neo_np.train.memory import bytes_needed, check_memory
 from neo_np.train.trainer import Trainer, TrainingOptions
@@ -270,12 +271,12 @@ def test_bytes_needed_counts_parameters_batch_and_logits(size, threads, batch):
 
 @pytest.mark.parametrize("there", [None, 10**15])
 def test_check_memory_lets_pass_what_fits_or_cannot_be_known(monkeypatch, there):
-    monkeypatch.setattr(memory, "bytes_of_machine", lambda: there)
+    monkeypatch.setattr(checks, "bytes_of_machine", lambda: there)
     check_memory(random_model().config, TrainingOptions(**GOOD))
 
 
 def test_check_memory_says_what_is_needed_and_what_there_is(monkeypatch):
-    monkeypatch.setattr(memory, "bytes_of_machine", lambda: 2 * 10**9)
+    monkeypatch.setattr(checks, "bytes_of_machine", lambda: 2 * 10**9)
     options = TrainingOptions(**GOOD | dict(batch_size=10**8))
     with pytest.raises(NeoError, match=r"at least 4 GB of memory, and this machine has 2 GB: choose smaller sizes"):
         check_memory(random_model().config, options)
