@@ -32,16 +32,16 @@ def text_files(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> li
     files = []
     for path in [paths] if isinstance(paths, str | PathLike) else paths:
         path = Path(path).expanduser()
-        if path.is_dir():
+        if os.path.isdir(path):
             found = sorted(text_files_below(path))
             if not found:
                 raise NeoError(f"the folder {path} holds no *.txt file: name the files themselves, or rename them.")
             files += found
-        elif path.is_file():
+        elif os.path.isfile(path):
             files.append(path)
         else:
             raise NeoError(
-                f"{path} {'is no ordinary file' if path.exists() else 'does not exist'}: name a text file or a folder."
+                f"{path} {'is no ordinary file' if os.path.exists(path) else 'does not exist'}: name a text file or a folder."
             )
     if not files:
         raise NeoError("no text files were named: name at least one file or folder.")

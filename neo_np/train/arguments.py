@@ -29,6 +29,7 @@ EXAMPLES = """examples:
   python -m neo_np.train my_texts/ --out runs/mine --steps 5000
   python -m neo_np.train --resume runs/mine
 """
+PATHS = "text", "out", "resume", "valid", "init"
 OPTION_NAMES = {  # settings whose option has another name
     "num_layers": "--layers",
     "num_heads": "--heads",
@@ -139,7 +140,7 @@ def option_names(names: Iterable[str]) -> str:
 
 def all_option_names(args: argparse.Namespace) -> dict[str, str]:
     """Return {name of a setting: the option as a user types it}, for errors."""
-    return {name: option_names([name]) for name in vars(args)} | OPTION_NAMES
+    return {name: option_names([name]) for name in vars(args) if name not in PATHS} | OPTION_NAMES
 
 
 def ignored_options(args: argparse.Namespace) -> list[str]:

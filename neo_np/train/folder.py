@@ -27,9 +27,9 @@ def new_run_folder(folder: Path, origin: dict[str, Any]) -> Iterator[bool]:
     The folder may have the leftovers of a run that was killed before its first checkpoint; the value is True if so. Raises
     NeoError if there is anything else in it, or if another process trains in it.
     """
-    created = [path for path in (folder, *folder.parents) if not path.exists()]
+    created = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     try:
-        was_killed = (folder / LOCK).exists()
+        was_killed = "arguments" in read_lock(folder)
         make(folder)
         with locked(folder, origin):
             check_empty(folder, was_killed)
@@ -102,11 +102,11 @@ def absolute(directory: str, path: str) -> str:
 def not_a_run(folder: Path) -> str:
     """Return a sentence that says that a path is not the folder of a run, and which folder was probably meant."""
     sentence = f"{folder} holds no checkpoint step-N to resume from"
-    parents = [*folder.parents, *folder.resolve().parents]
+    parents = [*folder.parents, *Path(os.path.abspath(folder)).parents]
     if run := next((path for path in parents if steps(path)), None):
         return f"{sentence}: it is inside the run {run}, so use --resume {quote(str(run))}."
-    if not folder.is_dir():
-        return f"{sentence}: it {'is a file' if folder.exists() else 'does not exist'}. Name the folder of a run."
+    if not os.path.isdir(folder):
+        return f"{sentence}: it {'is a file' if os.path.exists(folder) else 'does not exist'}. Name the folder of a run."
     if runs := sorted({str(path.parent) for path in folder.glob("*/step-*") if steps(path.parent)}):
         more = ", ..." if len(runs) > MOST_NAMED else ""
         return f"{sentence}: name one of the runs in it ({', '.join(runs[:MOST_NAMED])}{more})."

@@ -49,7 +49,7 @@ class Intervals:
 def steps(folder: str | os.PathLike) -> dict[int, Path]:
     """Return {N: path} of the complete checkpoints step-N in a run's folder, in ascending order."""
     found = {}
-    for path in Path(folder).glob("step-*"):
+    for path in Path(folder).glob("step-*") if os.path.isdir(folder) else ():
         if match := re.fullmatch(r"step-(\d+)", path.name):
             found[int(match[1])] = path
     return dict(sorted(found.items()))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -179,3 +180,21 @@ def test_command_shows_progress(run, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stderr", shown)
     assert run("choices", "q.jsonl", "--batch-size", 4)[0] == 0
     assert "evaluating" in shown.getvalue() and "100%" in shown.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["text", "lambada", "choices", "heads"])
+def test_help_shows_each_default_and_two_examples_that_parse(run, kind):
+    parser = command.build_parser()
+    kinds = next(action for action in parser._actions if action.choices)
+    for action in kinds.choices[kind]._actions:
+        assert not action.option_strings or action.dest == "help" or "(default: " in action.help, action.dest
+    _, out, _ = run(kind, "--help")
+    examples = re.findall(r"^  python -m neo_np\.evaluate (.*)$", out, re.M)
+    assert len(examples) == 2 and [parser.parse_args(example.split()).kind for example in examples] == [kind] * 2
+
+
+def test_command_names_its_options_in_errors(run, tmp_path):
+    (tmp_path / "a.txt").write_text("The king said nothing.")
+    assert run("text", "a.txt", "--window", 9999)[2].startswith("error: --window is 9999, and it must be ")
+    assert run("text", "a.txt", "--window", 8, "--stride", 9)[2].startswith("error: --stride is 9, and it must be ")
+    assert "did you mean --stride?" in run("text", "a.txt", "--strid", 9)[2]

@@ -17,7 +17,7 @@ from neo_np.evaluate.text import evaluate_text
 
 
 class LM:
-    """A stand-in for `lm_eval.api.model.LM`, which has more to offer and nothing that matters here."""
+    """A stand-in for `lm_eval.api.model.LM`; what it lacks is not needed here."""
 
 
 @pytest.fixture(autouse=True)

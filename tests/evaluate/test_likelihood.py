@@ -80,7 +80,7 @@ def test_log_likelihoods_refuse_nan():
 def test_log_likelihoods_report_progress_in_tokens():
     seen = []
     log_likelihoods(MODEL, [([1, 2, 3], 1), ([1, 2], 1), ([1] * 5, 1)], 2, lambda *numbers: seen.append(numbers))
-    assert seen == [(8, 10), (10, 10)]  # the longest rows first, so that those of like length share a batch
+    assert seen == [(8, 10), (10, 10)]  # the longest rows first, so that those of similar length share a batch
 
 
 # Context and continuation

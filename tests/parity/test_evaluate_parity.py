@@ -88,7 +88,7 @@ def test_loss_of_many_windows(tales, reference, tokenizer, window, stride):
         for row, scored in text_windows(ids, found["window"], found["stride"]):
             if len(row) <= 256:
                 total += transformers_loss(reference, row, scored)
-            else:  # transformers computes logits for the last token too, which would stand past the last position
+            else:  # transformers feeds the last token too, which would be past the last position
                 with torch.no_grad():
                     logits = reference(torch.tensor([row[:-1]])).logits[0, -scored:]
                 total += torch.nn.functional.cross_entropy(logits, torch.tensor(row[-scored:]), reduction="sum").item()

@@ -71,7 +71,7 @@ def test_the_loss_is_the_one_of_labels():
 
 
 def torch_adamw(named, decay_embeddings, **options):
-    """Return torch's AdamW over {name: tensor} with the decay where ours has it."""
+    """Return torch's AdamW over {name: tensor} that decays the same parameters as ours."""
     decay = options.pop("weight_decay")
     groups = {True: [], False: []}
     for name, parameter in named.items():

@@ -31,7 +31,7 @@ def files(tmp_path):
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    """Make little text much: pieces of 100 bytes, jobs of two or three pieces, and processes for any text at all."""
+    """Make a small text behave like a large one: pieces of 100 bytes, jobs of two or three pieces, and processes for any text at all."""
     monkeypatch.setattr("neo_np.files.CHUNK", 100)
     monkeypatch.setattr("neo_np.train.data.JOB", 250)
     monkeypatch.setattr("neo_np.train.data.WORTH_PROCESSES", 0)
@@ -172,7 +172,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("kind", ["SIGINT", "SIGKILL"])
 def test_tokenize_files_that_is_stopped_leaves_no_process(files, tmp_path, kind):
-    """Ctrl-C goes to all processes of a terminal, and one alone answers; a killed one takes the others with it."""
+    """Ctrl-C goes to all processes of a terminal, and only one answers it; the others end with it, even if it is killed."""
     command = [sys.executable, "-c", ENDLESS, str(files[0]), str(tmp_path / "tokens.npy")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:

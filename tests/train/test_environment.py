@@ -16,12 +16,12 @@ def test_restart_with_environment_replaces_the_process_once():
     code = (
         "import os\nimport neo_np.train.environment as t\n"
         "print(os.getpid(), *(os.environ.get(name, '-') for name in t.ENVIRONMENT), flush=True)\n"
-        "t.restart_with_environment()\nprint('goes on')"
+        "t.restart_with_environment()\nprint('continues')"
     )
     out = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=variables, capture_output=True, text=True, check=True
     ).stdout
     first, second, last = out.splitlines()
     values = ENVIRONMENT | {"OMP_NUM_THREADS": "3"}
-    assert first.split()[0] == second.split()[0] and last == "goes on"
+    assert first.split()[0] == second.split()[0] and last == "continues"
     assert second.split()[1:] == list(values.values())

@@ -228,6 +228,14 @@ def test_train_never_removes_files_that_no_run_wrote(text, tmp_path, train, name
     assert (folder / name).read_text() == "precious" and os.listdir(folder) == [name]
 
 
+def test_train_never_trusts_a_lock_of_another_program(text, tmp_path, train):
+    (tmp_path / "run").mkdir()
+    for name in (lock.LOCK, "train.npy"):
+        (tmp_path / "run" / name).write_text("precious")
+    assert_refused(train(text, "--out", tmp_path / "run", *SMALL), "is not empty (it has train.npy)")
+    assert (tmp_path / "run" / "train.npy").read_text() == "precious"
+
+
 def test_train_after_a_killed_run_never_removes_other_files(text, tmp_path, train):
     killed("tokenizing", text, "--out", tmp_path / "run", *SMALL)
     (tmp_path / "run" / "notes.txt").write_text("precious")

@@ -59,12 +59,6 @@ def trainer_at(step, threads=2):
     return trainer
 
 
-@pytest.fixture(autouse=True)
-def no_waiting_for_the_disk(monkeypatch):
-    """What is tested is killed processes, not lost power, after which alone it matters."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
 # Saving and resuming
 
 

@@ -1,16 +1,19 @@
 """The command `python -m neo_np.train` from beginning to end: what it writes, shows and logs."""
 
+import io
 import json
 import math
 import os
 import random
 import re
+import threading
 
 import numpy as np
 import pytest
 from train_helpers import LEARNING, SMALL, assert_every_step_is_whole, read_log
 
 import neo_np
+import neo_np.train
 from neo_np.folders.find import DEFAULT_CHECKPOINT
 from neo_np.gpt_neo.params import random_params, sinusoids
 from neo_np.train import arguments, command, environment
@@ -256,3 +259,29 @@ def test_repeated_windows_train_on_repeated_passages(text, tmp_path, train, monk
     status, *_ = train(text, "--out", tmp_path / "run", *small, "--steps", 2, "--repeated-windows", 0.5, "--threads", 1)
     repeated = sum(any(np.array_equal(row[p:], row[:-p]) for p in range(1, 17)) for row in windows)
     assert status == 0 and len(windows) == 80 and 20 < repeated < 60
+
+
+class JupyterStream(io.TextIOBase):
+    """Like the standard output of a notebook: it takes text, and is no file."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+        return len(text)
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_main_in_a_notebook_trains(text, tmp_path, monkeypatch, in_thread):
+    """Also in a thread, where no signal can be handled."""
+    stream, statuses = JupyterStream(), []
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setattr("sys.stderr", stream)
+    thread = threading.Thread(
+        target=lambda: statuses.append(neo_np.train.main([str(text), "--out", str(tmp_path / "run"), *SMALL]))
+    )
+    thread.start() if in_thread else thread.run()
+    if in_thread:
+        thread.join()
+    assert statuses == [0] and "done: " in stream.text

@@ -47,7 +47,7 @@ def test_trainer_options_reach_the_optimizer():
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 @pytest.mark.parametrize("size", [None, 1, 2, 3, 5, 9])
 def test_batch_gradients_do_not_depend_on_micro_batches_and_threads(size, threads):
-    """In float64, where the order of additions matters to 15 digits alone; and with a batch that only 1 and 5 divide."""
+    """In float64, so that the order of additions changes only the 15th digit; 5 windows, which no other size divides."""
     trainer = new_trainer(np.float64, micro_batch_size=size, threads=threads)
     windows = np.random.default_rng(1).integers(50, size=(5, 17))
     loss, gradients = trainer.batch_gradients(windows)
@@ -111,7 +111,7 @@ def test_train_step_reports_loss_norm_rate_and_speed(monkeypatch):
 
 
 def test_train_step_uses_the_learning_rate_schedule(monkeypatch):
-    """Without gradients, weight decay alone moves a matrix: p (1 - rate decay)."""
+    """Without gradients, only weight decay moves a matrix: p (1 - rate decay)."""
     trainer = new_trainer(np.float64, steps=12, learning_rate=0.3, min_learning_rate=0.1, weight_decay=0.5)
     zeros = {name: np.zeros_like(p) for name, p in trainer.params.items()}
     monkeypatch.setattr(trainer, "batch_gradients", lambda windows: (1.0, zeros))
@@ -198,7 +198,7 @@ def test_validation_windows_are_spread_evenly(size):
 
 
 def test_validate_equals_the_loss_of_each_window(tales):
-    """A slow loop: `Model.loss` for each window alone, and the bytes of the text that each stands for."""
+    """A slow loop: `Model.loss` of each window, and the bytes of its text."""
     text = "Once upon a time there was a queen — ü 日本.<|endoftext|>The king said: " * 20
     windows = validation_windows(np.array(tales.tokenizer.encode(text)), 33, 7)
     assert len(windows) == 7  # the last one is a batch of its own
