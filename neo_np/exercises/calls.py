@@ -3,7 +3,6 @@
 import copy
 import io
 import linecache
-import sys
 import threading
 import traceback
 import warnings
@@ -49,8 +48,6 @@ def with_names(function, names):
 def call(function, arguments, expected, compare_as):
     """Call a function with copies of the arguments and return the `Outcome`; only Overtime and an interrupt pass through."""
     copies = copy.deepcopy(arguments)
-    if isinstance(sys.stdout, Printed):
-        sys.stdout.begin()
     try:
         result = function(*copies)
         if isinstance(result, np.ndarray | list | dict):  # the function may change it at the next call
@@ -67,7 +64,7 @@ STANDARD_OUTPUT = threading.RLock()  # it belongs to the whole process, so two t
 
 @contextmanager
 def kept_apart():
-    """Yield a `Printed` that takes what is printed; NumPy's warnings are not shown."""
+    """Yield a `Printed` that takes what is printed; NumPy's warnings are not shown. Other threads wait."""
     printed = Printed()
     with STANDARD_OUTPUT, redirect_stdout(printed), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

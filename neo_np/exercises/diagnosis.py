@@ -1,7 +1,6 @@
 """Checking a function: run it on all cases, find out what is wrong, choose the case to show."""
 
 import inspect
-import sys
 from dataclasses import dataclass, replace
 
 from neo_np.exercises.beginning import not_begun
@@ -84,7 +83,7 @@ def examine(exercise, function, seconds=SECONDS, on_stuck=lambda: None):
     own = with_names(function, given_functions(exercise))
     with kept_apart() as printed:
         try:
-            finding = within(seconds, lambda: run(exercise, own), on_stuck)
+            finding = within(seconds, lambda: run(exercise, own, printed), on_stuck)
         except Overtime as error:
             finding = Finding(exercise, SLOW, place=place_of(error, function), detail=f"{seconds:.0f}")
         except KeyboardInterrupt as error:
@@ -110,26 +109,27 @@ def wrong_parameters(exercise, function):
     return ""
 
 
-def run(exercise, function):
-    """Run a function on all cases and return the `Finding`."""
+def run(exercise, function, printed):
+    """Run a function on all cases and return the `Finding`. printed: a `Printed`, to which sys.stdout leads."""
     prepared = prepared_cases(exercise)
 
     def outcome(index):
         case, expected = prepared[index]
         return call(function, case.arguments, expected, exercise.compare_as)
 
-    outcomes, printed = [], []
+    outcomes, texts = [], []
     for index in range(len(prepared)):
+        printed.begin()
         outcomes.append(outcome(index))
-        printed.append(sys.stdout.getvalue())
+        texts.append(printed.getvalue())
     failing = [i for i, (_, expected) in enumerate(prepared) if not right(outcomes[i], expected, exercise.tolerance)]
     finding = Finding(exercise, WRONG if failing else RIGHT, total=len(prepared), failing=len(failing))
     if any(differ(outcome(i), outcomes[i], exercise.tolerance) for i in failing[:3] or range(len(prepared))):
         return replace(finding, verdict=RANDOM)
     if not failing:
-        return replace(finding, printed=printed[0])
+        return replace(finding, printed=texts[0])
     index = min(failing, key=lambda i: (SHOWN_FIRST[outcomes[i].kind], i))
-    return explained(replace(finding, printed=printed[index]), function, outcomes, failing, prepared, index)
+    return explained(replace(finding, printed=texts[index]), function, outcomes, failing, prepared, index)
 
 
 def differ(again, first, tolerance):

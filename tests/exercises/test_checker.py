@@ -374,15 +374,22 @@ def test_diagnose_keeps_and_shows_nothing(progress_file, capsys):
     assert not progress_file.exists() and capsys.readouterr().out == ""
 
 
-def test_diagnose_in_two_threads_at_once_is_right():
-    verdicts = []
-    answers = [written("linear", "return x @ weight.T + bias"), written("linear", "return x @ weight.T")]
+def test_diagnose_in_many_threads_at_once_is_right_and_gives_the_screen_back():
+    verdicts, screen = [], sys.stdout
+    answers = [written("linear", "return x @ weight.T + bias"), written("linear", "print(1)\nreturn x @ weight.T")] * 6
     threads = [threading.Thread(target=lambda f=f: verdicts.append(diagnose("linear", f).mistakes)) for f in answers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(verdicts) == [(), ("no_bias",)]
+    assert sorted(verdicts) == [()] * 6 + [("no_bias",)] * 6
+    assert sys.stdout is screen
+
+
+def test_answer_that_replaces_the_screen_is_harmless(monkeypatch):
+    screen = sys.stdout
+    verdict = diagnose("softmax", written("softmax", f"import io, sys\nsys.stdout = io.StringIO()\n{RIGHT_SOFTMAX}"))
+    assert verdict.passed and sys.stdout is screen
 
 
 def test_teacher_registers_an_exercise():
