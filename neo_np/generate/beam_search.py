@@ -21,7 +21,10 @@ from neo_np.gpt_neo.loss import log_softmax
 
 @dataclass
 class Beam:
-    """One of the texts that are compared: its sequence, the sum of its log-probabilities, the index of its parent beam."""
+    """One of the texts that are compared.
+
+    score: the sum of its log-probabilities. parent: the index, among the beams of the previous step, of the one it continues.
+    """
 
     sequence: GeneratedSequence
     score: np.float32
@@ -36,9 +39,9 @@ def beam_search(
 ) -> list[GeneratedSequence]:
     """Return the num_return_sequences best continuations of a sequence, the best first.
 
-    Each step makes the best continuations of all beams by one token. Those that end are results, if they are among the
-    first num_beams; the best that do not end are the beams of the next step. progress: a function (length so far, greatest
-    length), called after each step.
+    Each step extends every beam by one token and sorts all these candidates by score. A candidate that ends is a result if it
+    is among the first num_beams. The best ones that do not end are the beams of the next step.
+    progress: a function (length so far, greatest length), called after each step.
     """
     beams, cache = [Beam(start, np.float32(0), 0)], new_cache(model, [start])
     results: list[tuple[float, GeneratedSequence]] = []
@@ -53,7 +56,7 @@ def beam_search(
         beams = [beam for beam in continued if not beam.sequence.finished][: options.num_beams]
         if not beams or is_decided(results, beams[0].score, length, start, options):
             break
-        cache.reorder([beam.parent for beam in beams])
+        cache.reorder([beam.parent for beam in beams])  # row i becomes a copy of the row of beam i's parent
     if len(results) < options.num_return_sequences:
         raise NeoError(
             f"num_return_sequences is {options.num_return_sequences}, and the other options allow only {len(results)} texts."
@@ -64,8 +67,8 @@ def beam_search(
 def continuations(model: LanguageModel, beams: list[Beam], cache: KVCache, options: Options) -> list[Beam]:
     """Return the best continuations of all beams by one token, the best first.
 
-    Two for each beam (more if several ids end a text), so that enough of them do not end. With do_sample they are drawn
-    without replacement from the distribution over the tokens of all beams.
+    A beam has at most one candidate for each end token. So 1 + the number of end tokens for each beam, and at least 2, leave
+    num_beams that do not end. With do_sample they are drawn without replacement from the distribution over all candidates.
     """
     log_probs = log_softmax(next_logits(model, [beam.sequence.ids for beam in beams], cache))  # (beams, V)
     scores = np.concatenate(
@@ -75,14 +78,14 @@ def continuations(model: LanguageModel, beams: list[Beam], cache: KVCache, optio
         ]
     )  # (beams * V,)
     count = max(2, 1 + len(options.eos_ids)) * options.num_beams
-    rng = beams[0].sequence.rng
+    rng = beams[0].sequence.rng  # all beams share it
     if rng is not None:
         chosen = draw_without_replacement(scores, count, rng)
         chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
     else:
         chosen = np.argsort(-scores, kind="stable")[:count]
     chosen = chosen[scores[chosen] > -np.inf]
-    parents, tokens = np.divmod(chosen, model.config.vocab_size)
+    parents, tokens = np.divmod(chosen, model.config.vocab_size)  # the index in scores is parent * V + token
     return [
         Beam(beams[parent].sequence.longer_by(token), score, parent)
         for parent, token, score in zip(parents.tolist(), tokens.tolist(), scores[chosen])
@@ -104,12 +107,12 @@ def is_decided(
     """Return whether the search is over: no running beam can still become a result, judged as early_stopping says.
 
     True: as soon as there are num_beams results. False: if the best running beam, ended here, would not be a result. "never":
-    if it would not be one even if it reached the greatest length without losing probability.
+    compare with the best score that this beam could still get, at the greatest length and with no more probability lost.
     """
     if len(results) < options.num_beams:
         return False
     if options.early_stopping is True:
         return True
-    if options.early_stopping == "never" and options.length_penalty > 0:
+    if options.early_stopping == "never" and options.length_penalty > 0:  # only then a longer text raises the negative score
         length = start.max_length - len(start.prompt.ids)
     return normalized(best_running, length, options) <= results[-1][0]

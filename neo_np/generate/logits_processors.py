@@ -30,13 +30,13 @@ def sequence_bias(logits: np.ndarray, ids: Sequence[int], biases: Sequence[tuple
 
 
 def repetition_penalty(logits: np.ndarray, ids: Sequence[int], penalty: float) -> np.ndarray:
-    """Make each of these tokens less likely (penalty above 1): divide positive logits, multiply negative ones.
+    """Make each token of the text less likely (penalty above 1): divide positive logits, multiply negative ones.
 
     Keskar et al. 2019, "CTRL" (arXiv 1909.05858), section 4.1, only divide. That would make a token with a negative logit
     more likely, so transformers multiplies there.
     """
-    used, penalty = np.unique(ids), float(penalty)
-    logits = logits.copy()
+    used = np.unique(np.asarray(ids, int))
+    penalty, logits = float(penalty), logits.copy()
     logits[used] = np.where(logits[used] < 0, logits[used] * penalty, logits[used] / penalty)
     return logits
 
@@ -54,7 +54,7 @@ def no_repeat_ngram(logits: np.ndarray, ids: Sequence[int], size: int, earlier: 
     earlier = ids if earlier is None else earlier
     if len(earlier) < size:
         return logits
-    ngrams = np.lib.stride_tricks.sliding_window_view(np.asarray(earlier), size)  # (number of n-grams, size)
+    ngrams = np.lib.stride_tricks.sliding_window_view(np.asarray(earlier), size)  # all runs of `size` tokens, (runs, size)
     beginning = np.asarray(ids)[len(ids) - size + 1 :]  # the last size - 1 tokens
     repeats = (ngrams[:, :-1] == beginning).all(axis=1)
     return mask_tokens(logits, ngrams[repeats, -1])
@@ -87,17 +87,17 @@ def exponential_decay_length_penalty(
     if beyond <= 0:
         return logits
     logits, ends = logits.copy(), np.unique(np.asarray(eos_ids, int))
-    ends = ends[np.isfinite(logits[ends])]
+    ends = ends[np.isfinite(logits[ends])]  # a masked token stays masked: -inf + inf would be NaN
     logits[ends] += np.abs(logits[ends]) * (np.float64(factor) ** beyond - 1).astype(logits.dtype)
     return logits
 
 
 def suppress_tokens(logits: np.ndarray, ids: Sequence[int], tokens: Sequence[int], at_length: int | None = None) -> np.ndarray:
     """Mask these tokens, at any length of the text or only at one."""
-    return mask_tokens(logits, tokens) if at_length in (None, len(ids)) else logits
+    return mask_tokens(logits, tokens) if at_length is None or at_length == len(ids) else logits
 
 
-# The processors that shape the distribution to draw from. Each keeps at least `keep` tokens.
+# The processors that shape the distribution to draw from. Those with an argument `keep` leave at least that many tokens.
 
 
 def temperature(logits: np.ndarray, ids: Sequence[int], value: float) -> np.ndarray:
@@ -113,7 +113,7 @@ def top_k(logits: np.ndarray, ids: Sequence[int], k: int, keep: int = 1) -> np.n
 def top_p(logits: np.ndarray, ids: Sequence[int], p: float, keep: int = 1) -> np.ndarray:
     """Keep the smallest set of most likely tokens whose probability reaches p (Holtzman et al. 2019, arXiv 1904.09751, 3.1).
 
-    As in transformers, it is computed from the other end: remove the least likely tokens that together have at most 1 - p.
+    As in transformers, it is computed from the other end: remove the least likely tokens while their sum is at most 1 - p.
     """
     order = np.argsort(logits, kind="stable")  # the least likely first
     removed = np.cumsum(softmax(logits[order])) <= 1 - p
@@ -130,7 +130,7 @@ def min_p(logits: np.ndarray, ids: Sequence[int], p: float, keep: int = 1) -> np
 
 
 def typical_p(logits: np.ndarray, ids: Sequence[int], p: float, keep: int = 1) -> np.ndarray:
-    """Keep the tokens whose surprise, -log(probability), is closest to the expected surprise, until they reach p.
+    """Keep the tokens whose surprise, -log(probability), is closest to the expected one, until their probabilities sum to p.
 
     Meister et al. 2022, "Locally Typical Sampling" (arXiv 2202.00666). The expected surprise is the entropy.
     """
@@ -138,7 +138,7 @@ def typical_p(logits: np.ndarray, ids: Sequence[int], p: float, keep: int = 1) -
     probabilities = np.exp(-surprise)
     distance = np.abs(surprise - entropy_terms(probabilities).sum())
     order = np.argsort(distance, kind="stable")  # the most typical first
-    last = min((np.cumsum(probabilities[order]) < p).sum(), logits.size - 1)
+    last = min((np.cumsum(probabilities[order]) < p).sum(), logits.size - 1)  # with this one in `order`, the sum reaches p
     removed = distance > distance[order[last]]
     removed[order[:keep]] = False
     return np.where(removed, -np.inf, logits)
@@ -198,11 +198,11 @@ def ends_with(ids: Sequence[int], ending: Sequence[int]) -> bool:
 def kth_highest(logits: np.ndarray, k: int) -> np.floating:
     """Return the k-th highest logit, or the lowest if there are fewer."""
     k = min(k, logits.size)
-    return np.partition(logits, -k)[-k]
+    return np.partition(logits, -k)[-k]  # partition puts it there without sorting all logits
 
 
 def entropy_terms(probabilities: np.ndarray) -> np.ndarray:
-    """Return -p log p for each probability, in nats, with 0 log 0 = 0. Their sum is the entropy."""
+    """Return -p log p for each probability (natural logarithm), with 0 log 0 = 0. Their sum is the entropy."""
     return -probabilities * np.log(np.where(probabilities > 0, probabilities, 1))
 
 
@@ -214,7 +214,8 @@ def make_logits_processors(
 ) -> list[LogitsProcessor]:
     """Return the processors that the options ask for, in the order of transformers.
 
-    shortest, longest: the limits of the length in tokens, prompt included. without_token: ids that have no token.
+    shortest, longest: the limits of the length in tokens, prompt included. without_token: ids of
+    the model that the tokenizer does not have. (`partial(f, k=5)` is the function f with k fixed to 5.)
     """
     found: list[LogitsProcessor] = []
     if without_token:
@@ -247,7 +248,8 @@ def make_logits_processors(
     if options.suppress_tokens:
         found.append(partial(suppress_tokens, tokens=options.suppress_tokens))
     if options.begin_suppress_tokens:
-        first_free = len(prompt_ids) + (len(prompt_ids) == 1 and options.forced_bos_token_id is not None)
+        is_forced = len(prompt_ids) == 1 and options.forced_bos_token_id is not None  # the first new token
+        first_free = len(prompt_ids) + 1 if is_forced else len(prompt_ids)
         found.append(partial(suppress_tokens, tokens=options.begin_suppress_tokens, at_length=first_free))
     found += [partial(users_own, processor=processor) for processor in options.logits_processor]
     found += sampling_processors(options) if options.do_sample else []
@@ -257,7 +259,7 @@ def make_logits_processors(
 def sampling_processors(options: Options) -> list[LogitsProcessor]:
     """Return the processors that shape the distribution to draw from.
 
-    Beam search keeps more tokens: at least one that continues the text beside all end tokens.
+    Beam search keeps one token more than there are end tokens, so that each text can also continue.
     """
     keep = max(2, len(options.eos_ids) + 1) if options.num_beams > 1 else 1
     found: list[LogitsProcessor] = []

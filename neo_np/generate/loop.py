@@ -40,14 +40,14 @@ def drop_finished(running: list[GeneratedSequence], cache: KVCache) -> list[Gene
 def next_logits(model: LanguageModel, rows: Sequence[list[int]], cache: KVCache) -> np.ndarray:
     """Return the logits (B, V) of the token that follows each row of ids. The cache then holds all ids of the rows."""
     ids, mask = pad_left(tokens_to_feed(rows, cache))
-    return model.logits(ids, mask=mask, cache=cache, logits_to_keep=1)[:, -1]
+    return model.logits(ids, mask=mask, cache=cache, logits_to_keep=1)[:, -1]  # (B, 1, V) -> (B, V)
 
 
 def tokens_to_feed(rows: Sequence[list[int]], cache: KVCache) -> list[list[int]]:
     """Return the ids of each row that the cache does not hold: the last one, or all ids for an empty cache.
 
-    A full cache is emptied, and takes the last ids again, half of what fits (only with slide=True). It cannot keep the old
-    keys and values: positions count from the first token that is kept.
+    A full cache is emptied, and only the last capacity // 2 ids are fed again (this happens only with the option slide=True).
+    Another token is then at position 0, so the old keys and values would be wrong.
     """
     if 0 < cache.length < cache.capacity:
         return [ids[-1:] for ids in rows]
@@ -58,7 +58,11 @@ def tokens_to_feed(rows: Sequence[list[int]], cache: KVCache) -> list[list[int]]
 
 
 def pad_left(rows: Sequence[list[int]]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return rows of ids as one array (B, T), short rows padded on the left, and the mask: 0 padding, 1 text, None if all 1."""
+    """Return rows of ids as one array (B, T) and the mask: 0 padding, 1 text, None if all 1.
+
+    Short rows are padded on the left, so that the last column has the last token of every text. After the first pass the cache
+    remembers the padding.
+    """
     longest = max(map(len, rows))
     if all(len(ids) == longest for ids in rows):
         return np.array(rows), None

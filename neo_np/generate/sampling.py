@@ -14,7 +14,7 @@ from neo_np.gpt_neo.forward import softmax
 def process_logits(logits: np.ndarray, ids: Sequence[int], processors: Iterable[LogitsProcessor]) -> np.ndarray:
     """Return the logits (V,) after all logits processors, applied in order.
 
-    ids: the text so far. Raises NeoError if no token is possible, or if a logit is infinite or not a number.
+    ids: the text so far. Raises NeoError if a logit is +inf or NaN, or if all are -inf, which forbids every token.
     """
     with np.errstate(all="ignore"):  # an overflow is reported below, as a sentence
         for processor in processors:
@@ -41,7 +41,8 @@ def sample(logits: np.ndarray, rng: np.random.Generator | None = None) -> int:
 def draw(weights: np.ndarray, rng: np.random.Generator) -> int:
     """Return an index, drawn with a probability in proportion to its weight.
 
-    Inverse-CDF sampling: the first index whose cumulative probability exceeds a uniform number from [0, 1).
+    Inverse-CDF sampling (CDF: cumulative distribution function, the running sum of the probabilities): the first index whose
+    running sum exceeds a uniform random number from [0, 1).
     """
     cdf = np.cumsum(weights, dtype=float)
     return int(np.searchsorted(cdf / cdf[-1], rng.random(), side="right"))
@@ -50,6 +51,7 @@ def draw(weights: np.ndarray, rng: np.random.Generator) -> int:
 def draw_without_replacement(logits: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Return `count` different ids, drawn one after the other from softmax(logits): the Gumbel-top-k trick.
 
-    The order of logits + Gumbel noise has the distribution of such draws (Kool et al. 2019, arXiv 1903.06059, section 2.3).
+    Add independent Gumbel noise to each logit and sort, the largest first: the first `count` ids have the distribution of draws
+    one after the other without putting back (Kool et al. 2019, arXiv 1903.06059, section 2.3). (N,) -> (count,).
     """
     return np.argsort(-(logits + rng.gumbel(size=logits.size)), kind="stable")[:count]

@@ -18,18 +18,19 @@ from neo_np.tokenizer.special_tokens import any_of
 
 
 def learn_merges(words: dict[str, int], number: int, min_frequency: int = 0) -> list[tuple[str, str]]:
-    """Return the merge rules that words teach, [(left, right), ...] in the order of their learning.
+    """Return the merge rules learned from words, [(left, right), ...], the first one first.
 
-    words: {word: how often it occurs}. number: how many rules to learn; there are fewer if no pair occurs at least
-    min_frequency times (and once).
+    words: {word: how often it occurs}. number: how many rules to learn. It stops early if no pair occurs at least
+    max(1, min_frequency) times.
 
-    >>> learn_merges({"low": 5, "lowest": 2, "newest": 6, "widest": 3}, 4)
+    >>> learn_merges({"low": 5, "lower": 2, "newest": 6, "widest": 3}, 4)
     [('e', 's'), ('es', 't'), ('l', 'o'), ('lo', 'w')]
 
     This is the definition. `learn_merges_fast` finds the same rules without counting all pairs again for each of them.
     """
-    # Two pairs may be equally frequent. Then the older symbols win: characters by code point, then merged symbols by age.
-    age = {char: age for age, char in enumerate(sorted(set("".join(words))))}
+    # Of two pairs that are equally frequent, take the one whose left symbol is older; if both are the same, whose right symbol
+    # is older. Characters come first, by code point, then the merged symbols in their order.
+    age = {char: number for number, char in enumerate(sorted(set("".join(words))))}
     split_words = [(list(word), count) for word, count in words.items()]
     merges: list[tuple[str, str]] = []
     while len(merges) < number:
@@ -55,7 +56,7 @@ def learn_merges_fast(words: dict[str, int], number: int, min_frequency: int = 0
     """
     symbols = sorted(set("".join(words)))  # the number of a symbol is its age
     pairs = PairCounts(words, {char: number for number, char in enumerate(symbols)})
-    heap = [(-count, pair) for pair, count in pairs.counts.items()]
+    heap = [(-count, pair) for pair, count in pairs.counts.items()]  # heapq gives the smallest item first, so -count
     heapify(heap)
     merges: list[tuple[str, str]] = []
     while heap and len(merges) < number:
@@ -70,7 +71,7 @@ def learn_merges_fast(words: dict[str, int], number: int, min_frequency: int = 0
             heappush(heap, (-pairs.counts[new_pair], new_pair))
         left, right = symbols[pair[0]], symbols[pair[1]]
         merges.append((left, right))
-        symbols.append(left + right)  # a new string: an earlier merge to this string would have taken all its occurrences
+        symbols.append(left + right)  # never a repeat: equal strings are merged at the same time
     return merges
 
 
@@ -100,7 +101,7 @@ class PairCounts:
         return pair
 
     def remove(self, place: int) -> None:
-        """Count the pair at a place no longer."""
+        """Subtract the pair at a place from its count."""
         pair = self.chain.pair(place)
         if BORDER not in pair:
             self.counts[pair] -= self.weights[place]
@@ -111,7 +112,7 @@ class PairCounts:
         for place in self.places.pop(pair):
             if chain.pair(place) != pair:
                 continue  # another merge has taken one of the two
-            self.remove(chain.before[place])
+            self.remove(chain.before[place])  # these two pairs with the neighbours are about to disappear
             self.remove(chain.after[place])
             chain.merge(place, merged)
             new_pairs |= {self.add(chain.before[place]), self.add(place)}

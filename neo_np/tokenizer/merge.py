@@ -1,6 +1,8 @@
 """Byte-pair encoding of one word: merge the neighbours whose rule has the lowest rank, everywhere; repeat.
 
-Sennrich et al. 2016 (arXiv 1508.07909), section 3.2. The first rule in merges.txt has rank 0, the second rank 1, and so on.
+A rule says: replace these two neighbours by one token. The rules are the lines of merges.txt, and the number of a line, from
+0, is its rank. The example shows the tokens as text; the functions work with their ids. Sennrich et al. 2016 (arXiv
+1508.07909), section 3.2.
 
     [' ', 't', 'h', 'e']  ->  [' t', 'h', 'e']  ->  [' t', 'he']  ->  [' the']
 """
@@ -19,7 +21,8 @@ Symbol = TypeVar("Symbol", int, str)
 Pair = tuple[int, int]
 
 SHORT_WORD = 16  # bytes; up to here the simple loop is the faster one
-CACHED_WORDS, LONGEST_CACHED_WORD = 2**16, 64
+CACHED_WORDS = 2**16
+LONGEST_CACHED_WORD = 64  # characters; longer words rarely come twice
 
 
 def merge_pair(symbols: list[Symbol], pair: tuple[Symbol, Symbol], merged: Symbol) -> list[Symbol]:
@@ -52,7 +55,7 @@ def merge(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> li
     """Return the ids of a word after all merges."""
     if len(ids) > SHORT_WORD:
         return merge_long(ids, ranks, merged)
-    *_, (_, last_ids) = merge_steps(ids, ranks, merged)
+    *_, (_, last_ids) = merge_steps(ids, ranks, merged)  # the last step has the ids after all merges
     return last_ids
 
 
@@ -61,6 +64,8 @@ def merge_long(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) 
 
     A text of 100,000 letters without white space is one word, and needs thousands of merges. Here each pair with a rule has
     a list of its places, a heap finds the pair with the lowest rank, and a merge looks only at the two new pairs beside it.
+    The ids are in a linked list (`Chain`): a place is an index into it, which never changes. BORDER and the ids that were
+    merged away are negative.
     """
     chain = Chain([BORDER, *ids, BORDER])
     heap: list[tuple[int, Pair]] = []
@@ -78,7 +83,7 @@ def merge_long(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) 
         note(place)
     while heap:
         _, pair = heappop(heap)
-        for place in sorted(places.pop(pair)):
+        for place in sorted(places.pop(pair)):  # from left to right, as in merge_pair
             if chain.pair(place) == pair:  # otherwise another merge has taken one of the two
                 chain.merge(place, merged[pair])
                 note(chain.before[place])

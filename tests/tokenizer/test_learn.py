@@ -1,5 +1,6 @@
 """Learning merges: published examples, the fast version against the definition, special tokens, files, speed."""
 
+import doctest
 import random
 import time
 
@@ -9,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neo_np import NeoError, Tokenizer
+from neo_np.tokenizer import learn
 from neo_np.tokenizer.learn import PairCounts, learn_merges, learn_merges_fast
 
 END = "<|endoftext|>"
@@ -167,3 +169,8 @@ def test_train_one_endless_word_takes_no_quadratic_time():
     begin = time.perf_counter()
     assert len(Tokenizer.train(text, 1000)) == 1000
     assert time.perf_counter() - begin < 5
+
+
+def test_learn_merges_example_of_the_docstring_is_true():
+    failed, tried = doctest.testmod(learn)
+    assert (failed, tried) == (0, 1)
