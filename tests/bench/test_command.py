@@ -40,6 +40,7 @@ def everything(tiny):
     return json.loads(done.stdout), time.perf_counter() - start
 
 
+@pytest.mark.slow
 def test_every_benchmark_is_measured_in_every_case_and_round(everything, tiny):
     found, _ = everything
     config = neo_np.load(tiny).config
@@ -57,6 +58,7 @@ def test_every_benchmark_is_measured_in_every_case_and_round(everything, tiny):
     assert found["machine"]["numpy"] == np.__version__
 
 
+@pytest.mark.slow
 def test_results_fit_into_the_time_that_they_took(everything):
     found, elapsed = everything
     first = {name: next(iter(benchmark["cases"].values()))[NEO] for name, benchmark in found["benchmarks"].items()}
@@ -65,6 +67,7 @@ def test_results_fit_into_the_time_that_they_took(everything):
     assert 10 < first["memory"]["median"] < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_start_takes_longer_than_load_because_it_imports_numpy(everything):
     cases = {name: next(iter(everything[0]["benchmarks"][name]["cases"].values()))[NEO] for name in ("start", "load")}
