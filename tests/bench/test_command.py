@@ -68,7 +68,6 @@ def test_results_fit_into_the_time_that_they_took(everything):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_start_takes_longer_than_load_because_it_imports_numpy(everything):
     cases = {name: next(iter(everything[0]["benchmarks"][name]["cases"].values()))[NEO] for name in ("start", "load")}
     assert min(cases["start"]["rounds"]) > max(cases["load"]["rounds"])
