@@ -1,9 +1,9 @@
 """Speculative decoding: draft several tokens cheaply, verify them with one pass of the model, commit those that it accepts.
 
-Decoding waits for memory: every token needs all the weights. A pass over several tokens reads the weights once too, so it
-takes little longer than a pass over one. Drafts come from the text itself (`prompt_lookup`) or from a smaller model
-(`AssistantDraft`). The result is what the model would have written without drafts: the same tokens in greedy decoding (unless
-two logits are equal up to rounding), the same distribution in sampling.
+To generate one token, all weights are read from memory, and this takes most of the time. A pass over several tokens reads the
+weights once too, so it takes less time than that many single passes. Drafts come from the text itself (`prompt_lookup`) or
+from a smaller model (`AssistantDraft`). The result is what the model would have written without drafts: the same tokens in
+greedy decoding (unless two logits are equal up to rounding), the same distribution in sampling.
 
 Leviathan et al. 2022, "Fast Inference from Transformers via Speculative Decoding" (arXiv 2211.17192).
 """
@@ -24,7 +24,7 @@ from neo_np.generate.sequence import GeneratedSequence, Step
 from neo_np.gpt_neo.forward import softmax
 
 MATCH_LENGTH = 3  # prompt lookup searches for an earlier occurrence of this many last tokens
-WORTHWHILE = 1.5  # accepted tokens: a pass with a draft takes about as much longer than a pass over one token
+WORTHWHILE = 1.5  # accepted tokens of a draft; with fewer, a pass with a draft costs more time than it saves
 SHORTEST_PAUSE, LONGEST_PAUSE = 8, 64  # passes
 
 
@@ -44,13 +44,13 @@ def speculative_loop(model: LanguageModel, sequence: GeneratedSequence, options:
     cache, backoff = new_cache(model, [sequence]), DraftBackoff(draft_length)
     while not sequence.finished:
         # 1. Draft: propose some tokens, not more than fit.
-        [fed] = tokens_to_feed([sequence.ids], cache)
+        [fed] = tokens_to_feed([sequence.ids], cache)  # a batch of one
         room = min(sequence.max_length - len(sequence.ids) - 1, cache.capacity - cache.length - len(fed))
         draft = propose(sequence, min(draft_length, room)) if backoff.allows_draft() else []
         # 2. Verify: one pass gives the logits that follow the text and each drafted token.
         rows = model.logits(fed + [token.id for token in draft], cache=cache, logits_to_keep=len(draft) + 1)
         accepted = 0
-        for logits, drafted in zip(rows, [*draft, None]):  # after the last drafted token, one more token is free
+        for logits, drafted in zip(rows, [*draft, None]):  # rows has one more: the token after the draft costs nothing
             scores = process_logits(logits, sequence.ids, sequence.logits_processors)
             token = verify(scores, drafted, sequence.rng)
             text = sequence.append(token)
@@ -76,19 +76,21 @@ def drafting(options: Options) -> tuple[Callable[[GeneratedSequence, int], list[
 
 
 def verify(scores: np.ndarray, drafted: DraftToken | None, rng: np.random.Generator | None) -> int:
-    """Return the next token by the model's own choice; it is the drafted token if that is accepted.
+    """Return the token that the model chooses: the drafted one if it is accepted.
 
-    In greedy decoding (rng None) a drafted token is accepted if it is the most likely one; in sampling see
-    `accept_or_resample`.
+    Greedy decoding (rng None) accepts a drafted token if it is the most likely one. For sampling see `accept_or_resample`.
     """
     if drafted is None or rng is None:
         return sample(scores, rng)
-    q = np.eye(1, len(scores), drafted.id)[0] if drafted.probabilities is None else drafted.probabilities
+    q = drafted.probabilities
+    if q is None:  # it was proposed for certain
+        q = np.zeros(len(scores))
+        q[drafted.id] = 1.0
     return accept_or_resample(softmax(scores.astype(float)), q, drafted.id, rng)
 
 
 def accept_or_resample(p: np.ndarray, q: np.ndarray, drafted: int, rng: np.random.Generator) -> int:
-    """Return a token with distribution p, (V,), from a drafted token with distribution q: the drafted one if possible.
+    """Return a token with the distribution p (V,), given a drafted token with the distribution q: often the same token.
 
     Accept it with probability min(1, p/q). Otherwise draw from max(p - q, 0), scaled to the sum 1.
     Proof (Leviathan et al. 2022, appendix A.1): x is drafted and accepted with q(x) min(1, p(x)/q(x)) = min(p(x), q(x)).
@@ -104,7 +106,7 @@ def accept_or_resample(p: np.ndarray, q: np.ndarray, drafted: int, rng: np.rando
 def prompt_lookup(sequence: GeneratedSequence, count: int) -> list[DraftToken]:
     """Find the latest earlier occurrence of the last 3 tokens; propose the `count` tokens that followed it.
 
-    If fewer followed it, the draft repeats them, as the text would if it were periodic: a b c d a b c -> d a b c d a ...
+    If fewer tokens followed it, they are repeated, as in a periodic text: a b c d a b c -> d a b c d a ...
     Saxena 2023, "Prompt Lookup Decoding" (https://github.com/apoorvumang/prompt-lookup-decoding).
     """
     ids = np.asarray(sequence.ids)
@@ -133,15 +135,16 @@ class AssistantDraft:
             token = sample(scores, sequence.rng)
             draft.append(DraftToken(token, None if sequence.rng is None else softmax(scores.astype(float))))
             ids.append(token)
-        self.cache.crop(min(self.cache.length, len(sequence.ids)))  # it does not learn which tokens were accepted
+        self.cache.crop(min(self.cache.length, len(sequence.ids)))  # forget the draft: some of it may be rejected
         return draft
 
 
 class DraftBackoff:
     """Decides whether to draft: a pass with a wrong draft takes longer than one without, so bad drafts cause pauses.
 
-    If a draft brings the running mean of accepted tokens below what is worthwhile, the next 8 passes have no draft, then 16,
-    32, 64 after each further failure; a good draft ends that. It counts tokens and does not look at the clock, so that the same
+    mean: of the accepted tokens, the newest draft counts half, all earlier ones together half. If the mean falls below what is
+    worthwhile, the next 8 passes have no draft, then 16, 32, 64 after each further failure. The pauses end when the mean is
+    worthwhile again. It counts tokens and does not look at the clock, so that the same
     seed gives the same text.
     """
 

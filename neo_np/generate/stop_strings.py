@@ -99,11 +99,14 @@ class StopStrings:
         return text
 
     def _first_stop(self, newest: int) -> int:
-        """Return the number of symbols from the first stop string that ends in the `newest` last ones to the end, or 0."""
+        """Find the first stop string that ends within the last `newest` symbols.
+
+        Return the number of symbols from its beginning to the end of the text; 0 if there is none.
+        """
         begins = [self._seen.find(stop, max(0, len(self._seen) - newest - len(stop) + 1)) for stop in self.stops]
         return max((len(self._seen) - begin for begin in begins if begin >= 0), default=0)
 
     def _unfinished_stop(self) -> int:
-        """Return the length of the longest end of the text that begins a stop string: "the e" and "end" give 1."""
+        """Return the length of the longest suffix of the text that is a prefix of a stop string: "the e" and "end" give 1."""
         lengths = (n for stop in self.stops for n in range(1, len(stop)) if self._seen.endswith(stop[:n]))
         return max(lengths, default=0)
