@@ -59,10 +59,27 @@ def find_checkpoint(name: str | os.PathLike | None = None, weights_wanted: bool 
 def check_folder(folder: Path) -> Path:
     """Return a folder if it holds a checkpoint; raises NeoError for a file, and for a folder without one."""
     if not folder.is_dir():
-        raise NeoError(f"{folder} is a file, and a checkpoint is a folder: did you mean {folder.parent}?")
+        meant = newest_step(folder.parent) or folder.parent
+        raise NeoError(f"{folder} is a file, and a checkpoint is a folder: did you mean {meant}?")
     if not any(is_there(folder / file) for file in (CONFIG, *TOKENIZER_FILES)):
-        raise NeoError(f"the folder {folder} holds no checkpoint: there is no {CONFIG} in it.")
+        raise NeoError(f"the folder {folder} holds no checkpoint: {which_was_meant(folder)}.")
     return folder
+
+
+def which_was_meant(folder: Path) -> str:
+    """Return the end of a sentence about a folder that is no checkpoint: a training run, or a folder of runs."""
+    if newest := newest_step(folder):
+        return f"it is the folder of a training run, and its newest checkpoint is {newest}"
+    if runs := sorted({path.parent for path in folder.glob("*/step-*") if newest_step(path.parent)}):
+        return f"it has training runs, and the newest checkpoint of {runs[0].name} is {newest_step(runs[0])}"
+    return f"there is no {CONFIG} in it"
+
+
+def newest_step(folder: Path) -> Path | None:
+    """Return the newest checkpoint, step-N, in the folder of a training run; None if there is none."""
+    paths = folder.glob("step-*") if os.path.isdir(folder) else ()
+    found = {int(path.name[5:]): path for path in paths if path.name[5:].isdecimal() and is_there(path / CONFIG)}
+    return found[max(found)] if found else None
 
 
 def find_by_name(name: str | os.PathLike, weights_wanted: bool) -> Path:
@@ -84,6 +101,8 @@ def find_by_name(name: str | os.PathLike, weights_wanted: bool) -> Path:
             f"the default checkpoint is not in {name}: install neo_np from its clone ('pip install -e .' there), or restore "
             "that folder."
         )
+    if newest := newest_step(Path(name).parent):
+        raise NeoError(f"there is no {name}: the newest checkpoint of that training run is {newest}.")
     there = ", ".join(sorted(file.parent.name for file in WEIGHTS_FOLDER.glob(f"*/{CONFIG}"))) or "nothing"
     install = "; to download from the hub, 'pip install huggingface_hub' first" if owner else ""
     raise NeoError(

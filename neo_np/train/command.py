@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from neo_np.checkpoint.loading import load
 from neo_np.corpus import read_pieces, text_files
 from neo_np.errors import NeoError
+from neo_np.files import for_shell
 from neo_np.folders.find import find_checkpoint
 from neo_np.gpt_neo.params import random_params, sinusoids
 from neo_np.model import Model
@@ -202,7 +202,7 @@ def train(trainer: Trainer, valid_tokens: np.ndarray, folder: Path, intervals: I
         trainer.check()
         return save_step(trainer, folder, intervals)
 
-    how_to_continue = f"Continue with python -m neo_np.train --resume {quote(str(folder))}"
+    how_to_continue = f"Continue with python -m neo_np.train --resume {for_shell(folder)}"
     try:
         with stopping_on_signals(trainer.stop):
             try:
@@ -225,7 +225,7 @@ def train(trainer: Trainer, valid_tokens: np.ndarray, folder: Path, intervals: I
             f"the memory is exhausted: use a smaller --micro-batch-size or fewer --threads. {newest_sentence(folder)}"
         ) from None
     path = steps(folder)[trainer.step]
-    print(f'done: {path}. Try python -m neo_np.generate --model {quote(str(path))} "Once upon a time"')
+    print(f'done: {path}. Try python -m neo_np.generate --model {for_shell(path)} "Once upon a time"')
     return 0
 
 

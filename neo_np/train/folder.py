@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from neo_np.errors import NeoError
+from neo_np.files import for_shell
 from neo_np.folders.find import CONFIG
 from neo_np.train.lock import LOCK, locked, read_lock
 from neo_np.train.runs import steps
@@ -56,7 +56,7 @@ def make(folder: Path) -> None:
 def check_empty(folder: Path, was_killed: bool) -> None:
     """Raise NeoError if the folder has a run, or anything that is not a leftover of a run that was killed."""
     if steps(folder):
-        raise NeoError(f"{folder} has a run already: continue it with --resume {quote(str(folder))}, or choose another --out.")
+        raise NeoError(f"{folder} has a run already: continue it with --resume {for_shell(folder)}, or choose another --out.")
     for path in folder.iterdir():
         if path.name != LOCK and not (was_killed and LEFTOVER.fullmatch(path.name)):
             raise NeoError(f"the folder {folder} is not empty (it has {path.name}): empty it, or choose another --out.")
@@ -104,12 +104,12 @@ def not_a_run(folder: Path) -> str:
     sentence = f"{folder} holds no checkpoint step-N to resume from"
     parents = [*folder.parents, *Path(os.path.abspath(folder)).parents]
     if run := next((path for path in parents if steps(path)), None):
-        return f"{sentence}: it is inside the run {run}, so use --resume {quote(str(run))}."
+        return f"{sentence}: it is inside the run {run}, so use --resume {for_shell(run)}."
     if not os.path.isdir(folder):
         return f"{sentence}: it {'is a file' if os.path.exists(folder) else 'does not exist'}. Name the folder of a run."
     if runs := sorted({str(path.parent) for path in folder.glob("*/step-*") if steps(path.parent)}):
         more = ", ..." if len(runs) > MOST_NAMED else ""
         return f"{sentence}: name one of the runs in it ({', '.join(runs[:MOST_NAMED])}{more})."
     if (folder / CONFIG).exists():
-        return f"{sentence}: it is a checkpoint, not a run. To train it further, start a run with --init {quote(str(folder))}."
-    return f"{sentence}: start a run there with python -m neo_np.train TEXT --out {quote(str(folder))}."
+        return f"{sentence}: it is a checkpoint, not a run. To train it further, start a run with --init {for_shell(folder)}."
+    return f"{sentence}: start a run there with python -m neo_np.train TEXT --out {for_shell(folder)}."

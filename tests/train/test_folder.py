@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from train_helpers import (
 )
 
 from neo_np import NeoError
+from neo_np.folders.find import find_checkpoint
 from neo_np.train import lock
 from neo_np.train.lock import locked, read_lock
 from neo_np.train.runs import steps
@@ -284,7 +286,7 @@ def test_resume_of_a_folder_of_runs_names_them(run_folder, train):
 def test_resume_of_a_checkpoint_that_is_no_run_says_so(run_folder, train):
     shutil.copytree(run_folder / "step-14", run_folder.parent.parent / "my model")
     path = run_folder.parent.parent / "my model"
-    assert_refused(train("--resume", path), "it is a checkpoint, not a run", f"--init '{path}'")  # quoted for the shell
+    assert_refused(train("--resume", path), "it is a checkpoint, not a run", f'--init "{path}"')  # quoted for the shell
 
 
 @pytest.mark.parametrize(("name", "part"), [("nowhere", "does not exist"), ("text.txt", "is a file"), ("empty", "--out")])
@@ -302,6 +304,16 @@ def test_train_inside_the_folder_of_its_text_reads_no_checkpoints(tmp_path, trai
         assert train(texts, "--out", texts / name, *SMALL)[0] == 0
     assert (texts / "first" / "train.npy").read_bytes() == (texts / "second" / "train.npy").read_bytes()
     assert_same_run(texts / "first", texts / "second")
+
+
+@pytest.mark.parametrize("which", ["", "/", "/log.jsonl", "/step-99", "/.."])
+def test_checkpoint_named_by_a_run_names_the_newest_step(run_folder, which):
+    """As --model, --init or --tokenizer, in every command."""
+    (run_folder / "step-9").mkdir()  # not a checkpoint, whatever its name
+    (run_folder / "step-x").mkdir()
+    with pytest.raises(NeoError, match=re.escape(str((run_folder / "step-14").relative_to(run_folder.parent))) + r"[.?]$"):
+        find_checkpoint(f"{run_folder}{which}")
+    assert find_checkpoint(run_folder / "step-14") == run_folder / "step-14"
 
 
 # Signals
