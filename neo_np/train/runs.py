@@ -122,7 +122,7 @@ def resume(folder: str | os.PathLike, tokens: np.ndarray) -> tuple[Trainer, Inte
         trainer = Trainer(model, tokens, options)
         load_moments(trainer.optimizer, path / OPTIMIZER)
         trainer.optimizer.step, trainer.smoothed_loss = step, state["smoothed_loss"]
-        trainer.rng.bit_generator.state = state["generator"]
+        set_generator(trainer.rng, state["generator"])
         intervals = Intervals(**state["intervals"])
     except (OSError, SafetensorError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise NeoError(
@@ -143,6 +143,13 @@ def check_state(state: Any, step: int) -> None:
     check_number("smoothed_loss", state.get("smoothed_loss"))
     if state["options"].get("steps", step) < step:
         raise NeoError(f"{TRAINING} has fewer steps than {step}")
+
+
+def set_generator(rng: np.random.Generator, state: dict[str, Any]) -> None:
+    """Set the state of the random numbers. An even increment would make the generator repeat itself, and so hang."""
+    rng.bit_generator.state = state
+    if state["state"]["inc"] % 2 == 0:
+        raise NeoError(f"{TRAINING} has a generator with an even increment")
 
 
 def read_options(entries: dict[str, Any]) -> TrainingOptions:

@@ -84,7 +84,8 @@ DAMAGED += [("options.steps", value) for value in (None, "x", 11, 10**30)]
 DAMAGED += [("options.sequence_length", 65), ("options.betas", 3), ("options.unknown", 1), ("options.batch_size", "many")]
 DAMAGED += [(f"intervals.{name}", value) for name in ("save_every", "keep") for value in (0, None, "x", ...)]
 DAMAGED += [("intervals.sample_prompt", None), ("intervals.sample_prompt", ["a"]), ("intervals.unknown", 3)]
-DAMAGED += [("generator.state", value) for value in (None, "x", {}, {"state": -1, "inc": 1}, {"state": "x", "inc": 1})]
+BAD_GENERATORS = [None, "x", {}, {"state": -1, "inc": 1}, {"state": "x", "inc": 1}, {"state": 0, "inc": 0}]
+DAMAGED += [("generator.state", value) for value in BAD_GENERATORS]
 DAMAGED += [("generator.bit_generator", value) for value in (None, "MT19937", ...)]
 
 
