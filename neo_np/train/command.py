@@ -271,8 +271,9 @@ def show_validation(model: Model, windows: np.ndarray, step: int, log: Log) -> N
 
 
 def sample(model: Model, prompt: str, length: int, seed: int) -> str:
-    """Return the prompt with `length` new tokens."""
-    return model.generate(prompt, max_new_tokens=length, do_sample=True, seed=seed, slide=True)
+    """Return the prompt with `length` new tokens: one text, whatever the checkpoint's own settings ask for."""
+    one = {"num_return_sequences": 1, "num_beams": 1}
+    return model.generate(prompt, max_new_tokens=length, do_sample=True, seed=seed, slide=True, **one)
 
 
 def show_sample(model: Model, prompt: str, step: int, log: Log) -> None:

@@ -113,6 +113,15 @@ def test_train_with_init_starts_from_that_checkpoint(text, tmp_path, train):
     assert neo_np.load(tmp_path / "run" / "step-2").loss(windows) < beginning.loss(windows)
 
 
+def test_train_shows_one_sample_whatever_the_checkpoint_asks_for(whole, text, tmp_path, train):
+    model = neo_np.load(whole / "step-14")
+    model.generation_config = {"num_return_sequences": 3, "num_beams": 4}
+    neo_np.save(model, tmp_path / "many")
+    options = "--steps 1 --batch-size 1 --sequence-length 8 --threads 1".split()
+    assert train(text, "--out", tmp_path / "run", "--init", tmp_path / "many", *options)[0] == 0
+    assert isinstance(read_log(tmp_path / "run")[-1]["sample"], str)
+
+
 def test_train_options_reach_model_and_run(text, tmp_path, train):
     (tmp_path / "valid.txt").write_text("the cat " * 50)
     options = """--layers 3 --hidden-size 12 --heads 3 --attention local,local,global --window-size 5 --positions 70
