@@ -23,13 +23,14 @@ class TextGeneration:
     def __init__(self, model: Model, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
 
-    def __call__(self, texts: str | Sequence[str], return_full_text: bool = True, **options: Any) -> list:
+    def __call__(self, texts: str | Sequence[str] | None = None, return_full_text: bool = True, **options: Any) -> list:
         """Return [{"generated_text": ...}, ...] for one text, and a list of such lists for a list of texts.
 
         return_full_text: False leaves the prompt out. options: those of `generate`. If neither the call nor the
         checkpoint's generation_config.json sets them, do_sample is True, temperature 0.7 and max_new_tokens 256 (fewer if
         the model has no room).
         """
+        options = leave_out_foreign(options)
         prompts = check_texts(texts)
         continued = self.model.generate(prompts, **self._with_defaults(options))
         if not return_full_text:
@@ -54,15 +55,17 @@ class FeatureExtraction:
     def __init__(self, model: Model, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
 
-    def __call__(self, texts: str | Sequence[str], return_tensors: bool = False, **options: Any) -> list | np.ndarray:
+    def __call__(
+        self, texts: str | Sequence[str] | None = None, return_tensors: bool = False, **options: Any
+    ) -> list | np.ndarray:
         """Return nested lists (1, T, C) for one text and a list of them for a list; arrays with return_tensors=True.
 
         options: only those of transformers that change nothing here.
         """
         refuse(leave_out_foreign(options))
-        check_texts(texts)
+        rows = check_texts(texts)
         if not isinstance(texts, str):
-            return [self(text, return_tensors) for text in texts]
+            return [self(text, return_tensors) for text in rows]
         ids = self.tokenizer.encode(texts)
         if not ids:
             raise NeoError("the text is empty, so there is nothing to extract features from.")

@@ -125,6 +125,13 @@ def test_text_generation_options_that_change_nothing_are_accepted(generator):
     assert generator(PROMPT, **unchanging, **options) == generator(PROMPT, **options)
 
 
+def test_text_generation_prompt_by_name_or_missing_has_a_hint(generator):
+    with pytest.raises(NeoError, match="text_inputs is not an option of neo_np: the prompt is the first argument"):
+        generator(text_inputs=PROMPT)
+    with pytest.raises(NeoError, match="takes one text or a list of texts; got None"):
+        generator()
+
+
 def test_pipeline_device_of_the_cpu_is_accepted_and_others_raise(tales):
     extract = neo_np.pipeline("feature-extraction", model=tales, device="cpu", torch_dtype="auto", batch_size=2)
     assert extract(PROMPT, batch_size=2) == neo_np.pipeline("feature-extraction", model=tales)(PROMPT)

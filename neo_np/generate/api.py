@@ -56,7 +56,7 @@ def finished_sequences(
 ) -> list[GeneratedSequence]:
     """Generate the sequences of these prompts to their ends; those of one prompt stand side by side.
 
-    progress: a function (done, total), called after each step of a beam search, in which the numbers of new tokens count.
+    progress: a function (done, total), in new tokens, called after each step of a beam search.
     """
     if options.num_beams > 1:
         starts = start_sequences(model, prompts, options, 1)
@@ -70,8 +70,8 @@ def finished_sequences(
 def generate_steps(model: LanguageModel, sequences: Sequence[GeneratedSequence], options: Options) -> Iterator[Step]:
     """Generate all sequences to their ends, and yield each new token as a `Step`.
 
-    They run side by side in a batch where that is possible. In speculative decoding each accepts a different number of
-    tokens, and beyond the model's last position each must slide at its own length: then they run one after the other.
+    If possible, they run side by side in one batch. But in speculative decoding, each accepts a different number of tokens,
+    and beyond the model's last position, each must slide at its own length: then they run one after the other.
     """
     slides = max(sequence.max_length for sequence in sequences) > model.config.max_position_embeddings
     if options.is_speculative:

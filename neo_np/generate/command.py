@@ -94,7 +94,8 @@ def generation_options(model: Model, tokenizer: Tokenizer, args: argparse.Namesp
     given, from_file = given_options(tokenizer, args), without_none(model.generation_config)
     given["assistant_model"] = load(args.assistant_model) if args.assistant_model else None
     beams = given["num_beams"] or from_file.get("num_beams")
-    given["do_sample"] = args.sample or not (args.greedy or (isinstance(beams, int) and beams > 1))
+    greedy = args.greedy or (isinstance(beams, int) and beams > 1) or from_file.get("do_sample") is False
+    given["do_sample"] = args.sample or not greedy
     for name, value in DEFAULTS.items():
         needs_sampling = FIELDS[name].metadata["needs"] != ""
         if given.get(name) is None and name not in from_file and (given["do_sample"] or not needs_sampling):

@@ -73,6 +73,7 @@ FOREIGN_OPTIONS = {
     "target_lookbehind": Foreign(always),
     "max_matching_ngram_size": Foreign(always),
     "transformers_version": Foreign(always),
+    "_from_model_config": Foreign(always),
     "batch_size": Foreign(always),
     "num_workers": Foreign(always),
     # Of transformers, the prompt.

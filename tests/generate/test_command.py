@@ -736,6 +736,15 @@ def test_generation_config_null_is_as_if_missing(run, tales, tmp_path):
     assert results[0] == results[1] and results[0].status == 0
 
 
+def test_generation_config_greedy_is_used(run, tales, tmp_path):
+    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+    model.generation_config = {"do_sample": False, "temperature": 0.0}
+    neo_np.save(model, tmp_path)
+    assert run(PROMPT, *SHORT, "--model", tmp_path) == (0, model.generate(PROMPT, max_new_tokens=12) + "\n", "")
+    sampled = model.generate(PROMPT, max_new_tokens=12, do_sample=True, temperature=2.0, top_p=0.95, seed=7)
+    assert run(PROMPT, *SHORT, "--sample", "--temperature", 2, "--model", tmp_path).out == sampled + "\n"
+
+
 def test_generation_config_beams_are_used(run, tales, tmp_path):
     model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
     model.generation_config = {"num_beams": 3}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import BYTES, byte_model, forced, random_model
 
-from neo_np import NeoError
+from neo_np import NeoError, Tokenizer
 from neo_np.gpt_neo.forward import softmax
 
 BYTE_MODEL = byte_model()
@@ -138,6 +138,15 @@ def test_padded_vocabulary_never_generates_an_id_without_token():
     for options in ({}, {"do_sample": True, "temperature": 5.0, "top_k": 0}, {"num_beams": 3}):
         ids = model.generate([[97], [98]], max_new_tokens=30, eos_token_id=[], **options)
         assert max(max(row) for row in ids) < len(BYTES)
+
+
+def test_vocabulary_of_the_same_size_with_other_ids_never_generates_an_id_without_token():
+    """As many tokens as the model has rows, but one of them has an id beyond: one row has no token."""
+    tokens = {token: id for token, id in BYTES.vocab.items() if id != len(BYTES) - 1}
+    model = byte_model(tokenizer=Tokenizer(tokens | {"<pad>": len(BYTES)}, [], {"<pad>": len(BYTES)}))
+    model.params.wte.weight[len(BYTES) - 1] = model.params.wte.weight[model.logits([97])[-1].argmax()] * 5
+    assert model.logits([97])[-1].argmax() == len(BYTES) - 1
+    assert len(BYTES) - 1 not in model.generate([97], max_new_tokens=30, eos_token_id=[])
 
 
 # sliding past the last position

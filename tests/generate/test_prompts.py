@@ -71,6 +71,12 @@ def test_prompt_of_a_tokenizer_or_missing_has_a_hint(prompt, hint):
         BYTE_MODEL.generate(prompt)
 
 
+def test_prompt_by_name_has_a_hint():
+    for call in (BYTE_MODEL.generate, BYTE_MODEL.stream):
+        with pytest.raises(NeoError, match="input_ids is not an option of neo_np: the prompt is the first argument"):
+            call(input_ids=[1, 2])
+
+
 def test_prompt_with_ids_beyond_the_model_raises():
     """The tokenizer may have more tokens than the model."""
     model = byte_model(vocab_size=END + 1)
