@@ -6,11 +6,12 @@
 """
 
 import os
-import signal
 import sys
 
 # A command imports for a quarter of a second. If Ctrl-C ends it meanwhile, it is silent; `terminal.run_command` ends this.
 if sys.argv[0] == "-m" and any(argument.startswith("neo_np") for argument in sys.orig_argv):
+    import signal
+
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
 

@@ -4,7 +4,6 @@ import codecs
 import json
 import os
 import re
-import shlex
 import stat
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -57,6 +56,8 @@ def is_there(path: str | os.PathLike) -> bool:
 
 def for_shell(path: str | os.PathLike) -> str:
     """Return a path as it is typed in a shell: as it is, or in double quotes if it needs quotes."""
+    import shlex  # only messages need it, and each import makes the start slower
+
     text = os.fspath(path)
     return text if shlex.quote(text) == text else '"' + re.sub(r'(["\\$`])', r"\\\1", text) + '"'
 

@@ -1,10 +1,11 @@
 """`Model`: a GPT-Neo with its config, params and tokenizer, and the calls that a user makes."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from neo_np.errors import NeoError
 from neo_np.generate.api import generate, stream
@@ -54,8 +55,8 @@ class Model(metaclass=ModelNames):
 
     def logits(
         self,
-        ids: ArrayLike,
-        mask: ArrayLike | None = None,
+        ids: np.typing.ArrayLike,
+        mask: np.typing.ArrayLike | None = None,
         cache: KVCache | None = None,
         hook: Hook | None = None,
         logits_to_keep: int = 0,
@@ -87,7 +88,9 @@ class Model(metaclass=ModelNames):
         logits = self._run(functions.forward, ids, mask, cache, hook, logits_to_keep)
         return logits[0] if np.ndim(ids) == 1 else logits
 
-    def hidden_states(self, ids: ArrayLike, mask: ArrayLike | None = None, **others: Any) -> list[np.ndarray]:
+    def hidden_states(
+        self, ids: np.typing.ArrayLike, mask: np.typing.ArrayLike | None = None, **others: Any
+    ) -> list[np.ndarray]:
         """Return the residual stream after the embeddings and after each block, and what the last layer norm returns.
 
         Each is (T, C) or (B, T, C). Hugging Face transformers returns the same list without the output of the last block.
@@ -98,7 +101,7 @@ class Model(metaclass=ModelNames):
         seen = self._record(twins.inference, ids, mask, names)
         return [seen[name] for name in names]
 
-    def attentions(self, ids: ArrayLike, mask: ArrayLike | None = None, **others: Any) -> list[np.ndarray]:
+    def attentions(self, ids: np.typing.ArrayLike, mask: np.typing.ArrayLike | None = None, **others: Any) -> list[np.ndarray]:
         """Return the attention weights of each layer, (H, T, T) or (B, H, T, T): row = query, column = key."""
         if others:
             refuse_arguments("forward", "attentions", others)
@@ -106,7 +109,13 @@ class Model(metaclass=ModelNames):
         seen = self._record(twins.hooked, ids, mask, names)
         return [seen[name] for name in names]
 
-    def loss(self, ids: ArrayLike, mask: ArrayLike | None = None, labels: ArrayLike | None = None, **others: Any) -> float:
+    def loss(
+        self,
+        ids: np.typing.ArrayLike,
+        mask: np.typing.ArrayLike | None = None,
+        labels: np.typing.ArrayLike | None = None,
+        **others: Any,
+    ) -> float:
         """Return the mean cross-entropy, in nats, of predicting each token from those before it.
 
         ids: (T,) or (B, T), at least two tokens. mask: 0 for padding, on either side, which is not scored. labels: like ids,
@@ -150,7 +159,7 @@ class Model(metaclass=ModelNames):
         """Yield the text of `generate` piece by piece while it is written. One text only, with the same options."""
         return stream(self, prompt, **options)
 
-    def check_ids(self, ids: ArrayLike) -> np.ndarray:
+    def check_ids(self, ids: np.typing.ArrayLike) -> np.ndarray:
         """Return token ids as an array; raises NeoError if they are not (T,) or (B, T) ids of this model."""
         return check_ids(ids, self.config.vocab_size)
 

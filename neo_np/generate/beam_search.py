@@ -5,7 +5,7 @@ section 7, in the simpler form of transformers: sum of log-probabilities / (numb
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from neo_np.gpt_neo.cache import KVCache
 from neo_np.gpt_neo.loss import log_softmax
 
 
-@dataclass
-class Beam:
+class Beam(NamedTuple):
     """One of the texts that are compared.
 
     score: the sum of its log-probabilities. parent: the index, among the beams of the previous step, of the one it continues.

@@ -1,9 +1,10 @@
 """What generation needs of a model, as a type."""
 
+from __future__ import annotations
+
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from neo_np.gpt_neo.cache import KVCache
 from neo_np.gpt_neo.config import Config
@@ -22,8 +23,8 @@ class LanguageModel(Protocol):
 
     def logits(
         self,
-        ids: ArrayLike,
-        mask: ArrayLike | None = None,
+        ids: np.typing.ArrayLike,
+        mask: np.typing.ArrayLike | None = None,
         cache: KVCache | None = None,
         *,
         logits_to_keep: int = 0,
@@ -33,5 +34,5 @@ class LanguageModel(Protocol):
     def new_cache(self, batch: int = 1, capacity: int | None = None) -> KVCache:
         """Return an empty cache for `batch` rows of `capacity` tokens."""
 
-    def check_ids(self, ids: ArrayLike) -> np.ndarray:
+    def check_ids(self, ids: np.typing.ArrayLike) -> np.ndarray:
         """Return token ids as an array; raises NeoError if the model does not have them."""

@@ -6,7 +6,6 @@ Names, defaults and meanings are those of transformers, except for the last grou
 # ruff: noqa: RUF009  (`option` returns a dataclass field, as `dataclasses.field` does)
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -255,6 +254,8 @@ def known_options(given: dict) -> dict:
     names, given = [field.name for field in dataclasses.fields(Options)], leave_out_foreign(given)
     for name in given:
         if name not in names:
+            import difflib  # only this message needs it, and each import makes the start slower
+
             close = difflib.get_close_matches(name, names, 1, cutoff=0.7)
             raise NeoError(f"unknown option {name!r}{f'; did you mean {close[0]!r}?' if close else '.'}")
     return given

@@ -75,7 +75,7 @@ class GeneratedSequence:
         return longer
 
 
-@dataclass
+@dataclass(eq=False)
 class Step:
     """One new token of a sequence.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from neo_np.errors import NeoError
 
@@ -18,7 +17,13 @@ class KVCache:
     """
 
     def __init__(
-        self, num_layers: int, batch: int, num_heads: int, capacity: int, head_size: int, dtype: DTypeLike = np.float32
+        self,
+        num_layers: int,
+        batch: int,
+        num_heads: int,
+        capacity: int,
+        head_size: int,
+        dtype: np.typing.DTypeLike = np.float32,
     ):
         shape = (num_layers, batch, num_heads, capacity, head_size)
         self.k, self.v = np.empty(shape, dtype), np.empty(shape, dtype)

@@ -13,7 +13,7 @@ def byte_to_char() -> dict[int, str]:
     characters from U+0100 on, in order: the space (0x20) is "Ġ", the line feed (0x0a) is "Ċ".
     """
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in printable]
+    others = sorted(set(range(256)) - set(printable))
     return {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
 
 

@@ -1,9 +1,8 @@
 """Special and added tokens: found in a text before anything else, and never cut into pieces."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import regex
 
@@ -13,12 +12,12 @@ from neo_np.tokenizer.byte_alphabet import CHAR_TO_BYTE, check_text
 END_OF_TEXT = "<|endoftext|>"
 FLAGS = "single_word", "lstrip", "rstrip", "normalized"
 
-WORD_CHARACTER = regex.compile(r"\w")
-SPACES_BEFORE, SPACES_AFTER = regex.compile(r"(?r)\s*"), regex.compile(r"\s*")  # (?r) searches to the left
+# Few tokenizers need these patterns, so `regex` compiles them where they are used, and remembers them.
+WORD_CHARACTER = r"\w"
+SPACES_BEFORE, SPACES_AFTER = r"(?r)\s*", r"\s*"  # (?r) searches to the left
 
 
-@dataclass(frozen=True)
-class AddedToken:
+class AddedToken(NamedTuple):
     """A token that is found in a text by its characters, with the flags of the tokenizers library.
 
     special: it marks something, such as the end of a text, and `decode` can leave it out.
@@ -66,7 +65,7 @@ class AddedToken:
 
     def to_entry(self) -> dict[str, Any]:
         """Return the entry of the token: all of it but the id."""
-        return {name: value for name, value in vars(self).items() if name != "id"} | {"normalized": self.is_normalized}
+        return {name: value for name, value in self._asdict().items() if name != "id"} | {"normalized": self.is_normalized}
 
 
 Span = tuple[int, int, AddedToken | None]  # start, end, and the added token there; None for ordinary text
@@ -106,9 +105,9 @@ class Finder:
             if token.single_word and touches_word(text, start, left, right, end):
                 continue
             if token.lstrip:
-                left = max(done, SPACES_BEFORE.match(text, start, left).start())
+                left = max(done, regex.match(SPACES_BEFORE, text, pos=start, endpos=left).start())
             if token.rstrip:
-                right = SPACES_AFTER.match(text, right, end).end()
+                right = regex.match(SPACES_AFTER, text, pos=right, endpos=end).end()
             if done < left:
                 yield done, left, None
             if left < right:  # not if the token before it has taken this white space along
@@ -120,8 +119,8 @@ class Finder:
 
 def touches_word(text: str, start: int, left: int, right: int, end: int) -> bool:
     """Return whether text[left:right] has a letter, digit or underscore beside it in text[start:end]."""
-    before = left > start and WORD_CHARACTER.match(text, left - 1)
-    return bool(before or WORD_CHARACTER.match(text, right, end))
+    before = left > start and regex.match(WORD_CHARACTER, text, pos=left - 1)
+    return bool(before or regex.match(WORD_CHARACTER, text, pos=right, endpos=end))
 
 
 def any_of(tokens: Iterable[str]) -> regex.Pattern | None:

@@ -1,7 +1,6 @@
 """tokenizer_config.json and the older files beside it: added tokens, their roles, and settings, as transformers reads them."""
 
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def read_added_tokens(config: Entries, folder: Path, tables: Tables) -> tuple[li
             tokens[content] = AddedToken.from_entry(entry | {"special": True}, id, file)
     names = {role: entry["content"] for role, entry in roles.items()}
     for name in names.values():
-        tokens[name] = replace(tokens[name], special=True)
+        tokens[name] = tokens[name]._replace(special=True)
     return [token for token in tokens.values() if token.content], names
 
 
