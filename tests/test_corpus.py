@@ -140,7 +140,7 @@ def test_text_files_leave_out_runs_and_checkpoints(tmp_path):
     for file in (run / "train.npy", run / "log.jsonl", run / "step-8" / "config.json", checkpoint / "config.json"):
         file.write_text("{}")
     (tmp_path / "a.txt").write_text("text")
-    (tmp_path / "config.json").write_text("{}")  # it alone makes no checkpoint
+    (tmp_path / "config.json").write_text("{}")  # a config without weights is no checkpoint
     assert text_files(tmp_path) == [tmp_path / "a.txt", tmp_path / "texts" / "merges.txt"]
     (run / "train.npy").unlink()  # to save space; its checkpoints stay checkpoints
     parts.rename(run / "other")

@@ -1,4 +1,4 @@
-"""The package as a whole: its public names, what it imports and in which order, what stands at the top of the repository."""
+"""The package as a whole: its public names, what it imports and in which order, and the top of the repository."""
 
 import ast
 import graphlib
@@ -67,7 +67,7 @@ def imported_modules(tree):
 
 
 def modules_of_neo_np(tree):
-    """Return the names inside the package of what a syntax tree imports from neo_np; "" stands for neo_np itself."""
+    """Return the names inside the package of what a syntax tree imports from neo_np; "" means neo_np itself."""
     return {name.removeprefix("neo_np").lstrip(".") for name in imported_modules(tree) if name.split(".")[0] == "neo_np"}
 
 
@@ -208,7 +208,7 @@ def test_every_public_function_and_class_says_what_it_is(file):
     check(tree.body)
 
 
-def test_requirements_are_five_with_lower_bounds_alone():
+def test_requirements_are_five_with_lower_bounds_only():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
     names = [re.fullmatch(r"([a-z]+)>=[\d.]+", line)[1] for line in lines]
     assert names == ["numpy", "regex", "safetensors", "pytest", "hypothesis"]

@@ -10,7 +10,7 @@ from neo_np.gpt_neo.loss import log_softmax
 
 
 class Record:
-    """Notes the time of each token, and its log-probability by the model alone, without logits processors.
+    """Notes the time of each token, and its log-probability as the model gives it, before any logits processor.
 
     loading: the seconds that loading the model took. log_probs: {sequence: [log-probability of each new token]}.
     """

@@ -118,7 +118,7 @@ def start_sequences(model: LanguageModel, prompts: Sequence[Prompt], options: Op
 
 
 def check_rows(config: Config, rows: int, options: Options) -> None:
-    """Raise NeoError if so many sequences need more memory than this machine has."""
+    """Raise NeoError if this number of sequences needs more memory than this machine has."""
     each = OBJECT_BYTES
     if not options.is_speculative and not options.slide:  # side by side: the logits, and keys and values of one token
         each += FLOAT_BYTES * (config.vocab_size + 2 * config.num_layers * config.hidden_size)

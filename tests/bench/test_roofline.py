@@ -14,7 +14,7 @@ def test_decode_bytes_are_all_weights_keys_and_values_that_a_step_reads(tied):
     named = model.params.flat()
     read = [a.nbytes for name, a in named.items() if name != "wpe.weight" and (tied or name != "wte.weight")]
     cache = model.new_cache(batch=3, capacity=32)
-    tokens = 26  # after 20 tokens there is room for 12 steps, and in the middle of them there are so many
+    tokens = 26  # after 20 tokens there is room for 12 steps; this is the number of tokens in the middle of them
     assert roofline.weight_bytes(model.config) == sum(a.nbytes for a in named.values())
     keys_and_values = [cache.k[0, :, :, :tokens], cache.v[0, :, :, :tokens], cache.k[1, :, :, -4:], cache.v[1, :, :, -4:]]
     assert roofline.decode_bytes(model.config, 3, 20) == sum(read) + sum(a.nbytes for a in keys_and_values)

@@ -181,7 +181,7 @@ def test_several_end_tokens_leave_enough_beams_that_continue():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_sampled_beams_all_candidates_drawn_continue_the_best(seed):
-    """Two beams of two tokens have four candidates, and as many are drawn; the last token alone is up to chance."""
+    """Two beams of two tokens have four candidates, and four are drawn; only the last token is random."""
     model, options = random_model(std=0.3, vocab_size=2), {"num_beams": 2, "num_return_sequences": 2, "eos_token_id": []}
     best = model.generate([1], max_new_tokens=7, **options)
     sampled = model.generate([1], max_new_tokens=8, do_sample=True, seed=seed, **options)

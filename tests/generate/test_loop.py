@@ -153,7 +153,7 @@ def test_vocabulary_of_the_same_size_with_other_ids_never_generates_an_id_withou
 
 
 def slow_slide(model, prompt, number):
-    """Greedy; a full model goes on with the last half of what fits, from position 0 on."""
+    """Greedy; a full model continues with the last half of its positions, from position 0."""
     positions = model.config.max_position_embeddings
     ids, seen = list(prompt), list(prompt)
     for _ in range(number):

@@ -74,7 +74,7 @@ def test_stop_strings_random_texts_equal_slow_search(prompt, ids, cut, data):
         ("dog", "The dog", "The "),
         ("og s", "The dog s", "The d"),
         ("Hen: The d", "The d", ""),  # begins in the prompt, which is never cut
-        ("Hen", "The dog sat on a dogma", "The dog sat on a dogma"),  # one in the prompt alone ends nothing
+        ("Hen", "The dog sat on a dogma", "The dog sat on a dogma"),  # one that is only in the prompt ends nothing
         (["sat", "dog "], "The dog ", "The "),
         (["g", "he dog", "dog"], "The dog", "T"),  # of several at once, the one that begins first
         ("cat", "The dog sat on a dogma", "The dog sat on a dogma"),

@@ -83,7 +83,7 @@ def test_scores_are_not_divided_by_the_root_of_the_head_size():
     np.testing.assert_allclose(seen["attn.scores"], np.einsum("bhtd,bhsd->bhts", q, k))
 
 
-def test_a_window_of_one_sees_itself_alone():
+def test_a_window_of_one_sees_only_itself():
     q, k, v = random_qkv(6, 9)
     np.testing.assert_allclose(attend(q, k, v, window=1), v[:, :, 3:])
 

@@ -285,7 +285,7 @@ def write_processed():
 
 @torch.no_grad()
 def main():
-    """Write everything anew."""
+    """Write all golden files again."""
     torch.set_num_threads(1)  # the models are too small to share out
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()

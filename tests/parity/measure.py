@@ -1,4 +1,4 @@
-"""Print the table of differences between neo_np and transformers that stands in the README.
+"""Print the table of differences between neo_np and transformers of the README.
 
 python tests/parity/measure.py
 """

@@ -100,7 +100,7 @@ def test_load_of_what_transformers_saves_gives_the_same_model(tmp_path, shape, d
     reference.save_pretrained(tmp_path, max_shard_size=max_shard_size)
     AutoTokenizer.from_pretrained(TALES).save_pretrained(tmp_path)
     assert (tmp_path / "model.safetensors.index.json").exists() == (max_shard_size == "50KB")
-    assert not (tmp_path / "vocab.json").exists()  # transformers 5 writes tokenizer.json alone
+    assert not (tmp_path / "vocab.json").exists()  # transformers 5 writes only tokenizer.json
     model = neo_np.load(tmp_path)
     assert_same(model, reference)
     theirs = AutoTokenizer.from_pretrained(tmp_path)
@@ -356,7 +356,7 @@ def test_config_of_gpt_neo_125m_is_its_architecture():
         "model_type": "gpt_neo",
     }
     assert {name: getattr(config, name) for name in facts} == facts
-    with torch.device("meta"):  # shapes alone
+    with torch.device("meta"):  # only shapes
         reference = GPTNeoForCausalLM(config)
     assert reference.transformer.h[0].mlp.c_fc.weight.shape == (3072, 768)
     assert sum(parameter.numel() for parameter in reference.parameters()) == 125_198_592

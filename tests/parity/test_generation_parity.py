@@ -36,7 +36,7 @@ CHI_SQUARE_0_999 = {9: 27.877, 35: 66.619}
 
 
 def cases(number):
-    """Try so many cases, the same ones on every run: a tie that the last digit decides cannot come up by bad luck."""
+    """Return settings with this number of cases, the same in every run: then no run meets a tie that rounding decides."""
     return settings(max_examples=number, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -569,7 +569,7 @@ def test_feature_extraction_is_close(tales, their_tales):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("drafting", ["prompt lookup", "assistant"])
 def test_speculative_decoding_equals(small, seed, drafting):
-    """Both look their guesses up, or let the same small model make them, and both write what the model alone would."""
+    """Both draft by prompt lookup, or with the same small model, and both write what the model writes without drafts."""
     model, reference = small
     assistant = random_model(seed=9, std=0.25, vocab_size=VOCABULARY, max_position_embeddings=64, eos_token_id=None)
     prompt = np.random.default_rng(seed).integers(0, VOCABULARY, 6).tolist()

@@ -31,7 +31,7 @@ def their_tables(texts, vocab_size, special_tokens, min_frequency=0):
 
 
 def assert_same(texts, vocab_size, special_tokens=(END,), min_frequency=0):
-    """Their trainer does not know special tokens in a text, so it gets what stands between them."""
+    """Their trainer does not know special tokens in a text, so it gets the text between them."""
     ours = Tokenizer.train(texts, vocab_size, special_tokens, min_frequency)
     parts = texts
     for token in special_tokens:

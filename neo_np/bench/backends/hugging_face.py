@@ -109,7 +109,7 @@ def decode(compile_model):
 
             def read_last():
                 if cache.get_seq_length() > context:
-                    cache.crop(context - cache.get_seq_length())  # a negative number removes so many tokens from the end
+                    cache.crop(context - cache.get_seq_length())  # a negative number -n removes the last n tokens
                 for step in range(context, context + steps):
                     model(ids[:, step : step + 1], past_key_values=cache, use_cache=True)
 
