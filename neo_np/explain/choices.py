@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from neo_np.errors import NeoError
-from neo_np.generate.logits_processors import LogitsProcessor, users_own
+from neo_np.generate.logits_processors import LogitsProcessor, apply_users_processor
 from neo_np.gpt_neo.forward import softmax
 
 MOST_LIKELY, SHOWN = 10, 12  # tokens in the panel: the model's likeliest, and with those that the processors bring up
@@ -62,7 +62,7 @@ def processor_name(processor: LogitsProcessor) -> str:
     """Return the name of a logits processor and the numbers that it was given."""
     if not isinstance(processor, partial):
         return getattr(processor, "__name__", "processor")
-    if processor.func is users_own:
+    if processor.func is apply_users_processor:
         return getattr(processor.keywords["processor"], "__name__", "your processor")
     numbers = [str(value) for name, value in processor.keywords.items() if name != "keep" and isinstance(value, int | float)]
     return " ".join([processor.func.__name__, *numbers])

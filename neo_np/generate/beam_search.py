@@ -50,7 +50,7 @@ def beam_search(
         if progress:
             progress(length, start.max_length - len(start.prompt.ids))
         ended = [beam for beam in continued[: options.num_beams] if beam.sequence.finished]
-        results += [(normalized(beam.score, length, options), beam.sequence) for beam in ended]
+        results += [(length_normalized(beam.score, length, options), beam.sequence) for beam in ended]
         results = sorted(results, key=lambda result: -result[0])[: options.num_beams]
         beams = [beam for beam in continued if not beam.sequence.finished][: options.num_beams]
         if not beams or is_decided(results, beams[0].score, length, start, options):
@@ -66,8 +66,9 @@ def beam_search(
 def continuations(model: LanguageModel, beams: list[Beam], cache: KVCache, options: Options) -> list[Beam]:
     """Return the best continuations of all beams by one token, the best first.
 
-    A beam has at most one candidate for each end token. So 1 + the number of end tokens for each beam, and at least 2, leave
-    num_beams that do not end. With do_sample they are drawn without replacement from the distribution over all candidates.
+    With E end tokens, at most E candidates of each beam end. So num_beams (1 + E) candidates contain at least num_beams that do
+    not end. (As in transformers, it is at least twice num_beams.) With do_sample they are drawn without replacement from the
+    distribution over all candidates.
     """
     log_probs = log_softmax(next_logits(model, [beam.sequence.ids for beam in beams], cache))  # (beams, V)
     scores = np.concatenate(
@@ -91,8 +92,8 @@ def continuations(model: LanguageModel, beams: list[Beam], cache: KVCache, optio
     ]
 
 
-def normalized(score: np.float32, length: int, options: Options) -> float:
-    """Return the score of a text of `length` new tokens that results are compared by."""
+def length_normalized(score: np.float32, length: int, options: Options) -> float:
+    """Return score / length**length_penalty, by which results of different length are compared."""
     return float(score) / length**options.length_penalty
 
 
@@ -103,15 +104,17 @@ def is_decided(
     start: GeneratedSequence,
     options: Options,
 ) -> bool:
-    """Return whether the search is over: no running beam can still become a result, judged as early_stopping says.
+    """Return whether the search is over, as early_stopping says.
 
-    True: as soon as there are num_beams results. False: if the best running beam, ended here, would not be a result. "never":
-    compare with the best score that this beam could still get, at the greatest length and with no more probability lost.
+    True: as soon as there are num_beams results. False: if the best running beam, ended at this length, would not be a result.
+    "never": if it would not even be one at the most favourable length, with no more probability lost.
     """
     if len(results) < options.num_beams:
         return False
     if options.early_stopping is True:
         return True
-    if options.early_stopping == "never" and options.length_penalty > 0:  # only then a longer text raises the negative score
+    if (
+        options.early_stopping == "never" and options.length_penalty > 0
+    ):  # the score is negative: a greater length brings it closer to 0
         length = start.max_length - len(start.prompt.ids)
-    return normalized(best_running, length, options) <= results[-1][0]
+    return length_normalized(best_running, length, options) <= results[-1][0]

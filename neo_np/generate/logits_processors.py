@@ -2,6 +2,7 @@
 
 Their meaning and their order are those of transformers' `generate`. A processor returns new logits and never changes the
 array that it is given. A token that must not be chosen gets the logit -inf, and softmax makes that probability 0.
+(`float(x)` makes a Python number of an option: a NumPy number could turn logits of float32 into float64.)
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +43,10 @@ def repetition_penalty(logits: np.ndarray, ids: Sequence[int], penalty: float) -
 
 
 def encoder_repetition_penalty(logits: np.ndarray, ids: Sequence[int], penalty: float, prompt_ids: Sequence[int]) -> np.ndarray:
-    """Make the tokens of the prompt more likely (penalty above 1): the opposite of `repetition_penalty`."""
+    """Make the tokens of the prompt more likely (penalty above 1): the opposite of `repetition_penalty`.
+
+    "Encoder" is transformers' name: GPT-Neo has none, and its prompt takes that place.
+    """
     return repetition_penalty(logits, prompt_ids, 1 / float(penalty))
 
 
@@ -88,7 +92,8 @@ def exponential_decay_length_penalty(
         return logits
     logits, ends = logits.copy(), np.unique(np.asarray(eos_ids, int))
     ends = ends[np.isfinite(logits[ends])]  # a masked token stays masked: -inf + inf would be NaN
-    logits[ends] += np.abs(logits[ends]) * (np.float64(factor) ** beyond - 1).astype(logits.dtype)
+    growth = np.float64(factor) ** beyond - 1  # a NumPy number overflows to inf; a Python number would raise
+    logits[ends] += np.abs(logits[ends]) * growth.astype(logits.dtype)
     return logits
 
 
@@ -138,8 +143,9 @@ def typical_p(logits: np.ndarray, ids: Sequence[int], p: float, keep: int = 1) -
     probabilities = np.exp(-surprise)
     distance = np.abs(surprise - entropy_terms(probabilities).sum())
     order = np.argsort(distance, kind="stable")  # the most typical first
-    last = min((np.cumsum(probabilities[order]) < p).sum(), logits.size - 1)  # with this one in `order`, the sum reaches p
-    removed = distance > distance[order[last]]
+    reached = np.flatnonzero(np.cumsum(probabilities[order]) >= p)  # empty if rounding keeps the sum below p
+    last = order[reached[0] if len(reached) else -1]  # with this token the sum reaches p
+    removed = distance > distance[last]
     removed[order[:keep]] = False
     return np.where(removed, -np.inf, logits)
 
@@ -176,7 +182,7 @@ def eta_cutoff(logits: np.ndarray, ids: Sequence[int], epsilon: float, keep: int
 
 
 def renormalize(logits: np.ndarray, ids: Sequence[int]) -> np.ndarray:
-    """Turn the logits into log-probabilities, so that they sum to 1 as probabilities (beam search adds them up)."""
+    """Turn the logits into log-probabilities: the probabilities, exp(logits), sum to 1 again."""
     return log_softmax(logits) if logits.max() > -np.inf else logits  # if all are masked, `process_logits` says so
 
 
@@ -214,12 +220,12 @@ def make_logits_processors(
 ) -> list[LogitsProcessor]:
     """Return the processors that the options ask for, in the order of transformers.
 
-    shortest, longest: the limits of the length in tokens, prompt included. without_token: ids of
-    the model that the tokenizer does not have. (`partial(f, k=5)` is the function f with k fixed to 5.)
+    shortest, longest: the limits of the length in tokens, prompt included. without_token: ids of the model that the tokenizer
+    does not have. (`partial(f, k=5)` is the function f with k fixed to 5.)
     """
     found: list[LogitsProcessor] = []
     if without_token:
-        found.append(lambda logits, ids: mask_tokens(logits, without_token))
+        found.append(partial(suppress_tokens, tokens=without_token))
     if options.biases:
         found.append(partial(sequence_bias, biases=options.biases))
     if options.encoder_repetition_penalty != 1:
@@ -248,12 +254,13 @@ def make_logits_processors(
     if options.suppress_tokens:
         found.append(partial(suppress_tokens, tokens=options.suppress_tokens))
     if options.begin_suppress_tokens:
-        is_forced = len(prompt_ids) == 1 and options.forced_bos_token_id is not None  # the first new token
+        # If the first new token is forced, they are suppressed at the second.
+        is_forced = len(prompt_ids) == 1 and options.forced_bos_token_id is not None
         first_free = len(prompt_ids) + 1 if is_forced else len(prompt_ids)
         found.append(partial(suppress_tokens, tokens=options.begin_suppress_tokens, at_length=first_free))
-    found += [partial(users_own, processor=processor) for processor in options.logits_processor]
+    found += [partial(apply_users_processor, processor=processor) for processor in options.logits_processor]
     found += sampling_processors(options) if options.do_sample else []
-    return [*found, partial(renormalize)] if options.renormalize_logits else found
+    return [*found, renormalize] if options.renormalize_logits else found
 
 
 def sampling_processors(options: Options) -> list[LogitsProcessor]:
@@ -282,7 +289,7 @@ def sampling_processors(options: Options) -> list[LogitsProcessor]:
     return found
 
 
-def users_own(logits: np.ndarray, ids: Sequence[int], processor: LogitsProcessor) -> np.ndarray:
+def apply_users_processor(logits: np.ndarray, ids: Sequence[int], processor: LogitsProcessor) -> np.ndarray:
     """Apply a processor that the user wrote; raises NeoError naming it if it does not return logits."""
     changed = processor(logits.copy(), list(ids))
     if not isinstance(changed, np.ndarray) or changed.shape != logits.shape or changed.dtype.kind != "f":

@@ -11,7 +11,10 @@ from neo_np.gpt_neo.cache import KVCache
 
 
 def generation_loop(model: LanguageModel, sequences: Sequence[GeneratedSequence]) -> Iterator[Step]:
-    """Generate all sequences to their ends, side by side in one batch, and yield each new token as a `Step`."""
+    """Generate all sequences to their ends, side by side in one batch, and yield each new token as a `Step`.
+
+    As in transformers, "logits" are those of the model, and "scores" are the logits after the processors.
+    """
     running, cache = list(sequences), new_cache(model, sequences)
     while running:
         logits = next_logits(model, [sequence.ids for sequence in running], cache)  # (B, V)
@@ -31,10 +34,10 @@ def new_cache(model: LanguageModel, sequences: Sequence[GeneratedSequence]) -> K
 
 def drop_finished(running: list[GeneratedSequence], cache: KVCache) -> list[GeneratedSequence]:
     """Return the sequences that have not ended, and keep only their rows in the cache."""
-    kept = [row for row, sequence in enumerate(running) if not sequence.finished]
-    if len(kept) < len(running):
-        cache.reorder(kept)
-    return [running[row] for row in kept]
+    unfinished = [row for row, sequence in enumerate(running) if not sequence.finished]
+    if len(unfinished) < len(running):
+        cache.reorder(unfinished)
+    return [running[row] for row in unfinished]
 
 
 def next_logits(model: LanguageModel, rows: Sequence[list[int]], cache: KVCache) -> np.ndarray:
@@ -46,15 +49,17 @@ def next_logits(model: LanguageModel, rows: Sequence[list[int]], cache: KVCache)
 def tokens_to_feed(rows: Sequence[list[int]], cache: KVCache) -> list[list[int]]:
     """Return the ids of each row that the cache does not hold: the last one, or all ids for an empty cache.
 
-    A full cache is emptied, and only the last capacity // 2 ids are fed again (this happens only with the option slide=True).
-    Another token is then at position 0, so the old keys and values would be wrong.
+    A full cache is emptied first (this happens only with the option slide=True), and the rows begin again with their last
+    capacity // 2 ids: then capacity // 2 more tokens have room. Another token is at position 0 then, so the old keys and
+    values would be wrong.
     """
-    if 0 < cache.length < cache.capacity:
+    if cache.length == cache.capacity:
+        cache.crop(0)
+    if cache.length > 0:
         return [ids[-1:] for ids in rows]
-    longest = max(map(len, rows))
-    kept = longest if longest <= cache.capacity else max(1, cache.capacity // 2)
-    cache.crop(0)
-    return [ids[-kept:] for ids in rows]
+    if max(map(len, rows)) > cache.capacity:
+        return [ids[-max(1, cache.capacity // 2) :] for ids in rows]
+    return [list(ids) for ids in rows]
 
 
 def pad_left(rows: Sequence[list[int]]) -> tuple[np.ndarray, np.ndarray | None]:

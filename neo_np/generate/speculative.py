@@ -43,14 +43,14 @@ def speculative_loop(model: LanguageModel, sequence: GeneratedSequence, options:
     propose, draft_length = drafting(options)
     cache, backoff = new_cache(model, [sequence]), DraftBackoff(draft_length)
     while not sequence.finished:
-        # 1. Draft: propose some tokens, not more than fit.
-        [fed] = tokens_to_feed([sequence.ids], cache)  # a batch of one
+        # 1. Draft: propose some tokens, not more than fit. (-1: the pass adds a token of its own.)
+        [fed] = tokens_to_feed([sequence.ids], cache)  # a batch of one; this empties a full cache
         room = min(sequence.max_length - len(sequence.ids) - 1, cache.capacity - cache.length - len(fed))
         draft = propose(sequence, min(draft_length, room)) if backoff.allows_draft() else []
         # 2. Verify: one pass gives the logits that follow the text and each drafted token.
         rows = model.logits(fed + [token.id for token in draft], cache=cache, logits_to_keep=len(draft) + 1)
         accepted = 0
-        for logits, drafted in zip(rows, [*draft, None]):  # rows has one more: the token after the draft costs nothing
+        for logits, drafted in zip(rows, [*draft, None]):  # one more row: the model's own token after the draft
             scores = process_logits(logits, sequence.ids, sequence.logits_processors)
             token = verify(scores, drafted, sequence.rng)
             text = sequence.append(token)
@@ -60,7 +60,7 @@ def speculative_loop(model: LanguageModel, sequence: GeneratedSequence, options:
             accepted += 1
             if sequence.finished:
                 break
-        # 3. Commit: the cache forgets the rejected tokens.
+        # 3. Commit: the cache holds the whole draft; it keeps the accepted tokens and forgets the others.
         cache.crop(cache.length - len(draft) + accepted)
         sequence.drafted += len(draft)
         sequence.accepted += accepted
@@ -83,7 +83,7 @@ def verify(scores: np.ndarray, drafted: DraftToken | None, rng: np.random.Genera
     if drafted is None or rng is None:
         return sample(scores, rng)
     q = drafted.probabilities
-    if q is None:  # it was proposed for certain
+    if q is None:  # not drawn: its probability was 1
         q = np.zeros(len(scores))
         q[drafted.id] = 1.0
     return accept_or_resample(softmax(scores.astype(float)), q, drafted.id, rng)
@@ -92,13 +92,13 @@ def verify(scores: np.ndarray, drafted: DraftToken | None, rng: np.random.Genera
 def accept_or_resample(p: np.ndarray, q: np.ndarray, drafted: int, rng: np.random.Generator) -> int:
     """Return a token with the distribution p (V,), given a drafted token with the distribution q: often the same token.
 
-    Accept it with probability min(1, p/q). Otherwise draw from max(p - q, 0), scaled to the sum 1.
+    Accept it with probability min(1, p/q). Otherwise draw from max(p - q, 0), scaled so that it sums to 1.
     Proof (Leviathan et al. 2022, appendix A.1): x is drafted and accepted with q(x) min(1, p(x)/q(x)) = min(p(x), q(x)).
     Let r be the probability of a rejection, 1 - sum of min(p, q). It is also the sum of max(p - q, 0), because
     p = min(p, q) + max(p - q, 0) and p sums to 1. So a rejection gives x with r max(p(x) - q(x), 0) / r, and in total x has
     min(p(x), q(x)) + max(p(x) - q(x), 0) = p(x).
     """
-    if rng.random() * q[drafted] < p[drafted]:
+    if rng.random() < min(1.0, p[drafted] / q[drafted]):
         return drafted
     return draw(np.maximum(p - q, 0.0), rng)
 
@@ -112,7 +112,7 @@ def prompt_lookup(sequence: GeneratedSequence, count: int) -> list[DraftToken]:
     ids = np.asarray(sequence.ids)
     if len(ids) <= MATCH_LENGTH:
         return []
-    windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], MATCH_LENGTH)  # (places, 3)
+    windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], MATCH_LENGTH)  # (places, 3), without the end itself
     places = np.flatnonzero((windows == ids[-MATCH_LENGTH:]).all(axis=1))
     if len(places) == 0:
         return []
@@ -142,18 +142,17 @@ class AssistantDraft:
 class DraftBackoff:
     """Decides whether to draft: a pass with a wrong draft takes longer than one without, so bad drafts cause pauses.
 
-    mean: of the accepted tokens, the newest draft counts half, all earlier ones together half. If the mean falls below what is
-    worthwhile, the next 8 passes have no draft, then 16, 32, 64 after each further failure. The pauses end when the mean is
-    worthwhile again. It counts tokens and does not look at the clock, so that the same
-    seed gives the same text.
+    After each draft, mean = (mean + accepted tokens) / 2, so old drafts count less and less. If the mean falls below what is
+    worthwhile, the next 8 passes have no draft, then 16, 32, 64 after each further failure. A draft that lifts the mean to it
+    ends the pauses. It counts tokens and does not look at the clock, so that the same seed gives the same text.
     """
 
     def __init__(self, draft_length: int):
-        self.worthwhile = min(WORTHWHILE, 0.75 * draft_length)
+        self.worthwhile = min(WORTHWHILE, 0.75 * draft_length)  # a draft of one token can't have 1.5 accepted
         self.mean, self.pause, self.passes_to_wait = self.worthwhile, 0, 0
 
     def allows_draft(self) -> bool:
-        """Return whether the next pass should have a draft. Call it once a pass."""
+        """Count a pass, and return whether it should have a draft."""
         self.passes_to_wait -= 1
         return self.passes_to_wait < 0
 

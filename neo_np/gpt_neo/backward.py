@@ -1,4 +1,4 @@
-"""GPT-Neo's backward pass: for each function f of `forward.py` a function f_backward, in the same order.
+"""GPT-Neo's backward pass: for each function f of `forward.py` that has a gradient a function f_backward, in the same order.
 
 Each takes dy, the derivative of the loss with respect to the output of f, and returns the derivatives of the loss with respect
 to the inputs of f (the chain rule). If a value was used twice, its two derivatives are added. `seen` holds the arrays that a
@@ -34,7 +34,8 @@ def layer_norm_backward(dy, x, weight, eps):
     """Return dx (..., C), dweight (C,), dbias (C,).
 
     y = n weight + bias, n = (x - mean) / s, s = sqrt(variance + eps), so dn = dy weight. Every x of a row changes n in three
-    ways: directly, through the mean (- mean(dn)) and through s (- n mean(dn n)). All three are divided by s.
+    ways: directly, through the mean and through s. The derivative of n_i by x_j is ([i = j] - 1/C - n_i n_j / C) / s. Times
+    dn_i and summed over i, that is dx = (dn - mean(dn) - n mean(dn n)) / s.
     """
     C = x.shape[-1]
     centered = x - x.sum(axis=-1, keepdims=True) / C
@@ -76,13 +77,13 @@ def activate_backward(dy, x, name):
     return by_rows(ACTIVATIONS_BACKWARD[name], dy, x)
 
 
-def mlp_backward(dy, x, p, activation_function, seen, at=""):
-    """Return dx (B, T, C) and the gradients of p, {"c_fc.weight": ..., ...}. at: what the names in `seen` begin with."""
-    dpost, dproj = linear_backward(dy, seen[at + "mlp.post"], p.c_proj.weight)
-    dpre = activate_backward(dpost, seen[at + "mlp.pre"], activation_function)
-    dx, dfc = linear_backward(dpre, x, p.c_fc.weight)
-    gradients = {"c_fc.weight": dfc, "c_fc.bias": sum_over_rows(dpre)}
-    return dx, gradients | {"c_proj.weight": dproj, "c_proj.bias": sum_over_rows(dy)}
+def mlp_backward(dy, x, p, activation_function, seen, prefix=""):
+    """Return dx (B, T, C) and the gradients of p, {"c_fc.weight": ..., ...}. prefix: what the names in `seen` begin with."""
+    dpost, dproj_weight = linear_backward(dy, seen[prefix + "mlp.post"], p.c_proj.weight)
+    dpre = activate_backward(dpost, seen[prefix + "mlp.pre"], activation_function)
+    dx, dfc_weight = linear_backward(dpre, x, p.c_fc.weight)
+    gradients = {"c_fc.weight": dfc_weight, "c_fc.bias": sum_over_rows(dpre)}
+    return dx, gradients | {"c_proj.weight": dproj_weight, "c_proj.bias": sum_over_rows(dy)}
 
 
 def softmax_backward(dy, y):
@@ -94,61 +95,72 @@ def softmax_backward(dy, y):
     return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
 
-def attention_backward(dz, q, k, v, weights, kept=1.0):
+def attention_backward(dz, q, k, v, weights, multiplier=1.0):
     """Return dq (B, H, T, D), dk and dv (B, H, S, D) from dz (B, H, T, D) and the weights (B, H, T, S).
 
-    z = (weights kept) v, weights = softmax(scores + mask), scores = q k^T. The mask needs no code: the weight of a hidden key
-    is 0, so `softmax_backward` gives 0 for its score. kept: see `dropout_backward`; 1.0 without dropout.
+    z = (multiplier weights) v, weights = softmax(scores + mask), scores = q k^T. The mask needs no code: the weight of a hidden
+    key is 0, so `softmax_backward` gives 0 for its score. multiplier: see `dropout_backward`; 1.0 without dropout.
     """
-    dv = (weights * kept).swapaxes(-1, -2) @ dz
-    dweights = (dz @ v.swapaxes(-1, -2)) * kept
+    dv = (multiplier * weights).swapaxes(-1, -2) @ dz
+    dweights = multiplier * (dz @ v.swapaxes(-1, -2))
     dscores = softmax_backward(dweights, weights)
     return dscores @ k, dscores.swapaxes(-1, -2) @ q, dv
 
 
-def attention_blocks_backward(dz, q, k, v, blocks):
-    """Like `attention_backward`, from weights that the forward pass computed in blocks of queries: [(weights, kept), ...].
+def attention_in_parts_backward(dz, q, k, v, parts):
+    """Like `attention_backward`, if the forward pass computed the weights for some queries at a time (see `fast.py`).
 
-    The weights of a block are (B, H, queries, keys). Its keys end at its last query; in a local layer they do not begin at 0.
+    parts: [(weights (B, H, queries, keys), multiplier), ...] for all queries in order. Training has no cache, so query i and
+    key i belong to the same token. The keys of a part end at its last query, and their number says at which key they begin.
     """
     dq, dk, dv = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
     start = 0
-    for weights, kept in blocks:
+    for weights, multiplier in parts:
         stop = start + weights.shape[2]
-        rows, keys = slice(start, stop), slice(stop - weights.shape[3], stop)
-        part = dz[:, :, rows], q[:, :, rows], k[:, :, keys], v[:, :, keys]
-        dq[:, :, rows], dk_block, dv_block = attention_backward(*part, weights, kept)
-        dk[:, :, keys] += dk_block
-        dv[:, :, keys] += dv_block
+        queries, keys = slice(start, stop), slice(stop - weights.shape[3], stop)
+        arrays = dz[:, :, queries], q[:, :, queries], k[:, :, keys], v[:, :, keys]
+        dq[:, :, queries], dk_part, dv_part = attention_backward(*arrays, weights, multiplier)
+        dk[:, :, keys] += dk_part
+        dv[:, :, keys] += dv_part
         start = stop
     return dq, dk, dv
 
 
-def self_attention_backward(dy, x, p, num_heads, seen, at=""):
+def self_attention_backward(dy, x, p, num_heads, seen, prefix=""):
     """Return dx (B, T, C) and the gradients of p, {"q_proj.weight": ..., ...}. x went into q, k and v, so dx is a sum."""
-    dmerged, dout = linear_backward(dy, merge_heads(seen[at + "attn.z"]), p.out_proj.weight)
-    q, k, v, blocks = (seen[at + name] for name in ("attn.q", "attn.k", "attn.v", "attn.weights"))
-    dq, dk, dv = attention_blocks_backward(split_heads(dmerged, num_heads), q, k, v, blocks)
-    dx_q, dq_proj = linear_backward(merge_heads(dq), x, p.q_proj.weight)
-    dx_k, dk_proj = linear_backward(merge_heads(dk), x, p.k_proj.weight)
-    dx_v, dv_proj = linear_backward(merge_heads(dv), x, p.v_proj.weight)
-    gradients = {"q_proj.weight": dq_proj, "k_proj.weight": dk_proj, "v_proj.weight": dv_proj}
-    return dx_q + dx_k + dx_v, gradients | {"out_proj.weight": dout, "out_proj.bias": sum_over_rows(dy)}
+    dmerged, dout_weight = linear_backward(dy, merge_heads(seen[prefix + "attn.z"]), p.out_proj.weight)
+    q, k, v, parts = (seen[prefix + name] for name in ("attn.q", "attn.k", "attn.v", "attn.weights"))
+    dq, dk, dv = attention_in_parts_backward(split_heads(dmerged, num_heads), q, k, v, parts)
+    dx_q, dq_weight = linear_backward(merge_heads(dq), x, p.q_proj.weight)
+    dx_k, dk_weight = linear_backward(merge_heads(dk), x, p.k_proj.weight)
+    dx_v, dv_weight = linear_backward(merge_heads(dv), x, p.v_proj.weight)
+    gradients = {"q_proj.weight": dq_weight, "k_proj.weight": dk_weight, "v_proj.weight": dv_weight}
+    return dx_q + dx_k + dx_v, gradients | {"out_proj.weight": dout_weight, "out_proj.bias": sum_over_rows(dy)}
 
 
-def block_backward(dy, x, p, config, seen, at=""):
+def dropout_backward(dy, seen, name):
+    """Return dx. y = multiplier x, so dx = multiplier dy; without dropout at this point, dx = dy.
+
+    multiplier: 0 for each number that dropout removed, 1 / (1 - rate) for the others.
+    """
+    return seen[name + ".multiplier"] * dy if name + ".multiplier" in seen else dy
+
+
+def block_backward(dy, x, p, config, seen, prefix=""):
     """Return dx (B, T, C) and the gradients of p.
 
     x + f(x) has two paths from x to the loss: directly, and through f. Their derivatives are added.
     """
     eps, heads = config.layer_norm_epsilon, config.num_heads
-    dmlp_out = dropout_backward(dy, seen, at + "mlp.out")
-    dnormed, mlp_gradients = mlp_backward(dmlp_out, seen[at + "ln_2"], p.mlp, config.activation_function, seen, at)
-    dpart, dln_2, dln_2_bias = layer_norm_backward(dnormed, seen[at + "resid_mid"], p.ln_2.weight, eps)
+    dmlp_out = dropout_backward(dy, seen, prefix + "mlp.out")
+    dnormed, mlp_gradients = mlp_backward(dmlp_out, seen[prefix + "ln_2"], p.mlp, config.activation_function, seen, prefix)
+    dpart, dln_2, dln_2_bias = layer_norm_backward(dnormed, seen[prefix + "resid_mid"], p.ln_2.weight, eps)
     dmid = dy + dpart
 
-    dattn_out = dropout_backward(dmid, seen, at + "attn.out")
-    dnormed, attention_gradients = self_attention_backward(dattn_out, seen[at + "ln_1"], p.attn.attention, heads, seen, at)
+    dattn_out = dropout_backward(dmid, seen, prefix + "attn.out")
+    dnormed, attention_gradients = self_attention_backward(
+        dattn_out, seen[prefix + "ln_1"], p.attn.attention, heads, seen, prefix
+    )
     dpart, dln_1, dln_1_bias = layer_norm_backward(dnormed, x, p.ln_1.weight, eps)
     gradients = {"ln_1.weight": dln_1, "ln_1.bias": dln_1_bias, "ln_2.weight": dln_2, "ln_2.bias": dln_2_bias}
     gradients |= with_prefix("attn.attention.", attention_gradients) | with_prefix("mlp.", mlp_gradients)
@@ -175,7 +187,7 @@ def transformer_backward(dy, params, config, ids, seen):
     return gradients | {"wte.weight": dwte, "wpe.weight": dwpe}
 
 
-def forward_backward(dlogits, params, config, ids, seen):
+def backward(dlogits, params, config, ids, seen):
     """Return the gradients of all parameters, {name: array}, from dlogits (B, T, V).
 
     A tied output embedding is the token embedding used a second time, so the two gradients are added.
@@ -200,29 +212,21 @@ def cross_entropy_backward(log_probs, targets):
     return dlogits
 
 
-def dropout_backward(dy, seen, name):
-    """Return dx. y = x kept, so dx = dy kept; without dropout at this point, dx = dy.
-
-    kept: 0 for each number that dropout removed, 1 / (1 - rate) for the others.
-    """
-    return dy * seen[name + ".kept"] if name + ".kept" in seen else dy
-
-
 def recorder(seen, dropout=None):
     """Return a hook that records the activations in the dict `seen`, and applies dropout.
 
-    "attn.weights" is recorded as a list of (weights before dropout, kept), one for each call: attention may run in blocks.
+    "attn.weights" is recorded as a list of (weights before dropout, multiplier): attention may compute some queries at a time.
     """
 
     def record(name, array):
-        kept = dropout.draw(name, array) if dropout else None
-        dropped = array if kept is None else array * kept
+        multiplier = dropout.draw(name, array) if dropout else None
+        dropped = array if multiplier is None else multiplier * array
         if name.endswith("attn.weights"):
-            seen.setdefault(name, []).append((array, 1.0 if kept is None else kept))
-        elif not name.endswith(("attn.scores", "attn.mask")):  # the backward pass does not need them, and they are large
+            seen.setdefault(name, []).append((array, 1.0 if multiplier is None else multiplier))
+        elif not name.endswith(("attn.scores", "attn.mask", "logits")):  # large, and the backward pass does not need them
             seen[name] = dropped
-            if kept is not None:
-                seen[name + ".kept"] = kept
+            if multiplier is not None:
+                seen[name + ".multiplier"] = multiplier
         return dropped
 
     return record
@@ -243,4 +247,4 @@ def loss_and_gradients(params, config, ids, targets, dropout=None, count=None, f
     count = count or targets.size
     loss = -np.take_along_axis(log_probs, targets[..., None], axis=-1).sum(dtype=float) / count  # of each target
     dlogits = cross_entropy_backward(log_probs, targets) * (1.0 / count)
-    return float(loss), forward_backward(dlogits, params, config, ids, seen)
+    return float(loss), backward(dlogits, params, config, ids, seen)

@@ -22,7 +22,7 @@ def check_input(config, ids, mask=None, cache=None):
         check_cache(cache, config, B, T, mask)
     elif mask is not None and not mask.any(axis=1).all():
         raise NeoError("mask leaves a row without a single token.")
-    past, padding = (cache.length, cache.padding) if cache else (0, np.zeros(B, int))
+    past, padding = (cache.length, cache.padding) if cache is not None else (0, np.zeros(B, int))
     if mask is not None:  # only a row that has been all padding so far can get more of it
         padding = padding + np.where(padding == past, (mask == 0).sum(axis=1), 0)
     check_length(past + T - padding.min(), config.max_position_embeddings)
@@ -46,7 +46,7 @@ def check_ids(ids, vocab_size):
 
 
 def check_mask(mask, shape):
-    """Return mask as an array of 0 (padding) and 1 (text) of this shape, or None. Padding is on the left of each row."""
+    """Return mask as an array of 0 (padding) and 1 (text) of this shape, or None."""
     if mask is None:
         return None
     try:

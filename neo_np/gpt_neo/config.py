@@ -85,7 +85,8 @@ class Config:
                 raise NeoError(f"attention type {kind!r} is unknown: GPT-Neo has 'global' and 'local' layers.")
         if len(self.attention_layers) != self.num_layers:
             raise NeoError(
-                f"the attention types name {len(self.attention_layers)} layers, and num_layers is {self.num_layers}."
+                f"attention_layers has {len(self.attention_layers)} entries, and num_layers is {self.num_layers}: "
+                "each layer needs one."
             )
 
     def _check_settings(self) -> None:
@@ -146,7 +147,7 @@ class Config:
             if name not in entries and f.default is dataclasses.MISSING and not (name == "attention_layers" and types):
                 raise NeoError(f"the entry {name!r} is missing.")
         if types is not None:
-            check_size("num_layers", entries["num_layers"])  # before as many names are written out
+            check_size("num_layers", entries["num_layers"])  # before the next line makes a list of this length
             layers = expand_attention_types(types, entries["num_layers"])
             if entries.setdefault("attention_layers", layers) != layers:
                 raise NeoError(

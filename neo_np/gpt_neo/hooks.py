@@ -1,6 +1,6 @@
-"""Hooks: a function hook(name, array) that sees, and may replace, every named array of the forward pass.
+"""A hook: a function hook(name, array) that sees, and may replace, every named array of the forward pass.
 
-A researcher reads and changes activations with it. Each name of `hook_names` is called once for each forward pass:
+A researcher reads and changes activations with it. In a forward pass it is called once with each name of `hook_names`:
 
     embed, h.0.ln_1, h.0.resid_mid, h.0.ln_2, h.0.attn.out, h.0.mlp.out, h.0, ln_f    (B, T, C)
     h.0.attn.q, h.0.attn.k, h.0.attn.v (of the new tokens), h.0.attn.z                 (B, H, T, D)
@@ -44,8 +44,9 @@ def under(prefix, hook):
 def checked(hook):
     """Return a user's hook as a function that always returns an array of the same shape.
 
-    If the user's hook returns an array, it replaces the activation; with None, in-place changes are kept. Raises NeoError
-    if the hook is not callable, and for a returned value that is not an array of the same shape.
+    If the user's hook returns an array, it replaces the activation. If it returns None, the activation stays, with the changes
+    that the hook made in place. Raises NeoError if the hook is not callable, and for a returned value that is not an array of
+    the same shape.
     """
     if not callable(hook):
         raise NeoError(f"hook must be a function f(name, array), and it is {hook!r:.40}.")

@@ -9,7 +9,10 @@ POSITIONS_AT_A_TIME = 256  # the logits of a whole batch could take gigabytes
 
 
 def log_softmax(x):
-    """Return log(softmax(x)) over the last axis. The sum is at least 1, so its log is safe, even if softmax rounds to 0."""
+    """Return log(softmax(x)) over the last axis.
+
+    The sum contains exp(0) = 1, so its log is finite, even if the softmax itself rounds to 0.
+    """
     shifted = x - x.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 

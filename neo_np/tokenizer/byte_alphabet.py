@@ -9,8 +9,8 @@ from neo_np.errors import NeoError
 def byte_to_char() -> dict[int, str]:
     """Return the character for each byte in vocab.json and merges.txt.
 
-    A byte that is a visible Latin-1 character keeps it. The other 68 bytes (control characters, the space, ...) get the
-    characters from U+0100 on, in order: the space (0x20) is "Ġ", the line feed (0x0a) is "Ċ".
+    A byte that is a visible Latin-1 character is written as that character. The other 68 bytes (control characters, the
+    space, ...) get the characters from U+0100 on, in order: the space (0x20) is "Ġ", the line feed (0x0a) is "Ċ".
     """
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = sorted(set(range(256)) - set(printable))

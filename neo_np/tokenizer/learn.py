@@ -71,7 +71,7 @@ def learn_merges_fast(words: dict[str, int], number: int, min_frequency: int = 0
             heappush(heap, (-pairs.counts[new_pair], new_pair))
         left, right = symbols[pair[0]], symbols[pair[1]]
         merges.append((left, right))
-        symbols.append(left + right)  # never a repeat: equal strings are merged at the same time
+        symbols.append(left + right)
     return merges
 
 

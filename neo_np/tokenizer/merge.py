@@ -37,29 +37,30 @@ def merge_pair(symbols: list[Symbol], pair: tuple[Symbol, Symbol], merged: Symbo
     return result
 
 
-def merge_steps(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> Iterator[tuple[Pair | None, list[int]]]:
+def merge_steps(ids: list[int], ranks: dict[Pair, int], merged_ids: dict[Pair, int]) -> Iterator[tuple[Pair | None, list[int]]]:
     """Yield the steps of merging one word: (None, its ids), then (pair, the ids after merging this pair) for each merge.
 
-    ids: one for each byte. ranks: {pair: rank of its rule}. merged: {pair: the id that replaces it}.
+    `merge` needs only the last step; `Tokenizer.watch` shows all of them.
+    ids: one for each byte. ranks: {pair: rank of its rule}. merged_ids: {pair: the id that replaces it}.
     """
     yield None, ids
     while len(ids) > 1:
         pair = min(pairwise(ids), key=lambda pair: ranks.get(pair, inf))
         if pair not in ranks:
             break
-        ids = merge_pair(ids, pair, merged[pair])
+        ids = merge_pair(ids, pair, merged_ids[pair])
         yield pair, ids
 
 
-def merge(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> list[int]:
+def merge(ids: list[int], ranks: dict[Pair, int], merged_ids: dict[Pair, int]) -> list[int]:
     """Return the ids of a word after all merges."""
     if len(ids) > SHORT_WORD:
-        return merge_long(ids, ranks, merged)
-    *_, (_, last_ids) = merge_steps(ids, ranks, merged)  # the last step has the ids after all merges
+        return merge_long(ids, ranks, merged_ids)
+    _, last_ids = list(merge_steps(ids, ranks, merged_ids))[-1]
     return last_ids
 
 
-def merge_long(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) -> list[int]:
+def merge_long(ids: list[int], ranks: dict[Pair, int], merged_ids: dict[Pair, int]) -> list[int]:
     """Return what `merge` returns, without a search through all pairs for every merge.
 
     A text of 100,000 letters without white space is one word, and needs thousands of merges. Here each pair with a rule has
@@ -83,9 +84,9 @@ def merge_long(ids: list[int], ranks: dict[Pair, int], merged: dict[Pair, int]) 
         note(place)
     while heap:
         _, pair = heappop(heap)
-        for place in sorted(places.pop(pair)):  # from left to right, as in merge_pair
+        for place in sorted(places.pop(pair)):  # from left to right, as in merge_pair; two rules can add to one list
             if chain.pair(place) == pair:  # otherwise another merge has taken one of the two
-                chain.merge(place, merged[pair])
+                chain.merge(place, merged_ids[pair])
                 note(chain.before[place])
                 note(place)
     return [id for id in chain.symbols if id >= 0]
@@ -96,15 +97,14 @@ def merge_rules(merges: list[tuple[str, str]], vocab: dict[str, int]) -> tuple[d
     try:
         pairs = [(vocab[left], vocab[right]) for left, right in merges]
         merged = [vocab[left + right] for left, right in merges]
-    except KeyError:
-        for number, (left, right) in enumerate(merges, start=1):
-            for token in (left, right, left + right):
-                if token not in vocab:
-                    raise NeoError(
-                        f"merge number {number} ({left!r} + {right!r}) needs the token {token!r}, which the vocabulary "
-                        "lacks: the vocabulary and the merges are not of one model."
-                    ) from None
-        raise
+    except KeyError as error:
+        token = error.args[0]
+        index = next(i for i, (left, right) in enumerate(merges) if token in (left, right, left + right))
+        left, right = merges[index]
+        raise NeoError(
+            f"merge number {index + 1} ({left!r} + {right!r}) needs the token {token!r}, which the vocabulary "
+            "lacks: the vocabulary and the merges are not of one model."
+        ) from None
     return dict(zip(pairs, range(len(pairs)))), dict(zip(pairs, merged))
 
 

@@ -12,7 +12,7 @@ import regex
 # then white space. The lookahead (?!\S) leaves the last space of a run to the word after it.
 PRE_TOKEN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
-# A faster twin for most of the work: Python's `re` cuts the text at white space into chunks, and a chunk is one or more
-# whole pre-tokens. `\s` of `re` also matches U+001C to U+001F, which are not white space in Unicode, hence the classes.
+# Faster: Python's `re` first cuts the text at white space into chunks, and a chunk is one or more whole words. `\s` of `re`
+# also matches U+001C to U+001F, which are not white space in Unicode, hence the classes.
 SPACE, NO_SPACE = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 CHUNK = re.compile(rf" ?{NO_SPACE}+|{SPACE}+(?!{NO_SPACE})|{SPACE}+")

@@ -61,7 +61,7 @@ class Tokenizer(metaclass=TokenizerNames):
             if id not in self.id_to_token:
                 raise NeoError(f"the id {id} is put around each text, and no token has it.")
         self._byte_ids = byte_ids(vocab)
-        self._ranks, self._merged = merge_rules(self.merges, vocab)
+        self._ranks, self._merged_ids = merge_rules(self.merges, vocab)
         self._added = AddedTokens(self._list_added_tokens())
         self._special_ids = set(self.special_tokens.values())
         self._ids_of_chunk = WordCache(self._encode_chunk)
@@ -198,8 +198,8 @@ class Tokenizer(metaclass=TokenizerNames):
             if token:
                 ids.append(token.id)
             else:
-                words = CHUNK.findall(part)  # 2. The text between them is cut into words.
-                ids += self._ids_of_words(words)  # 3. The bytes of each word are merged.
+                chunks = CHUNK.findall(part)  # 2. The text between them is cut into chunks, each one or more words.
+                ids += self._ids_of_chunks(chunks)  # 3. The bytes of each word are merged.
         ids += after
         return ids
 
@@ -213,18 +213,18 @@ class Tokenizer(metaclass=TokenizerNames):
             space = " " if prefix and not token and text[start] != " " else ""
             yield start, end, space + text[start:end], token
 
-    def _ids_of_words(self, chunks: list[str]) -> Iterator[int]:
-        """Return an iterator over the ids of words; most are in the cache, so this loop runs in C."""
+    def _ids_of_chunks(self, chunks: list[str]) -> Iterator[int]:
+        """Return an iterator over the ids of chunks; most are in the cache, so this loop runs in C."""
         return chain.from_iterable(map(self._ids_of_chunk.__getitem__, chunks))
 
     def _encode_chunk(self, chunk: str) -> list[int]:
         """Return the ids of a chunk that is not in the cache: one word, or several without white space between them."""
         words = PRE_TOKEN.findall(chunk)
         if len(words) == 1:
-            return merge(self._start(chunk), self._ranks, self._merged)
-        return list(self._ids_of_words(words))
+            return merge(self._ids_of_bytes(chunk), self._ranks, self._merged_ids)
+        return list(self._ids_of_chunks(words))
 
-    def _start(self, word: str) -> list[int]:
+    def _ids_of_bytes(self, word: str) -> list[int]:
         """Return the ids of the bytes of a word."""
         return [self._byte_ids[byte] for byte in word.encode("utf-8")]
 
@@ -252,11 +252,11 @@ class Tokenizer(metaclass=TokenizerNames):
                 ids.append(token.id)
                 offsets.append((start, end))
                 continue
-            # An added space counts as a part of the first character.
+            # An added space belongs to the first character: of " a", both bytes have the offsets of "a".
             first = start - (len(part) - (end - start))
             char_of_byte = [max(start, first + i) for i, char in enumerate(part) for _ in char.encode("utf-8")]
             begin = 0
-            for id in self._ids_of_words(CHUNK.findall(part)):
+            for id in self._ids_of_chunks(CHUNK.findall(part)):
                 stop = begin + len(self.token_bytes(id))
                 ids.append(id)
                 offsets.append((char_of_byte[begin], char_of_byte[stop - 1] + 1))
@@ -281,7 +281,7 @@ class Tokenizer(metaclass=TokenizerNames):
         if len(words) != 1:
             raise NeoError(f"{word!r} is cut into {len(words)} pre-tokens, {words}: watch one of them at a time.")
         steps: list[tuple[dict[str, Any] | None, list[str]]] = []
-        for pair, ids in merge_steps(self._start(word), self._ranks, self._merged):
+        for pair, ids in merge_steps(self._ids_of_bytes(word), self._ranks, self._merged_ids):
             rule = None
             if pair:
                 left, right = self.token_strings(pair)

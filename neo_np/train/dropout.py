@@ -27,5 +27,5 @@ class Dropout:
         rate = self.rates.get(name.rpartition(".")[2], 0.0)
         if not rate:
             return None
-        kept = (self.rng.random(array.shape, np.float32) >= rate).astype(array.dtype)
-        return kept / (1.0 - rate)
+        stays = (self.rng.random(array.shape, np.float32) >= rate).astype(array.dtype)
+        return stays / (1.0 - rate)

@@ -50,6 +50,7 @@ class AdamW:
 def adamw(p, g, m, v, step, learning_rate, decay, betas, eps):
     """Return the new (p, m, v) after one step: algorithm 2 of Loshchilov and Hutter 2017 (arXiv 1711.05101).
 
+    learning_rate is the paper's eta, and its alpha is 1 here: so the decay is multiplied by the learning rate, as in PyTorch.
     p: a parameter. g: its gradient. m, v: see `AdamW`. They start at 0, so they are too small in the first steps; m_hat and
     v_hat correct that (Kingma and Ba 2014, arXiv 1412.6980, section 3).
     """

@@ -20,7 +20,7 @@ from neo_np.train.optimizer import AdamW, clip_gradients, learning_rate
 MICRO_BATCH_TOKENS = 512  # their activations fit into the processor's cache
 SMOOTHING = 0.98  # the smoothed loss is a mean over about fifty steps
 LARGEST_FLOAT = sys.float_info.max
-# Numbers that overflow give dozens of NumPy's warnings; `check_finite` says it in one sentence.
+# Numbers that overflow give dozens of NumPy's warnings; `check_finite` raises an error with one sentence instead.
 QUIET = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 LossAndGradients = tuple[float, dict[str, np.ndarray]]
@@ -177,7 +177,7 @@ class Trainer:
 
     @np.errstate(**QUIET)
     def check(self) -> None:
-        """Raise NeoError if the last update has ruined the parameters: its own loss was computed before it."""
+        """Raise NeoError if the last update has ruined the parameters; the loss of that step was computed before the update."""
         logits = self.model.logits(self.tokens[: self.options.sequence_length].astype(int))
         check_finite(self.step, logits=float(logits.sum()))
 

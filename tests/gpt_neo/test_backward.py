@@ -144,7 +144,7 @@ def test_attention_with_both_masks(heads, time, window, query_block, seed):
         patch.setattr("neo_np.gpt_neo.fast.QUERY_BLOCK", query_block)
         seen = {}
         (attention if query_block is None else training.attention)(q, k, v, window, hook=recorder(seen))
-    dq, dk, dv = backward.attention_blocks_backward(dz, q, k, v, seen["attn.weights"])
+    dq, dk, dv = backward.attention_in_parts_backward(dz, q, k, v, seen["attn.weights"])
     assert_gradients(lambda: np.vdot(attention(q, k, v, window), dz), [(q, dq), (k, dk), (v, dv)])
     if query_block is None:
         [(weights, kept)] = seen["attn.weights"]
@@ -277,7 +277,7 @@ def test_the_loss_of_many_tokens_is_added_up_in_float64():
 def test_scores_are_not_kept_for_the_backward_pass(monkeypatch):
     """They are as large as the weights that come of them."""
     kept = []
-    monkeypatch.setattr(backward, "forward_backward", lambda dlogits, params, config, ids, seen: kept.extend(seen))
+    monkeypatch.setattr(backward, "backward", lambda dlogits, params, config, ids, seen: kept.extend(seen))
     model, ids = random_model(0), np.arange(20).reshape(2, 10)
     loss_and_gradients(model.params, model.config, ids, ids)
     assert "h.0.attn.weights" in kept and not [name for name in kept if "scores" in name]

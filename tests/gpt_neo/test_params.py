@@ -128,7 +128,7 @@ def test_missing_attention_layers_are_named():
         ({"activation_function": "tanh"}, "activation_function is 'tanh', and neo_np knows gelu_new, gelu, relu, silu"),
         ({"activation_function": None}, "activation_function is None, and neo_np knows gelu_new, gelu, relu, silu"),
         ({"num_layers": 5}, "attention_types .* name 4 layers, and num_layers is 5"),
-        ({"num_layers": 5, "attention_types": None}, "the attention types name 4 layers, and num_layers is 5"),
+        ({"num_layers": 5, "attention_types": None}, "attention_layers has 4 entries, and num_layers is 5"),
         ({"attention_types": [[["local", "global"], 2]]}, "attention_layers .* and attention_types .* contradict each other"),
         (
             {"attention_types": [[["global", "sparse"], 2]], "attention_layers": ["global", "sparse"] * 2},

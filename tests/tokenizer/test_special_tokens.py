@@ -59,6 +59,7 @@ TOKENS = st.builds(
     special=st.booleans(),
     single_word=st.booleans(),
     lstrip=st.booleans(),
+    rstrip=st.just(False),
     normalized=st.booleans(),
 )
 
