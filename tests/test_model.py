@@ -483,6 +483,7 @@ def test_memory_of_freed_arrays_is_kept_for_the_next():
     assert kept < 10 < without / 5  # pages may be larger than 4 KiB
 
 
+@pytest.mark.slow
 def test_a_prompt_of_2048_tokens_takes_less_than_400_megabytes_above_the_weights():
     """In the shape of GPT-Neo 125M, where scores of all queries at once would take 200 MB, and all logits 400.
 

@@ -187,6 +187,7 @@ print(memory("VmHWM") - before, sum(array.nbytes for array in model.params.flat(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "head"), [("F32", True), ("F16", False)], ids=["F32 with equal head", "F16"])
 def test_load_never_holds_weights_twice(tmp_path, dtype, head):
     """The peak of resident memory, mapped pages counted, of loading the 125M shape: at most 1.3 x its float32 size."""

@@ -155,6 +155,7 @@ def test_accept_or_resample_gives_the_distribution_p(seed):
     assert all(accept_or_resample(p, p, drafted, rng) == drafted for drafted in range(8))  # nothing to reject
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drafting", ["prompt lookup", "assistant"])
 def test_sampling_with_drafts_keeps_the_distribution(drafting):
     """All 36 texts of two tokens against their probabilities; the prompt has its last tokens twice, so there are drafts."""

@@ -145,6 +145,7 @@ def test_train_into_the_folder_of_a_running_run_is_refused(text, tmp_path, train
     assert process.returncode == 130
 
 
+@pytest.mark.slow
 def test_train_started_twice_at_once_trains_once(text, tmp_path):
     folder = tmp_path / "run"
     arguments = process_arguments(text, "--out", folder, *SMALL)

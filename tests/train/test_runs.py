@@ -147,6 +147,7 @@ def killed_before_line(count, function):
     return status != 0
 
 
+@pytest.mark.slow
 def test_save_step_killed_before_any_line_leaves_a_whole_checkpoint(tmp_path):
     """keep=1, so that the old checkpoint is deleted meanwhile: the most that can go wrong."""
     trainer, count, found, was_killed = trainer_at(2, threads=1), 0, [], True  # a process with threads must not fork

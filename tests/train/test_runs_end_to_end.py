@@ -176,6 +176,7 @@ def test_train_with_few_positions_writes_samples(text, tmp_path, train, position
     assert status == 0 and "sample" in read_log(tmp_path / "run")[-1]
 
 
+@pytest.mark.slow
 def test_train_on_a_markov_chain_reaches_its_entropy(tmp_path, train):
     """Each letter is followed by one of two, with equal chances: 1 bit a byte, which no model can beat; at random it is 8."""
     rng, letters = random.Random(0), "abcdefghijklmno "

@@ -21,6 +21,7 @@ from neo_np.train import environment
 from neo_np.train.runs import steps
 
 
+@pytest.mark.slow
 def test_train_killed_at_random_moments_resumes_bit_for_bit(text, tmp_path, train):
     """SIGKILL, again and again: in steps, validations, samples, saving. What comes out is equal to the last bit."""
     longer, folder, kills = [*SMALL, "--steps", 80], tmp_path / "run", 0
