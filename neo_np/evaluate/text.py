@@ -1,4 +1,7 @@
-"""Loss, perplexity and bits per byte of texts."""
+"""Loss, perplexity and bits per byte of texts.
+
+Course: notebook 12.
+"""
 
 import math
 from collections.abc import Sequence

@@ -2,6 +2,8 @@
 
 Sutskever et al. 2014 (arXiv 1409.3215), section 3.2. The length penalty is that of Wu et al. 2016 (arXiv 1609.08144),
 section 7, in the simpler form of transformers: sum of log-probabilities / (number of new tokens)**length_penalty.
+
+Course: notebook 11.
 """
 
 from collections.abc import Callable

@@ -3,6 +3,8 @@
 Their meaning and their order are those of transformers' `generate`. A processor returns new logits and never changes the
 array that it is given. A token that must not be chosen gets the logit -inf, and softmax makes that probability 0.
 (`float(x)` makes a Python number of an option: a NumPy number could turn logits of float32 into float64.)
+
+Course: notebook 10.
 """
 
 from collections.abc import Callable, Sequence

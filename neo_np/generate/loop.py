@@ -1,4 +1,7 @@
-"""The generation loop: run the model, process the logits, choose a token, append it; repeat until every text has ended."""
+"""The generation loop: run the model, process the logits, choose a token, append it; repeat until every text has ended.
+
+Course: notebook 11.
+"""
 
 from collections.abc import Iterator, Sequence
 

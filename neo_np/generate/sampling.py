@@ -1,4 +1,7 @@
-"""From logits to the next token: apply the logits processors, then take the most likely token or draw one."""
+"""From logits to the next token: apply the logits processors, then take the most likely token or draw one.
+
+Course: notebook 10.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ from a smaller model (`AssistantDraft`). The result is what the model would have
 greedy decoding (unless two logits are equal up to rounding), the same distribution in sampling.
 
 Leviathan et al. 2022, "Fast Inference from Transformers via Speculative Decoding" (arXiv 2211.17192).
+
+Course: notebook 11.
 """
 
 from __future__ import annotations

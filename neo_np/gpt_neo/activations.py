@@ -1,6 +1,8 @@
 """The activation functions besides `gelu_new` that a GPT-Neo config may name, with their derivatives.
 
 Every released GPT-Neo uses `gelu_new`, which is in `forward.py`. Each `..._backward(dy, x)` returns dy * f'(x).
+
+Course: notebook 08.
 """
 
 import math

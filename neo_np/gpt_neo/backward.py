@@ -6,6 +6,8 @@ hook recorded in the forward pass. Shape letters as in `forward.py`, P positions
 parameter. dx always means dloss/dx.
 
 Rumelhart et al. 1986, "Learning representations by back-propagating errors", Nature 323.
+
+Course: notebook 13.
 """
 
 import math

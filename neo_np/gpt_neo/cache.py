@@ -1,4 +1,7 @@
-"""The key/value cache. A later token needs the keys and values of all earlier tokens, so each is computed once and kept."""
+"""The key/value cache. A later token needs the keys and values of all earlier tokens, so each is computed once and kept.
+
+Course: notebook 11.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""From logits to the loss: log-probabilities and cross-entropy, in nats (natural logarithms)."""
+"""From logits to the loss: log-probabilities and cross-entropy, in nats (natural logarithms).
+
+Course: notebook 12.
+"""
 
 import numpy as np
 

@@ -1,6 +1,8 @@
 """The byte alphabet: one printable character for each of the 256 bytes.
 
 vocab.json and merges.txt are text files, but tokens are bytes. GPT-2 therefore writes each byte as one printable character.
+
+Course: notebook 02.
 """
 
 from neo_np.errors import NeoError

@@ -2,6 +2,8 @@
 
 Sennrich et al. 2016 (arXiv 1508.07909), section 3.2: begin with words as lists of characters, merge the most frequent pair of
 neighbours into one symbol, everywhere, and repeat. Each merged pair is a rule; its position in the list is its rank.
+
+Course: notebook 02.
 """
 
 from collections import Counter, defaultdict

@@ -5,6 +5,8 @@ A rule says: replace these two neighbours by one token. The rules are the lines 
 1508.07909), section 3.2.
 
     [' ', 't', 'h', 'e']  ->  [' t', 'h', 'e']  ->  [' t', 'he']  ->  [' the']
+
+Course: notebook 02.
 """
 
 from collections import defaultdict

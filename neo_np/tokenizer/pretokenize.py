@@ -2,6 +2,8 @@ r"""Pre-tokenization: cut a text into words, so that no token crosses the border
 
 >>> PRE_TOKEN.findall("I'll say 20%!")
 ['I', "'ll", ' say', ' 20', '%!']
+
+Course: notebook 02.
 """
 
 import re

@@ -1,4 +1,7 @@
-"""AdamW, gradient clipping and the learning rate schedule."""
+"""AdamW, gradient clipping and the learning rate schedule.
+
+Course: notebook 14.
+"""
 
 import math
 from collections.abc import Mapping

@@ -1,7 +1,9 @@
 """Each reference is the package's own function; each variant without switches is the reference."""
 
+import importlib
 import math
 import pydoc
+import re
 
 import numpy as np
 import pytest
@@ -230,3 +232,10 @@ def test_package_name_leads_to_a_function_of_the_package(exercise):
         assert module.startswith("neo_np.")
         assert name in ("byte_to_char", "causal_mask", "merge_pair", "merge_steps", exercise.name)
         assert callable(pydoc.locate(exercise.package_name))
+
+
+@pytest.mark.parametrize("exercise", [exercise for exercise in EXERCISES.values() if exercise.package_name], ids=lambda e: e.name)
+def test_source_of_an_exercise_names_its_notebook(exercise):
+    module = importlib.import_module(exercise.package_name.rpartition(".")[0])
+    first, last = re.search(r"Course: notebooks? (\d\d)(?: to (\d\d))?\.", module.__doc__).groups()
+    assert first <= exercise.notebook <= (last or first)
