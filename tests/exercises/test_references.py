@@ -234,8 +234,9 @@ def test_package_name_leads_to_a_function_of_the_package(exercise):
         assert callable(pydoc.locate(exercise.package_name))
 
 
-@pytest.mark.parametrize("exercise", [exercise for exercise in EXERCISES.values() if exercise.package_name], ids=lambda e: e.name)
-def test_source_of_an_exercise_names_its_notebook(exercise):
+@pytest.mark.parametrize("name", [name for name, exercise in EXERCISES.items() if exercise.package_name])
+def test_source_of_an_exercise_names_its_notebook(name):
+    exercise = EXERCISES[name]
     module = importlib.import_module(exercise.package_name.rpartition(".")[0])
     first, last = re.search(r"Course: notebooks? (\d\d)(?: to (\d\d))?\.", module.__doc__).groups()
     assert first <= exercise.notebook <= (last or first)
