@@ -1,4 +1,4 @@
-"""`check`, the decorator of the notebooks, and `diagnose`, the same for programs."""
+"""`check`, the decorator of the notebooks, `passes`, for the tests of a course, and `diagnose`, the same for programs."""
 
 import sys
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from neo_np.errors import NeoError
+from neo_np.exercises.borrowed import borrowed_name
 from neo_np.exercises.course import find
 from neo_np.exercises.diagnosis import NOT_BEGUN, RIGHT, WRONG, examine
 from neo_np.exercises.display import as_text, show, warning_on
@@ -47,6 +48,21 @@ def check(function: Function) -> Function:
         parts.insert(len(parts) - (finding.verdict == WRONG), Text(effect))  # before the line about hints
     show(parts)
     return function
+
+
+def passes(name: str, function: Callable) -> bool:
+    """Return whether a function is a right answer to an exercise; if it is not, show why. An answer that uses neo_np is not.
+
+    assert passes("layer_norm", layer_norm)
+    """
+    exercise, borrowed = find(name), borrowed_name(function)
+    if borrowed:
+        show([Title(BAD, f"{name}: your answer uses `{borrowed}` of neo_np. Write it yourself, with NumPy.")])
+        return False
+    finding = examine(exercise, function, on_stuck=warning_on(sys.stdout))
+    if finding.verdict != RIGHT:
+        show(message_of(finding))
+    return finding.verdict == RIGHT
 
 
 def diagnose(name: str, function: Callable) -> Verdict:

@@ -15,6 +15,7 @@ from neo_np.exercises import (
     nb07_local_attention,
     nb08_mlp,
     nb09_stream,
+    transfer,
 )
 from neo_np.exercises.exercise import Exercise
 
@@ -43,18 +44,20 @@ FILES = (
     nb09_stream,
 )
 EXERCISES = {exercise.name: exercise for file in FILES for exercise in file.EXERCISES}
+TRANSFER = {exercise.name: exercise for exercise in transfer.EXERCISES}
 
 
 def register(exercise: Exercise) -> None:
     """Add an exercise to the course, or put it in the place of the one with the same name."""
-    EXERCISES[exercise.name] = exercise
+    (TRANSFER if exercise.name in TRANSFER else EXERCISES)[exercise.name] = exercise
 
 
 def find(name: str | Callable) -> Exercise:
     """Return the exercise with a name; a function means its own name. Raises NeoError for an unknown name."""
     name = getattr(name, "__name__", name)
-    if name in EXERCISES:
-        return EXERCISES[name]
-    near = difflib.get_close_matches(str(name), EXERCISES, 1)
+    known = EXERCISES | TRANSFER
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(str(name), known, 1)
     hint = f" Did you mean {near[0]!r}?" if near else f" The exercises are: {', '.join(EXERCISES)}."
     raise NeoError(f"there is no exercise {name!r}.{hint}")

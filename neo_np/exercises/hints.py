@@ -8,6 +8,7 @@ from neo_np.exercises.display import show
 from neo_np.exercises.messages import GOOD, NEUTRAL, Code, Text, Title
 from neo_np.exercises.record import exercise_record, update
 from neo_np.exercises.source import source_with
+from neo_np.exercises.transfer import Stored
 
 STAGES = "the idea", "the shapes", "a skeleton"
 
@@ -22,16 +23,18 @@ def hint(name: str | Callable) -> None:
     if number + 1 < len(STAGES):
         parts += [Text(text), Text(f'Still stuck? `hint("{exercise.name}")` shows the next hint.')]
     else:
-        parts += [
-            Code(f"def {exercise.signature}", text),
-            Text(f'After one check with a result, `solution("{exercise.name}")` opens.'),
-        ]
+        parts.append(Code(f"def {exercise.signature}", text))
+        if not isinstance(exercise.reference, Stored):
+            parts.append(Text(f'After one check with a result, `solution("{exercise.name}")` opens.'))
     show(parts)
 
 
 def solution(name: str | Callable) -> None:
     """Show the reference and the package's own function, once a check of the exercise has run to a result."""
     exercise = find(name)
+    if isinstance(exercise.reference, Stored):
+        show([Title(NEUTRAL, f"{exercise.name}: the package has no solution of this transfer exercise. Ask your lecturer.")])
+        return
     if not exercise_record(exercise.name).get("ran"):
         show(
             [

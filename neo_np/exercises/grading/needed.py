@@ -1,0 +1,134 @@
+"""What an answer needs: the imports, constants and helpers of the same file that it uses, directly or through each other."""
+
+import ast
+import builtins
+import copy
+import math
+import symtable
+from dataclasses import dataclass
+
+from neo_np.exercises.borrowed import PACKAGE
+from neo_np.exercises.grading.submission import DEFINING, Definition
+
+
+@dataclass(frozen=True)
+class Needed:
+    """The definitions that an answer needs, itself included, in the order of the file.
+
+    borrowed: the names among those used that come from neo_np.
+    """
+
+    definitions: list[Definition]
+    borrowed: list[str]
+
+
+def is_import(definition: Definition) -> bool:
+    """Return whether a definition is an import."""
+    return isinstance(definition.node, ast.Import | ast.ImportFrom)
+
+
+def imports_package(node: ast.AST) -> bool:
+    """Return whether a node is an import from neo_np."""
+    if isinstance(node, ast.ImportFrom):
+        return (node.module or "").partition(".")[0] == PACKAGE
+    return isinstance(node, ast.Import) and any(alias.name.partition(".")[0] == PACKAGE for alias in node.names)
+
+
+def answer_index(name: str, definitions: list[Definition]) -> int | None:
+    """Return the place of the answer to an exercise: the last definition of its name, or None.
+
+    Imports do not count, and neither does `name = check(name)`, which is a decorator in another form.
+    """
+    found = (
+        index
+        for index in range(len(definitions) - 1, -1, -1)
+        if name in definitions[index].names
+        and not is_import(definitions[index])
+        and (isinstance(definitions[index].node, DEFINING) or name not in used_names(definitions[index].node))
+    )
+    return next(found, None)
+
+
+def needed_by(name: str, definitions: list[Definition], others: set[str]) -> Needed:
+    """Return what the answer with this name needs. others: names that come from the course, such as earlier answers.
+
+    The last definition of a name counts, as in a notebook. For an assignment, it is the last one before it.
+    """
+    answer = answer_index(name, definitions)
+    assert answer is not None, "the caller has found the answer"
+    taken, borrowed, unknown, seen = {}, [], [], set()
+
+    def last(wanted, limit):
+        found = (i for i in range(len(definitions) - 1, -1, -1) if i < limit and wanted in definitions[i].names)
+        return next(found, None)
+
+    def take(index, limit):
+        if (index, limit) in seen:
+            return
+        seen.add((index, limit))
+        definition = definitions[index]
+        node = without_decorators(definition.node, keeps=lambda root: index != answer and is_known(root))
+        taken[index] = Definition(definition.cell, node, definition.names)
+        within = limit if isinstance(node, DEFINING) else index
+        for used in sorted(used_names(node) - others - {name}):
+            place = last(used, within)
+            if used == PACKAGE or (place is not None and imports_package(definitions[place].node)):
+                borrowed.append(used)
+            elif place is not None:
+                take(place, within)
+            elif not hasattr(builtins, used):
+                unknown.append(used)
+
+    def is_known(root):
+        place = last(root, math.inf)
+        return hasattr(builtins, root) if place is None else not imports_package(definitions[place].node)
+
+    take(answer, math.inf)
+    for index, definition in enumerate(definitions):
+        if definition.names == ("*",):
+            if imports_package(definition.node):
+                borrowed += unknown
+            else:
+                taken[index] = definition
+    return Needed([taken[index] for index in sorted(taken)], list(dict.fromkeys(borrowed)))
+
+
+def without_decorators(node: ast.stmt, keeps) -> ast.stmt:
+    """Return a function or class with those decorators whose first name `keeps` accepts, and without types of parameters."""
+    if not isinstance(node, DEFINING):
+        return node
+    node = copy.deepcopy(node)
+    node.decorator_list = [decorator for decorator in node.decorator_list if keeps(first_name(decorator))]
+    for child in ast.walk(node):
+        if isinstance(child, ast.arg):
+            child.annotation = None
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            child.returns = None
+    return node
+
+
+def first_name(node: ast.expr) -> str:
+    """Return the name with which an expression such as `functools.lru_cache(maxsize=9)` begins, or ""."""
+    while isinstance(node, ast.Attribute | ast.Call):
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def used_names(node: ast.stmt) -> set[str]:
+    """Return the global names that a statement uses, and "neo_np" if it imports something from there inside a function."""
+    names = {PACKAGE} if any(map(imports_package, ast.walk(node))) else set()
+    if isinstance(node, ast.AugAssign):
+        names |= {child.id for child in ast.walk(node.target) if isinstance(child, ast.Name)}
+    try:
+        table = symtable.symtable(ast.unparse(node), "", "exec")
+    except (SyntaxError, ValueError, RecursionError):  # it will not compile either, and the worker says so
+        return names
+    return names | {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()} | inner_globals(table)
+
+
+def inner_globals(table: symtable.SymbolTable) -> set[str]:
+    """Return the global names in the functions and classes of a table."""
+    names: set[str] = set()
+    for child in table.get_children():
+        names |= {symbol.get_name() for symbol in child.get_symbols() if symbol.is_global()} | inner_globals(child)
+    return names

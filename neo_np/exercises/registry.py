@@ -1,0 +1,54 @@
+"""The file of a lecturer with solutions and exercises of their own, and the version of all exercises together."""
+
+import hashlib
+import inspect
+import os
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from neo_np.errors import NeoError
+from neo_np.exercises.course import EXERCISES, TRANSFER, find, register
+from neo_np.exercises.diagnosis import RIGHT, examine
+from neo_np.exercises.messages import title_of
+from neo_np.exercises.transfer import RESULTS
+from neo_np.files import read_text
+
+
+def register_solution(function: Callable) -> Callable:
+    """Let `solution` show this function for the transfer exercise with its name, and return it.
+
+    @register_solution
+    def rms_norm(x, weight, eps): ...
+
+    Raises NeoError if the function is not right.
+    """
+    exercise = find(function)
+    if exercise.name not in TRANSFER:
+        raise NeoError(f"{exercise.name} is no transfer exercise and has its solution: register(...) replaces the exercise.")
+    finding = examine(exercise, function)
+    if finding.verdict != RIGHT:
+        raise NeoError(f"this solution is not right. {title_of(finding).text}")
+    register(replace(exercise, reference=function))
+    return function
+
+
+def load_registry(file: str | os.PathLike) -> None:
+    """Run a lecturer's Python file, which calls `register_solution` and `register`. Raises NeoError if it stops."""
+    names = {"__name__": "registry", "__file__": os.fspath(file)}
+    try:
+        exec(compile(read_text(file), os.fspath(file), "exec"), names)
+    except (Exception, SystemExit) as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == os.fspath(file)]
+        where = f" in line {lines[-1]}" if lines else ""
+        what = str(error) if isinstance(error, NeoError) else f"it stops with {type(error).__name__}: {error}"
+        raise NeoError(f"the registry file {file} cannot be used{where}: {what}") from error
+
+
+def registry_version() -> str:
+    """Return eight letters that change whenever a file that defines exercises changes."""
+    exercises = [*EXERCISES.values(), *TRANSFER.values()]
+    files = {Path(inspect.getfile(exercise.cases)) for exercise in exercises} | {RESULTS}
+    texts = sorted(read_text(file).replace("\r\n", "\n") for file in files)
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]

@@ -1,0 +1,364 @@
+"""Transfer exercises: what other models do in another way. Their solutions are not in the package; a lecturer has them.
+
+transfer.json has the inputs of each exercise, the right results and those of each mistake, as numbers: they were computed with
+PyTorch and transformers. So an answer is checked, and its mistake named, without any code of a solution.
+"""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+
+from neo_np.exercises.exercise import Case, Exercise, mistake
+from neo_np.exercises.nb05_one_head import hidden_is_lowest
+from neo_np.exercises.outcomes import same_contents
+from neo_np.files import read_json
+
+RESULTS = Path(__file__).with_name("transfer.json")
+STORED = read_json(RESULTS)
+
+
+def decoded(value):
+    """Return an argument or a result: {"float32": rows} is an array, everything else is what it is."""
+    if not isinstance(value, dict):
+        return value
+    [(kind, rows)] = value.items()
+    return np.array(rows, kind)
+
+
+class Stored:
+    """A function that is known only by its results. mistake: the name of a mistake, or "right"."""
+
+    def __init__(self, name):
+        self.arguments = [tuple(map(decoded, arguments)) for arguments in STORED[name]["arguments"]]
+        self.extreme = STORED[name]["extreme"]
+        self.results = {kind: list(map(decoded, values)) for kind, values in STORED[name]["results"].items()}
+
+    def cases(self):
+        """Return the cases for which results are stored."""
+        return [Case(arguments, extreme) for arguments, extreme in zip(self.arguments, self.extreme)]
+
+    def __call__(self, *arguments, mistake="right"):
+        """Return the result for the arguments of a case; raises ValueError if the mistake gives none."""
+        for known, result in zip(self.arguments, self.results[mistake]):
+            if same_contents(known, arguments):
+                if result is None:
+                    raise ValueError(f"{mistake} gives no numbers here")
+                return copy.deepcopy(result)
+        raise ValueError("no result is stored for these arguments")
+
+
+def made(name, says, asks):
+    """Return the mistake with this name, whose results are stored."""
+    return mistake(name, {"mistake": name}, says, asks)
+
+
+def transfer(name, **parts):
+    """Return a transfer exercise whose results are stored."""
+    stored = Stored(name)
+    return Exercise(name=name, reference=stored, variant=stored, cases=stored.cases, **parts)
+
+
+RMS_NORM = transfer(
+    "rms_norm",
+    notebook="04",
+    minutes=10,
+    signature="rms_norm(x, weight, eps)",
+    task="RMS norm, as in Llama: divide each row of x, (T, C), by the root of its mean square, then multiply by weight, (C,). "
+    "eps is added to the mean square, so that a row of zeros does not divide by 0.",
+    mistakes=(
+        made(
+            "mean_subtracted",
+            "the mean is subtracted first. That is layer norm without a bias.",
+            "Layer norm sets two things of a row. Which of them does RMS norm leave as it is?",
+        ),
+        made(
+            "no_root",
+            "you divide by the mean square and not by its root.",
+            "If all numbers of a row double, by how much does the mean square grow? By how much must the divisor grow?",
+        ),
+        made(
+            "eps_outside",
+            "eps is added to the root and not to the mean square.",
+            "The task says what eps is added to. Is that under your root?",
+        ),
+        made("no_eps", "eps is forgotten, so a row of zeros divides 0 by 0.", "Where does `eps` occur in your function?"),
+        made(
+            "sum_for_mean",
+            "you add up the squares and do not take their mean.",
+            "How large would the divisor be if the row had a thousand numbers?",
+        ),
+        made(
+            "n_minus_1",
+            "the sum of the squares is divided by C - 1 and not by C.",
+            "How many squares do you add up, and what is their mean?",
+        ),
+        made(
+            "time_axis",
+            "the mean square goes down the columns (axis 0), over the tokens.",
+            "Each token is normalized by itself. Which axis holds the numbers of one token?",
+        ),
+        made(
+            "everything",
+            "the mean square is that of the whole array.",
+            "Each token is normalized by itself. How many mean squares do you need for T tokens?",
+        ),
+        made("no_gain", "the multiplication by weight is missing.", "Which of the three arguments do you not use?"),
+        made(
+            "weight_plus_1",
+            "you multiply by 1 + weight, as Gemma does.",
+            "Here a weight of 1 leaves a channel as it is. What does yours do with a weight of 1?",
+        ),
+    ),
+    hints=(
+        "Compare it with layer norm, line by line: one step is missing here, and so is one argument.",
+        "x is (T, C). The mean square must be (T, 1): `keepdims=True` over the last axis. weight is (C,).",
+        "mean_square = ...  # (T, 1)\nreturn x / ... * ...",
+    ),
+)
+
+SCALED_ATTEND = transfer(
+    "scaled_attend",
+    notebook="05",
+    minutes=8,
+    signature="scaled_attend(q, k, v, mask)",
+    task="One head of attention as in GPT-2 and most other models: like `attend` of notebook 05, but each score is divided by "
+    "the root of D, the length of a query. q is (T, D), k and v are (S, D), mask is (T, S) and is added to the scores. The "
+    "result is (T, D).",
+    given=("softmax",),
+    mistakes=(
+        made("unscaled", "the scores are not divided, as in GPT-Neo.", "By what is each score divided in the task?"),
+        made(
+            "divided_by_D",
+            "the scores are divided by D and not by its root.",
+            "D products of random numbers add up to a number of about which size: D, or the root of D?",
+        ),
+        made(
+            "multiplied",
+            "the scores are multiplied by the root of D.",
+            "Should the scaled scores be larger or smaller than before?",
+        ),
+        made(
+            "root_of_keys",
+            "you divide by the root of S, the number of keys.",
+            "Over which axis does a score add up its products? How long is that axis?",
+        ),
+        made(
+            "weights_divided",
+            "you divide after the softmax, so the weights of a token no longer add up to 1.",
+            "Which comes first, the division or the softmax?",
+        ),
+        made("no_mask", "the mask is not added, so tokens see the future.", "Which of the four arguments do you not use?"),
+        made(
+            "query_axis",
+            "the softmax goes over the queries (axis 0).",
+            "For each query the weights of all keys add up to 1. Along which axis of (T, S) do the keys lie?",
+        ),
+        made("keys_as_values", "the weights meet k a second time, in the place of v.", "Which of q, k, v do you not use?"),
+    ),
+    hints=(
+        "Take your own `attend` and change one line of it.",
+        "q @ k.T is (T, S). D is the last axis of q: `q.shape[-1]`.",
+        "scores = q @ k.T / ... + mask\nreturn softmax(...) @ v",
+    ),
+)
+
+SINK_MASK = transfer(
+    "sink_mask",
+    notebook="07",
+    minutes=12,
+    signature="sink_mask(queries, keys, window, sinks)",
+    task="The mask of attention with sinks, (T, S): 0.0 for what may be seen, and a very low number such as -1e9 for the rest. "
+    "A token sees itself and the window - 1 tokens before it, as in notebook 07, and also the tokens at the first `sinks` "
+    "positions of the text, unless they come later than itself. queries, (T,), and keys, (S,), are arrays of positions.",
+    compare_as=hidden_is_lowest,
+    mistakes=(
+        made("no_sinks", "the first tokens are hidden as soon as they leave the window.", "Which argument do you not use?"),
+        made(
+            "one_long",
+            "the window is one token too long.",
+            "With a window of 1 a token sees itself. How far back does yours look then?",
+        ),
+        made(
+            "one_short",
+            "the window is one token too short.",
+            "With a window of 1 a token sees itself. Does it in yours?",
+        ),
+        made(
+            "sinks_one_more",
+            "one token too many is a sink.",
+            "The positions begin at 0. What is the position of the last one of 2 sinks?",
+        ),
+        made(
+            "sinks_not_causal",
+            "a token sees sinks that come later than itself.",
+            "Which tokens may the token at position 0 see, if there are 2 sinks?",
+        ),
+        made(
+            "not_causal",
+            "a token sees later tokens.",
+            "While a text is written, which tokens exist already: those before or those after?",
+        ),
+        made(
+            "sinks_by_column",
+            "the first columns of the mask are the sinks, whatever their positions are.",
+            "If the keys are those at the positions 5, 6 and 7, is one of them a sink?",
+        ),
+        made(
+            "both_wanted",
+            "a token sees a key only if it is a sink and in the window.",
+            "Is it enough for a key to be a sink, or must it lie in the window too?",
+        ),
+        made(
+            "inverted",
+            "0 and the low number are exchanged: what may be seen is hidden.",
+            "The mask is added to the scores. Which number leaves a score as it is?",
+        ),
+    ),
+    hints=(
+        "Write down three conditions: the key is not later; it is near enough; it is a sink. How do they go together?",
+        "queries[:, None] and keys[None, :] meet as (T, S). A condition on keys only is (1, S) and meets every row.",
+        "distance = queries[:, None] - keys[None, :]\nnear = ...\nsink = ...\nreturn np.where(..., 0.0, -1e9)",
+    ),
+)
+
+MIN_P = transfer(
+    "min_p",
+    notebook="10",
+    minutes=10,
+    signature="min_p(logits, p)",
+    task="Min-p sampling: keep the tokens whose probability is at least p times that of the likeliest token. All other logits "
+    "become very low, such as -1e9 or -inf; those of the kept tokens stay as they are. logits is (V,), and so is the result.",
+    compare_as=hidden_is_lowest,
+    mistakes=(
+        made(
+            "absolute",
+            "a probability is compared with p itself.",
+            "If the likeliest token has the probability 0.2 and p is 0.5, which tokens are kept? At least one must be.",
+        ),
+        made(
+            "on_logits",
+            "the logits are compared, and not the probabilities.",
+            "What becomes of p times the largest logit if that logit is negative?",
+        ),
+        made(
+            "exchanged",
+            "what should be kept is removed, and the other way round.",
+            "Is the likeliest token among those that you keep?",
+        ),
+        made(
+            "sets_0",
+            "the removed logits become 0, and a logit of 0 is not unlikely.",
+            "Which probability does a logit of 0 have beside a logit of -1? Which logit has the probability 0?",
+        ),
+        made(
+            "probabilities",
+            "you return probabilities.",
+            "What comes after this step, and does it expect logits or probabilities?",
+        ),
+        made(
+            "log_probabilities",
+            "you return logarithms of probabilities; the kept logits must stay as they are.",
+            "Which array do you take the kept entries from?",
+        ),
+        made(
+            "nucleus",
+            "you keep the likeliest tokens that together have the probability p. That is top-p.",
+            "Does the task add up probabilities, or does it compare each one with the largest?",
+        ),
+    ),
+    hints=(
+        "Two steps: find the smallest probability that is still kept; then remove the logits of all tokens below it.",
+        "logits, the probabilities and the result are (V,); the limit is one number.",
+        "probabilities = ...  # (V,), add up to 1\nlimit = ...\nreturn np.where(..., logits, ...)",
+    ),
+)
+
+SMOOTHED_CROSS_ENTROPY = transfer(
+    "smoothed_cross_entropy",
+    notebook="12",
+    minutes=15,
+    signature="smoothed_cross_entropy(logits, targets, smoothing)",
+    task="Cross-entropy with label smoothing: the wanted probabilities of a token are (1 - smoothing) for its target, plus "
+    "smoothing / V for each of the V words, the target included. Return the mean over the T tokens of the cross-entropy of "
+    "these with the model's probabilities, in nats, as one float. logits is (T, V), targets is (T,).",
+    mistakes=(
+        made("no_smoothing", "there is no smoothing in it.", "Which argument do you not use?"),
+        made(
+            "others_only",
+            "the smoothing is divided among the V - 1 other words, and the target gets none of it.",
+            "Add up your wanted probabilities of the target: which share of the smoothing does the task give it?",
+        ),
+        made(
+            "target_keeps_1",
+            "the target keeps all of its probability, so the wanted probabilities add up to more than 1.",
+            "What do your wanted probabilities of one token add up to?",
+        ),
+        made(
+            "not_divided_by_V",
+            "each word gets the whole smoothing and not a share of it.",
+            "What do your wanted probabilities of one token add up to?",
+        ),
+        made(
+            "exchanged",
+            "smoothing and 1 - smoothing are exchanged.",
+            "Which result do you expect for a smoothing of 0, and what does your function give?",
+        ),
+        made(
+            "model_smoothed",
+            "the model's probabilities are smoothed, and not the wanted ones.",
+            "Which of the two distributions is inside the logarithm?",
+        ),
+        made("summed", "the tokens are added up, and their mean is not taken.", "What does a text of double length give?"),
+        made("log2", "the logarithm has the base 2, so the result is in bits.", "Which logarithm gives nats?"),
+        made("sign", "the sign is wrong.", "Can a surprise be below 0?"),
+    ),
+    hints=(
+        "A cross-entropy is -sum(wanted * log(p)). First write down the wanted probabilities of one token as a row.",
+        "log_p is (T, V). The wanted probabilities are (T, V) too; then one number for each token, (T,), then their mean.",
+        "log_p = ...  # (T, V)\n"
+        "wanted = np.full(log_p.shape, ...)\n"
+        "wanted[np.arange(len(targets)), targets] += ...\n"
+        "return float(...)",
+    ),
+)
+
+MOMENTUM_STEP = transfer(
+    "momentum_step",
+    notebook="14",
+    minutes=10,
+    signature="momentum_step(x, velocity, gradient, learning_rate, momentum)",
+    task="One step of gradient descent with momentum, as in PyTorch: the new velocity is momentum times the old one, plus the "
+    "gradient; then x moves by learning_rate times the new velocity, downhill. x, velocity and gradient are (N,). Return the "
+    "new x and the new velocity as the two rows of one array, (2, N).",
+    mistakes=(
+        made("no_momentum", "the old velocity is forgotten.", "What does your step do if the gradient is 0?"),
+        made(
+            "dampened",
+            "the gradient is multiplied by 1 - momentum, as in the first average of Adam.",
+            "How does the gradient enter the new velocity in the task?",
+        ),
+        made("old_velocity", "x moves by the old velocity.", "Which of the two is computed first, x or the velocity?"),
+        made(
+            "rate_in_velocity",
+            "the learning rate is already in the velocity.",
+            "If the learning rate changes later, what should become of the velocity that has been collected?",
+        ),
+        made("uphill", "x moves uphill: the sign is wrong.", "The gradient points uphill. Which sign leads down?"),
+        made(
+            "nesterov",
+            "x moves by the gradient plus momentum times the new velocity. That is Nesterov's momentum.",
+            "By what is x moved in the task?",
+        ),
+        made("velocity_kept", "the velocity that you return is the old one.", "Which velocity does the next step need?"),
+        made("exchanged", "the two rows of the result are exchanged.", "Which of the two is row 0 in the task?"),
+        made("no_rate", "the learning rate is not used.", "Which of the five arguments do you not use?"),
+    ),
+    hints=(
+        "Two lines: first the velocity, then x. The order matters.",
+        "All three arrays are (N,). `np.stack` makes one array, (2, N), of two.",
+        "velocity = ...\nx = x - ...\nreturn np.stack([x, velocity])",
+    ),
+)
+
+EXERCISES = (RMS_NORM, SCALED_ATTEND, SINK_MASK, MIN_P, SMOOTHED_CROSS_ENTROPY, MOMENTUM_STEP)
