@@ -1,7 +1,6 @@
 """The command `python -m neo_np.exercises`: grading the files of students."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -57,14 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Grade the files and print the result as the arguments say; return the exit status."""
-    registry = [os.path.abspath(file) for file in args.registry]
-    for file in registry:
+    for file in args.registry:
         load_registry(file)
     submissions = [read_submission(file) for file in find_files(args.files)]
     only = [name.strip() for names in args.only for name in names.split(",") if name.strip()]
     exercises = chosen_exercises(only, submissions)
     with progress_bar("grading") as progress:
-        grades = grade_all(submissions, exercises, args.seed, registry, args.jobs, progress)
+        grades = grade_all(submissions, exercises, args.seed, args.jobs, progress)
     if args.csv:
         print(registry_line(), file=sys.stderr)
         print(as_csv(grades), end="")

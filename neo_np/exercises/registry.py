@@ -34,21 +34,26 @@ def register_solution(function: Callable) -> Callable:
     return function
 
 
+LOADED: list[str] = []  # the processes that check answers load the same files
+
+
 def load_registry(file: str | os.PathLike) -> None:
     """Run a lecturer's Python file, which calls `register_solution` and `register`. Raises NeoError if it stops."""
-    names = {"__name__": "registry", "__file__": os.fspath(file)}
+    file = os.path.abspath(file)
+    names = {"__name__": "registry", "__file__": file}
     try:
-        exec(compile(read_text(file), os.fspath(file), "exec"), names)
+        exec(compile(read_text(file), file, "exec"), names)
     except (Exception, SystemExit) as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == os.fspath(file)]
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         where = f" in line {lines[-1]}" if lines else ""
         what = str(error) if isinstance(error, NeoError) else f"it stops with {type(error).__name__}: {error}"
         raise NeoError(f"the registry file {file} cannot be used{where}: {what}") from error
+    LOADED.append(file)
 
 
 def registry_version() -> str:
     """Return eight letters that change whenever a file that defines exercises changes."""
     exercises = [*EXERCISES.values(), *TRANSFER.values()]
     files = {Path(inspect.getfile(exercise.cases)) for exercise in exercises} | {RESULTS}
-    texts = sorted(read_text(file).replace("\r\n", "\n") for file in files)
+    texts = sorted(read_text(file).replace("\r\n", "\n") for file in files if file.is_file())  # a cell of Jupyter is no file
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]

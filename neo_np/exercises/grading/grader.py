@@ -12,6 +12,7 @@ from neo_np.exercises.exercise import Exercise
 from neo_np.exercises.grading.needed import answer_index, needed_by
 from neo_np.exercises.grading.process import Workers
 from neo_np.exercises.grading.submission import Cell, Definition, definitions_of, read_cells
+from neo_np.exercises.registry import LOADED
 
 SECONDS = 4.0  # for all cases of an exercise; a worker has more, because it must start
 CPU_SECONDS, WORKER_SECONDS = 10, 20.0
@@ -105,9 +106,7 @@ def earlier_answers(exercise: Exercise, definitions: Sequence[Definition]) -> li
     return list(dict.fromkeys([*exercise.given, *others]))
 
 
-def grade_answer(
-    submission: Submission, exercise: Exercise, workers: Workers, seed: int | None = None, registry: Sequence[str] = ()
-) -> Grade:
+def grade_answer(submission: Submission, exercise: Exercise, workers: Workers, seed: int | None = None) -> Grade:
     """Return the grade of one exercise of a submission, checked in a process of its own."""
 
     def grade(mistake, remark, seconds=0.0):
@@ -125,7 +124,7 @@ def grade_answer(
         "cells": [(cell.name, cell.source) for cell in submission.cells],
         "given": given,
         "seed": seed,
-        "registry": list(registry),
+        "registry": LOADED,
         "seconds": SECONDS,
         "cpu_seconds": CPU_SECONDS,
     }
@@ -144,14 +143,13 @@ def grade_all(
     submissions: Sequence[Submission],
     exercises: Sequence[Exercise],
     seed: int | None = None,
-    registry: Sequence[str] = (),
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Grade]:
     """Return the grades of all exercises of all submissions in their order. jobs: processes at the same time."""
     workers, pool = Workers(), ThreadPoolExecutor(jobs)
     try:
-        futures = [pool.submit(grade_answer, s, e, workers, seed, registry) for s in submissions for e in exercises]
+        futures = [pool.submit(grade_answer, s, e, workers, seed) for s in submissions for e in exercises]
         for done, _ in enumerate(as_completed(futures), 1):
             progress(done, len(futures))
         return [future.result() for future in futures]

@@ -5,10 +5,15 @@ import builtins
 import copy
 import math
 import symtable
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from neo_np.exercises.borrowed import PACKAGE
 from neo_np.exercises.grading.submission import DEFINING, Definition
+
+ALWAYS_THERE = {"np": np, "display": print}  # the import of np may be in a cell that was skipped; Jupyter has display
 
 
 @dataclass(frozen=True)
@@ -67,16 +72,17 @@ def needed_by(name: str, definitions: list[Definition], others: set[str]) -> Nee
             return
         seen.add((index, limit))
         definition = definitions[index]
-        node = without_decorators(definition.node, keeps=lambda root: index != answer and is_known(root))
+        node = plain(definition.node, keeps=lambda root: index != answer and is_known(root))
         taken[index] = Definition(definition.cell, node, definition.names)
         within = limit if isinstance(node, DEFINING) else index
         for used in sorted(used_names(node) - others - {name}):
             place = last(used, within)
+            place = last(used, limit) if place is None else place  # a lambda may use what comes later
             if used == PACKAGE or (place is not None and imports_package(definitions[place].node)):
                 borrowed.append(used)
             elif place is not None:
                 take(place, within)
-            elif not hasattr(builtins, used):
+            elif not hasattr(builtins, used) and used not in ALWAYS_THERE:
                 unknown.append(used)
 
     def is_known(root):
@@ -93,17 +99,19 @@ def needed_by(name: str, definitions: list[Definition], others: set[str]) -> Nee
     return Needed([taken[index] for index in sorted(taken)], list(dict.fromkeys(borrowed)))
 
 
-def without_decorators(node: ast.stmt, keeps) -> ast.stmt:
-    """Return a function or class with those decorators whose first name `keeps` accepts, and without types of parameters."""
-    if not isinstance(node, DEFINING):
-        return node
+def plain(node: ast.stmt, keeps: Callable[[str], bool]) -> ast.stmt:
+    """Return a statement without the decorators whose first name `keeps` refuses, and without types (those of a class stay)."""
     node = copy.deepcopy(node)
-    node.decorator_list = [decorator for decorator in node.decorator_list if keeps(first_name(decorator))]
+    if isinstance(node, DEFINING):
+        node.decorator_list = [decorator for decorator in node.decorator_list if keeps(first_name(decorator))]
+    fields = [child for parent in ast.walk(node) if isinstance(parent, ast.ClassDef) for child in parent.body]
     for child in ast.walk(node):
-        if isinstance(child, ast.arg):
-            child.annotation = None
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             child.returns = None
+        if isinstance(child, ast.arg):
+            child.annotation = None
+        if isinstance(child, ast.AnnAssign) and child not in fields:
+            child.annotation = ast.copy_location(ast.Constant(None), child)
     return node
 
 

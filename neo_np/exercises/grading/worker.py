@@ -16,12 +16,10 @@ import time
 import types
 from dataclasses import replace
 
-import numpy as np
-
 from neo_np.exercises.borrowed import PACKAGE
 from neo_np.exercises.course import find
 from neo_np.exercises.diagnosis import RIGHT, SLOW, WRONG, examine
-from neo_np.exercises.grading.needed import needed_by
+from neo_np.exercises.grading.needed import ALWAYS_THERE, needed_by
 from neo_np.exercises.grading.submission import Cell, definitions_of
 from neo_np.exercises.messages import title_of
 from neo_np.exercises.outcomes import BROKEN
@@ -38,7 +36,7 @@ except ImportError:  # Windows
 MEMORY = 2**30  # bytes; with 128 MB, OpenBLAS cannot start
 STARTS_A_PROCESS = {"os.fork", "os.forkpty", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "subprocess.Popen"}
 USES_PACKAGE, ERROR, NOT_NAMED = "uses neo_np", "error", "not named"
-BORROWED = "the answer uses neo_np. Write it yourself, with NumPy."
+BORROWED = "The answer uses neo_np. Write it yourself, with NumPy."
 
 
 def main():
@@ -112,7 +110,7 @@ def define(exercise, needed):
     """Run the definitions that an answer needs in a module of its own, and return the answer."""
     module = sys.modules["answer"] = types.ModuleType("answer")
     names = vars(module)
-    names |= {"np": np, "display": print} | given_functions(exercise)
+    names |= ALWAYS_THERE | given_functions(exercise)
     for definition in needed:
         cell, file = definition.cell, f"<{definition.cell.name}>"
         linecache.cache[file] = (len(cell.source), None, cell.source.splitlines(keepends=True), file)
@@ -138,7 +136,12 @@ def check(exercise, needed, seconds):
         return judged(ERROR, f"What the answer needs stops with {error}.")
     except Overtime:
         return judged(SLOW, f"What the answer needs was stopped after {seconds:g} seconds.")
-    finding = examine(exercise, function, seconds)
+    try:
+        finding = examine(exercise, function, seconds)
+    except MemoryError:  # the results of the calls before take all of it
+        finding = None
+    if finding is None:
+        return judged(ERROR, f"Your function uses more than {MEMORY // 2**30} GB of memory: MemoryError.")
     if finding.mistakes:
         says = " ".join(mistake.says[0].upper() + mistake.says[1:] for mistake in finding.mistakes)
         more = " And there is something else." if finding.partly else ""
@@ -148,7 +151,8 @@ def check(exercise, needed, seconds):
     kind = finding.verdict
     if kind == WRONG:
         kind = ERROR if finding.shown.yours.kind == BROKEN else NOT_NAMED
-    return judged(kind, title_of(finding).text.removeprefix(f"{exercise.name}: ").removeprefix("not yet. "))
+    says = title_of(finding).text.removeprefix(f"{exercise.name}: ").removeprefix("not yet. ")
+    return judged(kind, says[0].upper() + says[1:])
 
 
 def judged(mistake, remark):
