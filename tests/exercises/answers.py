@@ -27,10 +27,10 @@ class Answer(NamedTuple):
     source: str
 
 
-def read_styles():
+def read_styles(folder="styles"):
     """Return all answers of the files of styles."""
     answers = []
-    for file in sorted((HERE / "styles").glob("*.txt")):
+    for file in sorted((HERE / folder).glob("*.txt")):
         for block in file.read_text(encoding="utf-8").split("=== ")[1:]:
             head, *edits = block.rstrip("\n").split("\n--- ")
             title, _, source = head.partition("\n")

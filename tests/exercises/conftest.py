@@ -2,6 +2,8 @@
 
 import pytest
 
+from neo_np.exercises import course, registry
+
 
 @pytest.fixture(autouse=True)
 def progress_file(tmp_path, monkeypatch):
@@ -9,3 +11,13 @@ def progress_file(tmp_path, monkeypatch):
     file = tmp_path / "progress.json"
     monkeypatch.setenv("NEO_NP_PROGRESS", str(file))
     return file
+
+
+@pytest.fixture
+def own_registry():
+    """Forget after the test which exercises and files it has registered."""
+    before = [(kept, kept.copy()) for kept in (course.EXERCISES, course.TRANSFER, registry.LOADED)]
+    yield
+    for kept, copied in before:
+        kept.clear()
+        kept.extend(copied) if isinstance(kept, list) else kept.update(copied)

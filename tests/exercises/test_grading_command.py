@@ -13,9 +13,11 @@ import pytest
 from exercises.grading_helpers import ATTEND, CAUSAL_MASK, HEAD, SOFTMAX, STRICT_MASK, notebook
 from helpers import ROOT
 
-from neo_np.exercises import command, course, registry
+from neo_np.exercises import command, registry
 from neo_np.exercises.grading import grader
 from neo_np.exercises.grading.grader import Grade
+
+SCALED = "The scores are divided, by 'sqrt(D)'."
 
 
 @pytest.fixture
@@ -41,31 +43,11 @@ def no_process(monkeypatch):
     def answer(self, job, seconds):
         jobs.append(job)
         if job["exercise"] == "attend":
-            return {"mistake": "scaled", "remark": "The scores are divided, by 'sqrt(D)'.", "seconds": 0.5}
+            return {"mistake": "scaled", "remark": SCALED, "seconds": 0.5}
         return {"mistake": "", "remark": "", "seconds": 0.25}
 
     monkeypatch.setattr("neo_np.exercises.grading.process.Workers.answer", answer)
     return jobs
-
-
-@pytest.fixture
-def own_registry(monkeypatch):
-    """Forget after the test what it registers."""
-    monkeypatch.setattr(registry, "LOADED", loaded := [])
-    monkeypatch.setattr(grader, "LOADED", loaded)
-    for name in ("EXERCISES", "TRANSFER"):
-        before = dict(getattr(course, name))
-        monkeypatch.setattr(course, name, getattr(course, name))
-        yield_back = getattr(course, name)
-        _RESTORE.append((yield_back, before))
-    yield
-    while _RESTORE:
-        kept, before = _RESTORE.pop()
-        kept.clear()
-        kept.update(before)
-
-
-_RESTORE = []
 
 
 def test_table_has_version_points_mistakes_and_notes(run, no_process, tmp_path):
@@ -132,9 +114,8 @@ def test_exercises_are_those_that_a_file_answers_or_those_of_only(run, no_proces
     both = ["softmax", "causal_mask", "attend"]
     assert graded("a.py", "b.py") == [(file, name) for file in ("a.py", "b.py") for name in both]
     assert graded("a.py", "--only", "attend") == [("a.py", "attend")]
-    assert graded("a.py", "--only", " attend , rms_norm", "--only", "softmax") == [
-        ("a.py", n) for n in ("softmax", "attend", "rms_norm")
-    ]
+    chosen = graded("a.py", "--only", " attend , rms_norm", "--only", "softmax")
+    assert chosen == [("a.py", name) for name in ("softmax", "attend", "rms_norm")]
     assert graded("a.py", "--only", "05,softmax") == [("a.py", n) for n in both]
 
 
@@ -266,7 +247,7 @@ def test_broken_registry_file_is_one_line_and_status_2(run, own_registry, text, 
 def test_grade_returns_what_the_command_prints(no_process, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.py").write_text(ATTEND, encoding="utf-8")
-    assert grader.grade("a.py", "attend") == Grade("a.py", "attend", 0, "scaled", "The scores are divided, by 'sqrt(D)'.", 0.5)
+    assert grader.grade("a.py", "attend") == Grade("a.py", "attend", 0, "scaled", SCALED, 0.5)
 
 
 def test_command_in_a_process_grades_a_notebook(tmp_path):

@@ -43,32 +43,34 @@ def test_right_answer_in_its_own_process_gets_its_point(tmp_path):
 FORGED = '{"mistake": "", "remark": "", "seconds": 0.1, "word": ""}'
 ENDINGS = {
     "os._exit": "import os\nos._exit(0)",
-    "print": f"import os\nprint('''{FORGED}''', flush=True)\nos._exit(0)",
     "every pipe": f"""
         import os
         for number in range(3, 64):
             try:
-                os.write(number, b'''{FORGED}\\n''')
+                os.write(number, b'''{FORGED}\n''')
             except OSError:
                 pass
         os._exit(0)
     """,
+}
+MORE_ENDINGS = {
+    "print": f"import os\nprint('''{FORGED}''', flush=True)\nos._exit(0)",
     "signal": "import os\nos.kill(os.getpid(), 9)",
     "abort": "import os\nos.abort()",
 }
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param(body, id=name, marks=[pytest.mark.slow] if name in ("print", "signal", "abort") else [])
-        for name, body in ENDINGS.items()
-    ],
-)
+@pytest.mark.parametrize("body", ENDINGS.values(), ids=ENDINGS.keys())
 def test_answer_that_ends_its_process_has_no_result(body, tmp_path):
     found = graded(tmp_path, body)
     assert (found.points, found.mistake) == (0, "no result")
     assert "ended its process" in found.remark
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", MORE_ENDINGS.values(), ids=MORE_ENDINGS.keys())
+def test_answer_that_ends_its_process_in_another_way_has_no_result(body, tmp_path):
+    assert graded(tmp_path, body).mistake == "no result"
 
 
 def test_answer_that_exits_is_an_error(tmp_path):

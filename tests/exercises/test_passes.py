@@ -1,0 +1,100 @@
+"""`passes`, one line for the tests of nbgrader and otter."""
+
+import numpy as np
+import pytest
+from exercises.answers import function_of
+
+import neo_np
+from neo_np import NeoError
+from neo_np.exercises import passes
+from neo_np.gpt_neo import forward
+from neo_np.gpt_neo.forward import softmax as theirs
+
+
+def right(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def test_passes_right_answer_is_true_and_silent(capsys):
+    assert passes("softmax", right) is True
+    assert capsys.readouterr().out == ""
+
+
+def test_passes_wrong_answer_is_false_and_shows_the_mistake(capsys):
+    function = function_of(
+        "causal_mask", "def causal_mask(queries, keys):\n    return np.where(keys[None] < queries[:, None], 0, -1e9)"
+    )
+    assert passes("causal_mask", function) is False
+    assert "a token does not see itself" in capsys.readouterr().out
+
+
+def test_passes_of_no_function_is_false(capsys):
+    for answer in (None, 3, ...):
+        assert passes("softmax", answer) is False
+        assert "must be a function" in capsys.readouterr().out
+
+
+def test_passes_unknown_exercise_raises():
+    with pytest.raises(NeoError, match="Did you mean 'softmax'"):
+        passes("sofmax", right)
+
+
+def by_name(x):
+    return theirs(x)
+
+
+def by_module(x):
+    return forward.softmax(x)
+
+
+def by_package(x):
+    return neo_np.gpt_neo.forward.softmax(x)
+
+
+def by_helper(x):
+    return by_module(x)
+
+
+def by_import(x):
+    from neo_np.gpt_neo.forward import softmax
+
+    return softmax(x)
+
+
+def by_inner_function(x):
+    def inner():
+        return theirs(x)
+
+    return inner()
+
+
+def in_list(x):
+    return [theirs(row) for row in x]
+
+
+ALIAS = theirs
+
+
+def by_alias(x):
+    return ALIAS(x)
+
+
+@pytest.mark.parametrize(
+    "function", [theirs, by_name, by_module, by_package, by_helper, by_import, by_inner_function, in_list, by_alias]
+)
+def test_passes_answer_that_uses_neo_np_is_false_and_says_so(function, capsys):
+    assert passes("softmax", function) is False
+    assert "of neo_np. Write it yourself, with NumPy." in " ".join(capsys.readouterr().out.split())
+
+
+def test_passes_attribute_with_the_name_of_something_of_neo_np_is_no_use_of_it():
+    """`p.forward` is an attribute; only the global name `forward` is a module here."""
+
+    class Place:
+        forward = 0.0
+
+    def softmax(x):
+        return right(x) + Place.forward
+
+    assert passes("softmax", softmax)
