@@ -223,13 +223,12 @@ SINK_MASK = transfer(
 )
 
 MIN_P = transfer(
-    "min_p",
+    "min_p_probabilities",
     notebook="10",
     minutes=10,
-    signature="min_p(logits, p)",
-    task="Min-p sampling: keep the tokens whose probability is at least p times that of the likeliest token. All other logits "
-    "become very low, such as -1e9 or -inf; those of the kept tokens stay as they are. logits is (V,), and so is the result.",
-    compare_as=hidden_is_lowest,
+    signature="min_p_probabilities(logits, p)",
+    task="Min-p sampling: a token may be drawn if its probability is at least p times that of the likeliest token. Return the "
+    "probabilities, (V,), with which the tokens are drawn: 0 for those that may not, and all together 1. logits is (V,).",
     mistakes=(
         made(
             "absolute",
@@ -246,20 +245,21 @@ MIN_P = transfer(
             "what should be kept is removed, and the other way round.",
             "Is the likeliest token among those that you keep?",
         ),
+        made("no_cut", "no token is removed.", "Which argument do you not use?"),
         made(
             "sets_0",
-            "the removed logits become 0, and a logit of 0 is not unlikely.",
+            "the removed logits become 0 before the softmax, and a logit of 0 is not unlikely.",
             "Which probability does a logit of 0 have beside a logit of -1? Which logit has the probability 0?",
         ),
         made(
-            "probabilities",
-            "you return probabilities.",
-            "What comes after this step, and does it expect logits or probabilities?",
+            "not_renormalized",
+            "the probabilities that remain do not add up to 1.",
+            "What was the probability of the removed tokens, and who gets it now?",
         ),
         made(
-            "log_probabilities",
-            "you return logarithms of probabilities; the kept logits must stay as they are.",
-            "Which array do you take the kept entries from?",
+            "logits_kept",
+            "you divide the kept logits by their sum; they are no probabilities.",
+            "Where is the exponential function in your answer?",
         ),
         made(
             "nucleus",
@@ -268,9 +268,9 @@ MIN_P = transfer(
         ),
     ),
     hints=(
-        "Two steps: find the smallest probability that is still kept; then remove the logits of all tokens below it.",
+        "Three steps: the probabilities; the smallest one that is still kept; and what remains must add up to 1 again.",
         "logits, the probabilities and the result are (V,); the limit is one number.",
-        "probabilities = ...  # (V,), add up to 1\nlimit = ...\nreturn np.where(..., logits, ...)",
+        "probabilities = ...  # (V,), add up to 1\nlimit = ...\nkept = np.where(..., probabilities, ...)\nreturn kept / ...",
     ),
 )
 

@@ -20,7 +20,7 @@ from neo_np.exercises.transfer import RESULTS
 
 ANSWERS = read_styles("transfer")
 IDS = [f"{answer.exercise} {answer.style} {answer.mistake}" for answer in ANSWERS]
-NAMES = ["rms_norm", "scaled_attend", "sink_mask", "min_p", "smoothed_cross_entropy", "momentum_step"]
+NAMES = ["rms_norm", "scaled_attend", "sink_mask", "min_p_probabilities", "smoothed_cross_entropy", "momentum_step"]
 
 
 def test_transfer_exercises_are_six_and_in_no_notebook():
@@ -113,8 +113,8 @@ def test_registered_solution_is_shown_after_an_attempt(own_registry, tmp_path, c
 
 
 def test_wrong_solution_is_refused(own_registry):
-    with pytest.raises(NeoError, match=r"this solution is not right\. min_p: not yet\."):
-        register_solution(function_of("min_p", "def min_p(logits, p):\n    return logits"))
+    with pytest.raises(NeoError, match=r"this solution is not right\. min_p_probabilities: not yet\."):
+        register_solution(function_of("min_p_probabilities", "def min_p_probabilities(logits, p):\n    return logits"))
     with pytest.raises(NeoError, match="softmax is no transfer exercise"):
         register_solution(find("softmax").reference)
 

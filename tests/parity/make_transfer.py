@@ -116,28 +116,31 @@ def sink_mask():
     }  # fmt: skip
 
 
-def min_p():
-    """Min-p of transformers."""
+def min_p_probabilities():
+    """The distribution after min-p of transformers."""
     rng = np.random.default_rng(4)
     cases = [(np.log(np.array([0.5, 0.3, 0.15, 0.05])).round(2).astype(np.float32), p) for p in (0.2, 0.5, 0.8)]
     cases += [(numbers(rng, V), p) for V, p in [(4, 0.1), (6, 0.3), (8, 0.05), (5, 0.7), (6, 0.5)]]
     cases += [(numbers(rng, 6) - 8, 0.2)]
 
     def warped(warper):
-        return lambda logits, p: warper(p)(None, logits[None])[0]
+        return lambda logits, p: torch.softmax(warper(p)(None, logits[None])[0], -1)
 
     def kept(logits, p):
         return torch.softmax(logits, -1) >= p * torch.softmax(logits, -1).max()
 
-    right = warped(lambda p: MinPLogitsWarper(p))
+    def share(numbers):
+        return numbers / numbers.sum()
+
     return cases, [False] * len(cases), {
-        "right": right,
-        "absolute": lambda logits, p: torch.where(torch.softmax(logits, -1) >= p, logits, LOW),
-        "on_logits": lambda logits, p: torch.where(logits >= p * logits.max(), logits, LOW),
-        "exchanged": lambda logits, p: torch.where(kept(logits, p), LOW, logits),
-        "sets_0": lambda logits, p: torch.where(kept(logits, p), logits, 0.0),
-        "probabilities": lambda logits, p: torch.softmax(right(logits, p), -1),
-        "log_probabilities": lambda logits, p: torch.where(kept(logits, p), torch.log_softmax(logits, -1), LOW),
+        "right": warped(lambda p: MinPLogitsWarper(p)),
+        "absolute": lambda logits, p: share(torch.where(torch.softmax(logits, -1) >= p, torch.softmax(logits, -1), 0.0)),
+        "on_logits": lambda logits, p: share(torch.where(logits >= p * logits.max(), torch.softmax(logits, -1), 0.0)),
+        "exchanged": lambda logits, p: share(torch.where(kept(logits, p), 0.0, torch.softmax(logits, -1))),
+        "no_cut": lambda logits, p: torch.softmax(logits, -1),
+        "sets_0": lambda logits, p: torch.softmax(torch.where(kept(logits, p), logits, 0.0), -1),
+        "not_renormalized": lambda logits, p: torch.where(kept(logits, p), torch.softmax(logits, -1), 0.0),
+        "logits_kept": lambda logits, p: share(torch.where(kept(logits, p), logits, 0.0)),
         "nucleus": warped(lambda p: TopPLogitsWarper(p)),
     }  # fmt: skip
 
@@ -242,7 +245,7 @@ def rounded(value):
 def stored():
     """Return what the file holds."""
     whole = {}
-    for build in (rms_norm, scaled_attend, sink_mask, min_p, smoothed_cross_entropy, momentum_step):
+    for build in (rms_norm, scaled_attend, sink_mask, min_p_probabilities, smoothed_cross_entropy, momentum_step):
         cases, extreme, functions = build()
         whole[build.__name__] = {
             "arguments": [list(map(encoded, case)) for case in cases],
