@@ -61,7 +61,7 @@ def test_table_has_version_points_mistakes_and_notes(run, no_process, tmp_path):
         "  1  softmax      right",
         "  0  causal_mask  [missing] There is no function causal_mask in this file.",
         "  0  attend       [scaled] The scores are divided, by 'sqrt(D)'.",
-        "  note: A part was skipped, because it does not parse: cell 3, invalid syntax in line 1.",
+        "  note: cell 3 was skipped, because it does not parse: invalid syntax in line 1.",
     ]
 
 
@@ -137,7 +137,15 @@ def test_answer_that_uses_neo_np_is_refused_without_running_it(run, no_process, 
     text = "from neo_np.gpt_neo.forward import softmax as theirs\ndef softmax(x):\n    return theirs(x)\n"
     (tmp_path / "a.py").write_text(text, encoding="utf-8")
     out = run("grade", "a.py")[1]
-    assert "0  softmax  [uses neo_np] The answer uses theirs of neo_np. Write it with NumPy." in out and no_process == []
+    assert "0  softmax  [uses neo_np] The answer uses `theirs`, which comes from neo_np." in out and no_process == []
+
+
+def test_answer_that_does_not_parse_is_named(run, no_process, tmp_path):
+    text = notebook(HEAD, SOFTMAX, ATTEND.replace("@ v", "@ ("), "y = (")
+    (tmp_path / "a.ipynb").write_text(text, encoding="utf-8")
+    out = " ".join(run("grade", "a.ipynb", "--only", "05")[1].split())
+    assert "0 attend [syntax] Python cannot read the function: '(' was never closed in line 3 of cell 3." in out
+    assert "0 causal_mask [missing]" in out and no_process[0]["exercise"] == "softmax"
 
 
 EMPTY = "has no function of an exercise."

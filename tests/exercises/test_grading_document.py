@@ -49,7 +49,7 @@ def test_document_has_every_option_and_every_reason():
     kinds = next(action for action in command.build_parser()._actions if action.choices)
     known = {name for action in kinds.choices["grade"]._actions for name in action.option_strings if name.startswith("--")}
     assert options == known - {"--help"}
-    reasons = {NOT_BEGUN, ARGUMENTS, RANDOM, SLOW, grader.MISSING, grader.NO_RESULT}
+    reasons = {NOT_BEGUN, ARGUMENTS, RANDOM, SLOW, grader.MISSING, grader.SYNTAX, grader.NO_RESULT}
     reasons |= {worker.USES_PACKAGE, worker.ERROR, worker.NOT_NAMED}
     paragraph = re.search(r"In the brackets is the mistake.*?\n\n", TEXT, re.S)[0]
     assert set(re.findall(r"`(.*?)`", paragraph)) == reasons

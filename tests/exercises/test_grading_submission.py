@@ -5,11 +5,15 @@ import gc
 import json
 
 import pytest
+from exercises.answers import read_styles
 from exercises.grading_helpers import ATTEND, HEAD, SOFTMAX, dedented, definitions_in, judged, notebook
+from helpers import ROOT
 
 from neo_np import NeoError
-from neo_np.exercises.grading.needed import needed_by
-from neo_np.exercises.grading.submission import definitions_of, read_cells
+from neo_np.exercises.course import EXERCISES
+from neo_np.exercises.grading.grader import earlier_answers
+from neo_np.exercises.grading.needed import answer_index, needed_by
+from neo_np.exercises.grading.submission import Cell, definitions_of, read_cells
 
 RIGHT = ("", "")
 BODY = "e = np.exp(x - x.max(axis=-1, keepdims=True))\n    return e / e.sum(axis=-1, keepdims=True)"
@@ -84,7 +88,8 @@ def test_read_cells_of_other_encodings_raises(tmp_path):
 def test_cell_that_does_not_parse_is_skipped_and_said():
     definitions, skipped = definitions_in("x = 1", "def softmax(x:\n    return x", "y = 2")
     assert [definition.names for definition in definitions] == [("x",), ("y",)]
-    assert len(skipped) == 1 and "cell 2" in skipped[0] and "line 1" in skipped[0]
+    [(cell, why)] = skipped
+    assert cell.name == "cell 2" and "line 1" in why
 
 
 @pytest.mark.parametrize(
@@ -99,7 +104,7 @@ def test_script_with_one_broken_function_keeps_the_others_and_their_line_numbers
     text = "import numpy as np\n\n@check\ndef linear(x, weight, bias)\n    return x\n" + SOFTMAX + "\nLAST = 1\n"
     definitions, skipped = definitions_of(read_cells(write(tmp_path, "a.py", text)))
     assert [name for definition in definitions for name in definition.names] == ["np", "softmax", "LAST"]
-    assert len(skipped) == 1 and "a.py" in skipped[0] and "in line 4" in skipped[0]
+    assert len(skipped) == 1 and skipped[0][0].name == "a.py" and "in line 4" in skipped[0][1]
     for definition, line in zip(definitions, ["import numpy as np", "def softmax(x):", "LAST = 1"]):
         assert text.splitlines()[definition.node.lineno - 1] == line
 
@@ -387,11 +392,11 @@ def test_types_from_neo_np_are_ignored():
         ("import neo_np.gpt_neo.forward\n    return 1", ["neo_np"]),
         ("from neo_np.gpt_neo.forward import softmax as s\n    return s(x)", ["neo_np"]),
         ("def inner():\n        import numpy, neo_np.model\n    return inner()", ["neo_np"]),
-        ("return model.logits(x)", ["neo_np"]),
-        ("return config.num_heads", ["neo_np"]),
+        ("return model.logits(x)", ["model"]),
+        ("return config.num_heads", ["model"]),
         ("return helper(x)", ["theirs"]),
         ("return Helper()(x)", ["forward"]),
-        ("return ALIAS(x)", ["theirs"]),
+        ("return ALIAS(x)", ["ALIAS"]),
     ],
 )
 def test_answer_that_uses_neo_np_is_refused(body, names):
@@ -409,3 +414,22 @@ def test_answer_that_uses_neo_np_is_refused(body, names):
 def test_answer_that_uses_a_star_import_of_neo_np_is_refused():
     cells = "from neo_np.gpt_neo.forward import *", "def attend(q, k, v, mask):\n    return attention(q, k, v)"
     assert judged("attend", *cells)[0] == ["attention"]
+
+
+RIGHT_ANSWERS = [answer for answer in read_styles() if answer.mistake is None]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda file: file.stem)
+def test_right_answers_in_the_notebook_of_the_course_use_nothing_of_neo_np(file):
+    """The notebook itself loads a model and imports much of neo_np. Each exercise is found, and only as a stub."""
+    cells = read_cells(file)
+    definitions, skipped = definitions_of(cells)
+    assert skipped == []
+    for exercise in EXERCISES.values():
+        if exercise.notebook == file.name[:2]:
+            assert answer_index(exercise.name, definitions) is not None
+            for answer in RIGHT_ANSWERS:
+                if answer.exercise == exercise.name:
+                    own = definitions_of([*cells, Cell("answer", answer.source)])[0]
+                    needed = needed_by(exercise.name, own, set(earlier_answers(exercise, own)))
+                    assert needed.borrowed == [] and needed.definitions[-1].cell.name == "answer"

@@ -1,5 +1,6 @@
 """Grading files: which exercises, the process of each answer, its points."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from neo_np.errors import NeoError
+from neo_np.exercises.borrowed import PACKAGE
 from neo_np.exercises.course import EXERCISES, TRANSFER, find
 from neo_np.exercises.exercise import Exercise
 from neo_np.exercises.grading.needed import answer_index, needed_by
@@ -17,7 +19,7 @@ from neo_np.exercises.registry import LOADED
 SECONDS = 4.0  # for all cases of an exercise; a worker has more, because it must start
 CPU_SECONDS, WORKER_SECONDS = 10, 20.0
 TRIES = 2  # a loaded computer may be slow once
-SLOW, MISSING, NO_RESULT, USES_PACKAGE = "slow", "missing", "no result", "uses neo_np"
+SLOW, MISSING, SYNTAX, NO_RESULT, USES_PACKAGE = "slow", "missing", "syntax", "no result", "uses neo_np"
 SUFFIXES = ".py", ".ipynb"
 
 
@@ -35,11 +37,15 @@ class Grade:
 
 @dataclass
 class Submission:
-    """A file of a student: the definitions in it, and notes on what could not be read."""
+    """A file of a student: the definitions in it, and the cells that do not parse, with the reason.
+
+    notes: sentences about what could not be read.
+    """
 
     file: Path
     cells: list[Cell] = field(default_factory=list)
     definitions: list[Definition] = field(default_factory=list)
+    skipped: list[tuple[Cell, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -50,7 +56,8 @@ def read_submission(file: Path) -> Submission:
     except NeoError as error:
         return Submission(file, notes=[str(error)])
     definitions, skipped = definitions_of(cells)
-    return Submission(file, cells, definitions, skipped)
+    notes = [f"{cell.name} was skipped, because it does not parse: {why}." for cell, why in skipped]
+    return Submission(file, cells, definitions, skipped, notes)
 
 
 def find_files(paths: Sequence[str]) -> list[Path]:
@@ -106,6 +113,14 @@ def earlier_answers(exercise: Exercise, definitions: Sequence[Definition]) -> li
     return list(dict.fromkeys([*exercise.given, *others]))
 
 
+def why_missing(submission: Submission, name: str) -> tuple[str, str]:
+    """Return mistake and remark for an answer that is not there: maybe it is in a cell that does not parse."""
+    for cell, why in submission.skipped:
+        if re.search(rf"^\s*(async )?def {name}\b", cell.source, re.M):
+            return SYNTAX, f"Python cannot read the function: {why} of {cell.name}."
+    return MISSING, f"There is no function {name} in this file."
+
+
 def grade_answer(submission: Submission, exercise: Exercise, workers: Workers, seed: int | None = None) -> Grade:
     """Return the grade of one exercise of a submission, checked in a process of its own."""
 
@@ -113,12 +128,13 @@ def grade_answer(submission: Submission, exercise: Exercise, workers: Workers, s
         return Grade(str(submission.file), exercise.name, int(not mistake), mistake, remark, seconds)
 
     if answer_index(exercise.name, submission.definitions) is None:
-        return grade(MISSING, f"There is no function {exercise.name} in this file.")
+        return grade(*why_missing(submission, exercise.name))
     given = earlier_answers(exercise, submission.definitions)
     borrowed = needed_by(exercise.name, submission.definitions, set(given)).borrowed
     if borrowed:
-        names = " and ".join(borrowed)
-        return grade(USES_PACKAGE, f"The answer uses {names}{'' if names == 'neo_np' else ' of neo_np'}. Write it with NumPy.")
+        names = " and ".join(f"`{name}`" for name in borrowed)
+        comes = "" if borrowed == [PACKAGE] else f", which {'comes' if len(borrowed) == 1 else 'come'} from neo_np"
+        return grade(USES_PACKAGE, f"The answer uses {names}{comes}. Write it yourself, with NumPy.")
     job = {
         "exercise": exercise.name,
         "cells": [(cell.name, cell.source) for cell in submission.cells],

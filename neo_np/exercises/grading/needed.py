@@ -20,7 +20,7 @@ ALWAYS_THERE = {"np": np, "display": print}  # the import of np may be in a cell
 class Needed:
     """The definitions that an answer needs, itself included, in the order of the file.
 
-    borrowed: the names among those used that come from neo_np.
+    borrowed: the names among those used that come from neo_np, or are made with it.
     """
 
     definitions: list[Definition]
@@ -79,7 +79,7 @@ def needed_by(name: str, definitions: list[Definition], others: set[str]) -> Nee
             place = last(used, within)
             place = last(used, limit) if place is None else place  # a lambda may use what comes later
             if used == PACKAGE or (place is not None and imports_package(definitions[place].node)):
-                borrowed.append(used)
+                borrowed.append(used if isinstance(node, DEFINING) else definition.names[0])
             elif place is not None:
                 take(place, within)
             elif not hasattr(builtins, used) and used not in ALWAYS_THERE:

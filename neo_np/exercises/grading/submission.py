@@ -85,13 +85,13 @@ def parse(cell: Cell) -> ast.Module | str:
             return str(error) or "it is nested too deeply"
 
 
-def definitions_of(cells: list[Cell]) -> tuple[list[Definition], list[str]]:
-    """Return the definitions of all cells in their order, and a sentence for each cell that was skipped."""
+def definitions_of(cells: list[Cell]) -> tuple[list[Definition], list[tuple[Cell, str]]]:
+    """Return the definitions of all cells in their order, and the cells that do not parse, each with the reason."""
     definitions, skipped = [], []
     for cell in cells:
         tree = parse(cell)
         if isinstance(tree, str):
-            skipped.append(f"A part was skipped, because it does not parse: {cell.name}, {tree}.")
+            skipped.append((cell, tree))
         else:
             definitions += [Definition(cell, node, names) for node in statements(tree.body) if (names := bound_names(node))]
     return definitions, skipped
