@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         load_registry(file)
     submissions = [read_submission(file) for file in find_files(args.files)]
     only = [name.strip() for names in args.only for name in names.split(",") if name.strip()]
+    only = [name.zfill(2) if name.isdigit() else name for name in only]
     exercises = chosen_exercises(only, submissions)
     with progress_bar("grading") as progress:
         grades = grade_all(submissions, exercises, args.seed, args.jobs, progress)

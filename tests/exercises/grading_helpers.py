@@ -40,7 +40,7 @@ def definitions_in(*sources):
     return definitions_of([Cell(f"cell {number}", dedented(source)) for number, source in enumerate(sources, 1)])
 
 
-def judged(name, *cells, seconds=2.0):
+def judged(name, *cells, seconds=60.0):
     """Return (mistake, remark) of an answer in these cells, checked in this process; (borrowed names, "") if it uses neo_np."""
     definitions, _ = definitions_in(*cells)
     exercise = replace(find(name), given=tuple(earlier_answers(find(name), definitions)))

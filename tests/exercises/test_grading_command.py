@@ -116,7 +116,7 @@ def test_exercises_are_those_that_a_file_answers_or_those_of_only(run, no_proces
     assert graded("a.py", "--only", "attend") == [("a.py", "attend")]
     chosen = graded("a.py", "--only", " attend , rms_norm", "--only", "softmax")
     assert chosen == [("a.py", name) for name in ("softmax", "attend", "rms_norm")]
-    assert graded("a.py", "--only", "05,softmax") == [("a.py", n) for n in both]
+    assert graded("a.py", "--only", "5,softmax") == [("a.py", n) for n in both]
 
 
 def test_folder_stands_for_its_notebooks_and_scripts(run, no_process, tmp_path):

@@ -235,8 +235,8 @@ def test_slow_or_missing_result_is_tried_once_more(results, mistake, tmp_path, m
     assert (found.mistake, found.points) == (mistake, int(mistake == "")) and workers.results == []
 
 
-def test_one_bad_answer_harms_no_other(tmp_path, monkeypatch):
-    """The first answers patch NumPy, end their process and never end; the last one is right."""
+def test_one_bad_answer_harms_no_other(tmp_path):
+    """The first answers patch NumPy and end their process; the last one is right."""
     file = tmp_path / "answer.py"
     broken = """
 def next_token(logits):
@@ -244,13 +244,13 @@ def next_token(logits):
     os._exit(0)
 
 def causal_mask(queries, keys):
-    while True: pass
+    np.where = np.abs = sys.settrace = None
+    raise SystemExit
 """
-    monkeypatch.setattr(grader, "SECONDS", 1.0)
-    file.write_text(HEAD + "import os\n" + broken + SOFTMAX, encoding="utf-8")
+    file.write_text(HEAD + "import os, sys\n" + broken + SOFTMAX, encoding="utf-8")
     exercises = [grader.find(name) for name in ("next_token", "causal_mask", "softmax")]
     found = grade_all([read_submission(file)], exercises, jobs=2)
-    assert [g.mistake for g in found] == ["no result", "slow", ""]
+    assert [g.mistake for g in found] == ["no result", "error", ""]
 
 
 def test_mistake_is_named(tmp_path):

@@ -10,10 +10,11 @@ from exercises.grading_helpers import ATTEND, HEAD, SOFTMAX, dedented, definitio
 from helpers import ROOT
 
 from neo_np import NeoError
-from neo_np.exercises.course import EXERCISES
+from neo_np.exercises.course import EXERCISES, find
 from neo_np.exercises.grading.grader import earlier_answers
 from neo_np.exercises.grading.needed import answer_index, needed_by
 from neo_np.exercises.grading.submission import Cell, definitions_of, read_cells
+from neo_np.exercises.grading.worker import check
 
 RIGHT = ("", "")
 BODY = "e = np.exp(x - x.max(axis=-1, keepdims=True))\n    return e / e.sum(axis=-1, keepdims=True)"
@@ -433,3 +434,12 @@ def test_right_answers_in_the_notebook_of_the_course_use_nothing_of_neo_np(file)
                     own = definitions_of([*cells, Cell("answer", answer.source)])[0]
                     needed = needed_by(exercise.name, own, set(earlier_answers(exercise, own)))
                     assert needed.borrowed == [] and needed.definitions[-1].cell.name == "answer"
+
+
+def test_remark_on_a_broken_script_shows_the_line_of_the_answer(tmp_path):
+    """Its pieces have one name; the text of a line must come from the right piece."""
+    text = "def softmax(x):\n    return 1 / 0\n\ndef broken(:\n    pass\n\ndef helper():\n    return 1\n"
+    cells = read_cells(write(tmp_path, "a.py", text))
+    needed = needed_by("softmax", definitions_of(cells)[0], set())
+    remark = check(find("softmax"), needed.definitions, 60.0)["remark"]
+    assert "ZeroDivisionError" in remark and "in line 2: `return 1 / 0`" in remark

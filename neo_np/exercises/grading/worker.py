@@ -112,7 +112,8 @@ def define(exercise, needed):
     names = vars(module)
     names |= ALWAYS_THERE | given_functions(exercise)
     for definition in needed:
-        cell, file = definition.cell, f"<{definition.cell.name}>"
+        cell, line = definition.cell, definition.node.lineno
+        file = f"<{cell.name}, line {line}>"  # the pieces of a broken script have the same name
         linecache.cache[file] = (len(cell.source), None, cell.source.splitlines(keepends=True), file)
         try:
             exec(compile(ast.Module([definition.node], []), file, "exec"), names)
@@ -120,7 +121,7 @@ def define(exercise, needed):
             raise
         except BaseException as error:
             if definition.names != ("*",):
-                raise Undefined(f"`{type(error).__name__}: {error}` in {cell.name}, line {definition.node.lineno}") from error
+                raise Undefined(f"`{type(error).__name__}: {error}` in {cell.name}, line {line}") from error
     return names[exercise.name]
 
 
