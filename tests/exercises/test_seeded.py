@@ -5,7 +5,8 @@ import pytest
 from exercises.answers import function_of, read_styles
 
 from neo_np.exercises.course import EXERCISES, find
-from neo_np.exercises.diagnosis import RIGHT, examine
+from neo_np.exercises.diagnosis import RIGHT, WRONG, examine
+from neo_np.exercises.prepared import prepared_cases
 from neo_np.exercises.seeded import seeded
 
 WITH_RANDOM_CASES = [name for name, exercise in EXERCISES.items() if any(case.random for case in exercise.cases())]
@@ -46,3 +47,13 @@ def test_seeded_case_keeps_shapes_zeros_signs_and_masks():
 
 def test_seeded_without_a_seed_is_the_exercise():
     assert seeded(find("softmax"), None) is find("softmax")
+
+
+def test_seeded_table_of_known_results_does_not_pass():
+    table = {repr(case.arguments[0].tolist()): expected for case, expected in prepared_cases(find("center_rows"))}
+
+    def center_rows(x):
+        return table[repr(x.tolist())]
+
+    assert examine(find("center_rows"), center_rows).verdict == RIGHT
+    assert examine(seeded(find("center_rows"), 1), center_rows).verdict == WRONG
