@@ -15,6 +15,8 @@ from neo_np.exercises import (
     nb07_local_attention,
     nb08_mlp,
     nb09_stream,
+    nb10_sampling,
+    nb11_generation,
     transfer,
 )
 from neo_np.exercises.exercise import Exercise
@@ -30,6 +32,8 @@ NOTEBOOKS = {
     "07": "Local attention",
     "08": "The MLP",
     "09": "The stream",
+    "10": "Sampling",
+    "11": "Generation",
 }
 FILES = (
     nb00_whole_model,
@@ -42,6 +46,8 @@ FILES = (
     nb07_local_attention,
     nb08_mlp,
     nb09_stream,
+    nb10_sampling,
+    nb11_generation,
 )
 EXERCISES = {exercise.name: exercise for file in FILES for exercise in file.EXERCISES}
 TRANSFER = {exercise.name: exercise for exercise in transfer.EXERCISES}

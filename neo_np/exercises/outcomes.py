@@ -45,7 +45,7 @@ def outcome_of(result, expected, compare_as, after=None):
         kind = VALUE if value.shape == np.shape(expected) else SHAPE
         return Outcome(kind, value, found, after=after, raw=result)
     value = comparable(result)
-    right_shape = np.shape(value) == np.shape(expected) or not isinstance(expected, np.ndarray | int | np.integer)
+    right_shape = not isinstance(expected, np.ndarray | int | np.integer) or np.shape(value) == np.shape(expected)
     return Outcome(VALUE if right_shape else SHAPE, value, found, after=after, raw=result)
 
 
