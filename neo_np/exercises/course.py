@@ -15,6 +15,8 @@ from neo_np.exercises import (
     nb07_local_attention,
     nb08_mlp,
     nb09_stream,
+    nb12_loss,
+    nb13_backpropagation,
     transfer,
 )
 from neo_np.exercises.exercise import Exercise
@@ -30,6 +32,8 @@ NOTEBOOKS = {
     "07": "Local attention",
     "08": "The MLP",
     "09": "The stream",
+    "12": "The loss",
+    "13": "Backpropagation",
 }
 FILES = (
     nb00_whole_model,
@@ -42,6 +46,8 @@ FILES = (
     nb07_local_attention,
     nb08_mlp,
     nb09_stream,
+    nb12_loss,
+    nb13_backpropagation,
 )
 EXERCISES = {exercise.name: exercise for file in FILES for exercise in file.EXERCISES}
 TRANSFER = {exercise.name: exercise for exercise in transfer.EXERCISES}
