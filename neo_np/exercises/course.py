@@ -17,6 +17,8 @@ from neo_np.exercises import (
     nb09_stream,
     nb10_sampling,
     nb11_generation,
+    nb12_loss,
+    nb13_backpropagation,
     transfer,
 )
 from neo_np.exercises.exercise import Exercise
@@ -34,6 +36,8 @@ NOTEBOOKS = {
     "09": "The stream",
     "10": "Sampling",
     "11": "Generation",
+    "12": "The loss",
+    "13": "Backpropagation",
 }
 FILES = (
     nb00_whole_model,
@@ -48,6 +52,8 @@ FILES = (
     nb09_stream,
     nb10_sampling,
     nb11_generation,
+    nb12_loss,
+    nb13_backpropagation,
 )
 EXERCISES = {exercise.name: exercise for file in FILES for exercise in file.EXERCISES}
 TRANSFER = {exercise.name: exercise for exercise in transfer.EXERCISES}

@@ -128,7 +128,8 @@ def run(exercise, function, printed):
         return replace(finding, verdict=RANDOM)
     if not failing:
         return replace(finding, printed=texts[0])
-    index = min(failing, key=lambda i: (SHOWN_FIRST[outcomes[i].kind], i))
+    only_changes = {i: not is_wrong(outcomes[i], prepared[i][1], exercise.tolerance) for i in failing}
+    index = min(failing, key=lambda i: (SHOWN_FIRST[outcomes[i].kind], only_changes[i], i))
     return explained(replace(finding, printed=texts[index]), function, outcomes, failing, prepared, index)
 
 
@@ -147,7 +148,7 @@ def explained(finding, function, outcomes, failing, prepared, index):
     mistakes, partly = find_mistakes(exercise, outcomes, failing, prepared)
     if any(outcome.changed for outcome in outcomes):
         own = [m for m in exercise.mistakes if m.name == CHANGES_INPUT.name]
-        mistakes += ((own or [CHANGES_INPUT])[0],)
+        mistakes += tuple(m for m in own[:1] or [CHANGES_INPUT] if m not in mistakes)
     case, expected = prepared[index]
     shown = Shown(index + 1, case, outcomes[index], expected)
     if case.random and outcomes[index].kind == VALUE and not outcomes[index].changed:

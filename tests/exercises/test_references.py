@@ -7,10 +7,11 @@ import re
 
 import numpy as np
 import pytest
-from helpers import random_model
-from hypothesis import assume, given
+from helpers import byte_model, random_model
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from neo_np.evaluate.text import evaluate_text, text_windows
 from neo_np.exercises import nb00_whole_model as nb00
 from neo_np.exercises import nb02_tokens as nb02
 from neo_np.exercises import nb03_embeddings as nb03
@@ -22,6 +23,8 @@ from neo_np.exercises import nb08_mlp as nb08
 from neo_np.exercises import nb09_stream as nb09
 from neo_np.exercises import nb10_sampling as nb10
 from neo_np.exercises import nb11_generation as nb11
+from neo_np.exercises import nb12_loss as nb12
+from neo_np.exercises import nb13_backpropagation as nb13
 from neo_np.exercises.calls import call, kept_apart
 from neo_np.exercises.course import EXERCISES
 from neo_np.exercises.outcomes import right
@@ -29,6 +32,7 @@ from neo_np.exercises.own_model import functions_with, logits_of, shipped_model
 from neo_np.exercises.prepared import prepared_cases
 from neo_np.generate import logits_processors, speculative
 from neo_np.generate.sampling import draw
+from neo_np.gpt_neo import backward, loss
 from neo_np.gpt_neo import forward as package
 from neo_np.tokenizer.byte_alphabet import byte_to_char
 from neo_np.tokenizer.learn import learn_merges
@@ -299,6 +303,63 @@ def test_erf_form_of_gelu_differs_by_what_the_message_says():
     difference = np.abs(nb08.gelu_new(x) - exact)
     assert 4.65e-4 < difference.max() < 4.75e-4
     assert abs(abs(x[difference.argmax()]) - 2.7) < 0.1
+
+
+@given(seeds, sizes, st.integers(2, 9))
+def test_cross_entropy_of_any_logits_equals_the_package(seed, T, V):
+    logits, targets = 100 * numbers(seed, T, V), np.random.default_rng(seed).integers(0, V, T)
+    close(nb12.cross_entropy(logits, targets), loss.cross_entropy(logits, targets), 1e-4, 1e-4)
+
+
+@given(st.lists(st.text(min_size=1, max_size=9), min_size=1, max_size=3), st.integers(1, 12), st.data())
+@settings(max_examples=25)
+def test_perplexity_and_bits_per_byte_of_windows_equal_the_evaluation_of_texts(texts, window, data):
+    model, surprises = byte_model(num_layers=1, attention_layers=["global"]), []
+    stride = data.draw(st.integers(1, window))
+    for text in texts:
+        ids = [model.config.bos_token_id, *model.tokenizer.encode(text)]
+        for row, scored in nb12.text_windows(ids, window, stride):
+            row = np.array(row)
+            surprises += list(nb12.cross_entropy(model.logits(row[:-1]), row[1:])[-scored:])
+    expected = evaluate_text(model, texts, window, stride)
+    assert nb12.perplexity(np.array(surprises)) == pytest.approx(expected["perplexity"], rel=1e-4)
+    assert nb12.bits_per_byte(np.array(surprises), "".join(texts)) == pytest.approx(expected["bits_per_byte"], rel=1e-4)
+
+
+@given(st.integers(0, 40), st.integers(1, 12), st.data())
+def test_text_windows_of_any_sizes_equal_the_package(length, window, data):
+    ids, stride = list(range(length)), data.draw(st.integers(1, window))
+    assert nb12.text_windows(ids, window, stride) == text_windows(ids, window, stride)
+
+
+@given(seeds, sizes, st.integers(2, 9))
+def test_cross_entropy_backward_of_any_logits_equals_the_package_divided_by_the_positions(seed, T, V):
+    logits, targets = 3 * numbers(seed, T, V), np.random.default_rng(seed).integers(0, V, T)
+    expected = backward.cross_entropy_backward(loss.log_softmax(logits), targets) / T
+    close(nb13.cross_entropy_backward(logits, targets), expected)
+
+
+@given(seeds, sizes, sizes, sizes)
+def test_linear_backward_of_any_arrays_equals_the_package(seed, T, i, o):
+    dy, x, weight = numbers(seed, T, o), numbers(seed + 1, T, i), numbers(seed + 2, o, i)
+    expected = (*backward.linear_backward(dy, x, weight), backward.sum_over_rows(dy))
+    for found, other in zip(nb13.linear_backward(dy, x, weight), expected, strict=True):
+        close(found, other, 1e-4, 1e-5)
+
+
+@given(seeds, sizes, st.integers(2, 6), st.floats(0.01, 1))
+def test_layer_norm_backward_of_any_rows_equals_the_package(seed, T, C, eps):
+    dy, x, weight = numbers(seed, T, C), numbers(seed + 1, T, C), numbers(seed + 2, C)
+    expected = backward.layer_norm_backward(dy, x, weight, eps)
+    for found, other in zip(nb13.layer_norm_backward(dy, x, weight, eps), expected, strict=True):
+        close(found, other, 1e-3, 1e-4)
+
+
+@given(seeds, sizes, st.integers(2, 5))
+def test_numerical_gradient_of_the_mean_surprise_is_the_derived_one(seed, T, V):
+    logits, targets = numbers(seed, T, V).astype(float), np.random.default_rng(seed).integers(0, V, T)
+    found = nb13.numerical_gradient(lambda x: nb12.cross_entropy(x, targets).mean(), logits, 1e-5)
+    close(found, nb13.cross_entropy_backward(logits, targets), 1e-6, 1e-9)
 
 
 def test_model_of_references_equals_the_shipped_model():
