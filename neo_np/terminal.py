@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 from neo_np.errors import NeoError
 
+LIKE = 0.65  # how much an unknown option must have in common with the one that is suggested, from 0 to 1
+
 
 class OneLineParser(argparse.ArgumentParser):
     """A parser that takes no abbreviated options and prints each error as one line, as commands do.
@@ -48,8 +50,9 @@ class OneLineParser(argparse.ArgumentParser):
         if option in self.advice and option not in names:
             return f": {self.advice[option]}"
         longer = [name for name in names if name.startswith(option)]
-        close = longer if len(longer) == 1 else difflib.get_close_matches(option, names, 1)
-        return f": did you mean {close[0]}?" if close else ""
+        words = [name.lstrip("-") for name in names]  # the dashes are no likeness
+        close = longer if len(longer) == 1 else difflib.get_close_matches(option.lstrip("-"), words, 1, cutoff=LIKE)
+        return f": did you mean --{close[0].lstrip('-')}?" if close else ""
 
 
 def option_names(parser):

@@ -55,6 +55,8 @@ def test_progress_on_a_terminal_draws_a_bar_and_erases_it(monkeypatch):
         (["--Max_New_Tokens=3"], "did you mean --max-new-tokens?"),
         (["--max-new=3"], "did you mean --max-new-tokens?"),  # abbreviations are no options
         (["--zzz"], "unrecognized arguments: --zzz (--help shows the options)"),
+        (["--nonsense"], "unrecognized arguments: --nonsense (--help shows the options)"),  # not --seed
+        (["--reed"], "did you mean --seed?"),
         (["text", "--contxt", "3"], "did you mean --context?"),
     ],
 )

@@ -84,7 +84,7 @@ def replay(
     stages = process_in_stages(logits, ids, processors)
     distributions = [softmax(stage) for stage in stages]
     draw = Draw() if given else replay_draw(stages[-1], token, rng)
-    shown = shown_tokens(stages, token)
+    shown = shown_tokens(logits, distributions[-1], token)
     exists = shown >= 0
     before = [distributions[0], *distributions]
     return Choice(
@@ -130,8 +130,12 @@ def replay_draw(logits: np.ndarray, token: int, rng: np.random.Generator | None)
     return draw
 
 
-def shown_tokens(stages: Sequence[np.ndarray], token: int) -> np.ndarray:
-    """Return the ids (N,) to show: the model's likeliest, the token itself, then the likeliest after all processors."""
-    first, last = (np.argsort(-stage, kind="stable")[:SHOWN].tolist() for stage in (stages[0], stages[-1]))
-    ids = list(dict.fromkeys([*first[:MOST_LIKELY], token, *last, *first]))[:SHOWN]
+def shown_tokens(logits: np.ndarray, final: np.ndarray, token: int) -> np.ndarray:
+    """Return the ids (N,) to show: the model's likeliest, the token itself, then the likeliest after all processors.
+
+    logits: the model's. final: the probabilities after all processors. A token with the probability 0 is not among the
+    likeliest: there are many of them, and their order says nothing.
+    """
+    first, last = (np.argsort(-numbers, kind="stable")[:SHOWN].tolist() for numbers in (logits, final))
+    ids = list(dict.fromkeys([*first[:MOST_LIKELY], token, *(id for id in last if final[id] > 0), *first]))[:SHOWN]
     return np.array(ids + [-1] * (SHOWN - len(ids)))

@@ -17,16 +17,18 @@ from neo_np.generate.arguments import (
     advice,
     given_options,
     name_arguments,
+    one_text_only,
     read_input,
 )
 from neo_np.gpt_neo.params import parameter_shapes
-from neo_np.terminal import OneLineParser, progress_bar, restart_with, run_command
+from neo_np.terminal import OneLineParser, progress_bar, restart_with, run_command, with_option_names
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 EXAMPLES = """examples:
   python -m neo_np.explain "Once upon a time there was a" --out run.html
   python -m neo_np.explain "Once upon a time" --continuation " there was a king" --open attention,layer=1,head=0
 """
+PAGE_ARGUMENTS = {"open": "--open", "continuation": "--continuation"}
 # For a small model, the threads of BLAS would only wait for each other.
 ONE_THREAD = dict.fromkeys(
     ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"],
@@ -41,13 +43,18 @@ def build_parser() -> OneLineParser:
         description="Write one HTML file that shows a run of a GPT-Neo model: where it looked, and why it chose each token.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        advice=advice(),
+        advice=advice() | one_text_only("a page explains one text, chosen token by token, so leave it out"),
     )
     add_model_arguments(parser)
     add = parser.add_argument_group("the page").add_argument
     add("--out", metavar="FILE", default="run.html", help="the file to write (default: run.html)")
     add("--force", action="store_true", help="write the file even if it is there already")
-    add("--continuation", metavar="TEXT", help="explain this continuation of the prompt instead of generating one")
+    add(
+        "--continuation",
+        metavar="TEXT",
+        help="explain this continuation of the prompt instead of generating one; a new word begins with a space, as in "
+        "' there was'; '' explains the prompt only",
+    )
     add("--theme", choices=THEMES, default="auto", help="colours: those of the system, or always light or dark (default: auto)")
     add("--open", metavar="PANEL", help=f"what shows first: {', '.join(PANELS)}; then, separated by commas, {OPENING}")
     add(
@@ -56,13 +63,18 @@ def build_parser() -> OneLineParser:
         help="run the model without each head (default: below 10 million parameters)",
     )
     add("--timings", action="store_true", help="show how long each part took")
-    add_generation_arguments(parser, new_tokens=f"as many as make about {ABOUT} tokens with the prompt", seed=0)
+    add_generation_arguments(parser, new_tokens=f"as many as make about {ABOUT} tokens with the prompt", seed=0, one_text=True)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
-    return run_command(lambda: run(build_parser().parse_args(arguments)), rename=name_arguments)
+    return run_command(lambda: run(build_parser().parse_args(arguments)), rename=name_page_arguments)
+
+
+def name_page_arguments(message: str) -> str:
+    """Return a message with the names of arguments: --open for open, --max-new-tokens for max_new_tokens."""
+    return with_option_names(name_arguments(message), PAGE_ARGUMENTS)
 
 
 def main_in_new_environment() -> int:
@@ -89,7 +101,6 @@ def run(args: argparse.Namespace) -> int:
     model = load(args.model, args.tokenizer)
     tokenizer = cast(Tokenizer, model.tokenizer)  # a checkpoint has one
     options = given_options(tokenizer, args) | {"do_sample": not args.greedy}
-    options["assistant_model"] = load(args.assistant_model) if args.assistant_model else None
     with progress_bar("explaining") as progress:
         page = explain(
             model,

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neo_np.errors import NeoError
+from neo_np.errors import NeoError, warn
 from neo_np.explain.attribution import (
     ablate_heads,
     contributions_by_source,
@@ -99,7 +99,7 @@ def explain(
     if not inline and out is None:
         raise NeoError("inline=False shows only the path of the page: say with out= where to write it.")
     opening, start = read_opening(open), read_prompt(model, prompt, model.config.start_id)
-    given = None if continuation is None else read_continuation(model, continuation, len(start.ids))
+    given = None if continuation is None else read_continuation(model, continuation, start)
     settings = read_settings(model, start, given, options)
     check_size(model, start, given, settings)
     work = Work(progress)
@@ -115,8 +115,14 @@ def explain(
 # What the user asks for.
 
 
-def read_continuation(model: Model, continuation: Any, prompt_length: int) -> list[int]:
+def read_continuation(model: Model, continuation: Any, prompt: Prompt) -> list[int]:
     """Return the ids of a given continuation; raises NeoError if it does not fit behind the prompt."""
+    prompt_length = len(prompt.ids)
+    if prompt.text and isinstance(continuation, str) and joins_words(prompt.text, continuation):
+        warn(
+            f"continuation does not begin with a space, so the text reads '{prompt.text[-12:]}{continuation[:12]}': "
+            "if it begins a new word, put a space before it."
+        )
     is_empty = isinstance(continuation, str | list | tuple) and len(continuation) == 0
     ids = [] if is_empty else read_prompt(model, continuation, None).ids
     if prompt_length + len(ids) > model.config.max_position_embeddings:
@@ -127,10 +133,22 @@ def read_continuation(model: Model, continuation: Any, prompt_length: int) -> li
     return ids
 
 
+def joins_words(before: str, after: str) -> bool:
+    """Return whether a word of `after` follows a word or a punctuation mark without a space (of a script that has spaces)."""
+    last, first = before[-1:], after[:1]
+    return is_of_word(first) and (is_of_word(last) or last in tuple(".,;:!?"))
+
+
+def is_of_word(char: str) -> bool:
+    """Return whether a character is a letter of a script that has capitals, or a digit."""
+    return char.isdigit() or char.lower() != char.upper()
+
+
 def read_settings(model: Model, prompt: Prompt, given: Sequence[int] | None, options: dict[str, Any]) -> Options:
     """Return the options of the run; raises NeoError for those that make more than one sequence."""
     chosen = {"do_sample": True} | without_none(options)
-    chosen.setdefault("default_new_tokens", max(FEWEST_NEW, ABOUT - len(prompt.ids)))
+    room = max(1, model.config.max_position_embeddings - len(prompt.ids))
+    chosen.setdefault("default_new_tokens", min(room, max(FEWEST_NEW, ABOUT - len(prompt.ids))))
     if given is not None:
         chosen |= {"max_new_tokens": max(1, len(given)), "max_length": None}
     if chosen["do_sample"]:
@@ -138,26 +156,38 @@ def read_settings(model: Model, prompt: Prompt, given: Sequence[int] | None, opt
     settings = read_options(chosen, model.generation_config, model.config)
     if settings.num_beams > 1 or settings.num_return_sequences > 1 or settings.is_speculative or settings.slide:
         raise NeoError(
-            "a page explains one sequence, chosen token by token: leave out num_beams, num_return_sequences, slide, "
+            "a page explains one text, chosen token by token: leave out num_beams, num_return_sequences, slide, "
             "prompt_lookup_num_tokens and assistant_model."
         )
     return settings
 
 
 def check_size(model: Model, prompt: Prompt, given: Sequence[int] | None, settings: Options) -> None:
-    """Raise NeoError if the attention weights of the longest possible text do not fit into the page."""
-    config = model.config
-    longest = (
-        len(prompt.ids) + len(given)
-        if given is not None
-        else settings.limits(len(prompt.ids), config.max_position_embeddings)[1]
-    )
+    """Raise NeoError if the longest possible text does not fit into the model, or its attention weights into the page."""
+    config, length = model.config, len(prompt.ids)
+    longest = longest_text(length, config.max_position_embeddings, settings) if given is None else length + len(given)
     if (needed := weights_bytes(config.num_layers, config.num_heads, longest)) > BUDGET:
         fits = next(T for T in range(longest, 0, -1) if weights_bytes(config.num_layers, config.num_heads, T) <= BUDGET)
         raise NeoError(
             f"the attention weights of {longest} tokens take {needed / 1e6:.1f} MB, and a page has at most "
             f"{BUDGET / 1e6:.0f} MB, which is {fits} tokens of this model: shorten the text, or set max_new_tokens."
         )
+
+
+def longest_text(length: int, positions: int, settings: Options) -> int:
+    """Return how many tokens a text can have whose prompt has `length` tokens; raises NeoError if the model has fewer."""
+    if length >= positions:
+        raise NeoError(
+            f"the prompt has {length} tokens and the model {positions} positions, so there is no room for new ones: "
+            "shorten the prompt."
+        )
+    longest = replace(settings, slide=True).limits(length, positions)[1]  # with slide, the model's positions are no limit
+    if longest > positions:
+        raise NeoError(
+            f"the prompt's {length} tokens and {longest - length} new ones make {longest}, and the model has {positions} "
+            "positions: ask for fewer, or shorten the prompt."
+        )
+    return longest
 
 
 # The run.

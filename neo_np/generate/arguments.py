@@ -65,8 +65,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tokenizer", metavar="NAME", help="the checkpoint that the tokenizer comes from (default: that of --model)")
 
 
-def add_generation_arguments(parser: argparse.ArgumentParser, new_tokens: float | str, seed: int | None = None) -> None:
-    """Add the options of `generate`. new_tokens, seed: the command's defaults, for --help."""
+def add_generation_arguments(
+    parser: argparse.ArgumentParser, new_tokens: float | str, seed: int | None = None, one_text: bool = False
+) -> None:
+    """Add the options of `generate`. new_tokens, seed: the command's defaults, for --help.
+
+    one_text: leave out the options of which `one_text_only` speaks.
+    """
     group = parser.add_argument_group("length and end")
     add_option(group, "max_new_tokens", int, "N", default=new_tokens)
     add_option(group, "max_length", int, "N", default="no limit")
@@ -88,12 +93,13 @@ def add_generation_arguments(parser: argparse.ArgumentParser, new_tokens: float 
         metavar="ID",
         help="a token id that ends the text; may be given several times (default: the model's own)",
     )
-    add_option(group, "slide", action="store_true")
+    if not one_text:
+        add_option(group, "slide", action="store_true")
 
     group = parser.add_argument_group("choice of tokens")
     add = group.add_mutually_exclusive_group().add_argument
     add("--greedy", action="store_true", help="always take the most likely token")
-    add("--sample", action="store_true", help="draw at random (the default without --num-beams)")
+    add("--sample", action="store_true", help=f"draw at random (the default{'' if one_text else ' without --num-beams'})")
     add_option(group, "temperature", float, "X", default=DEFAULTS["temperature"])
     add_option(group, "top_k", int, "K")
     add_option(group, "top_p", float, "P", default=DEFAULTS["top_p"])
@@ -111,6 +117,12 @@ def add_generation_arguments(parser: argparse.ArgumentParser, new_tokens: float 
         help="never write this word, in the tokens it is usually spelled with; may be given several times (default: none)",
     )
 
+    if not one_text:
+        add_beams_and_drafts(parser)
+
+
+def add_beams_and_drafts(parser: argparse.ArgumentParser) -> None:
+    """Add the options for several texts, and those of speculative decoding."""
     group = parser.add_argument_group("several texts")
     add_option(group, "num_return_sequences", int, "N")
     add_option(group, "num_beams", int, "N")
@@ -121,6 +133,14 @@ def add_generation_arguments(parser: argparse.ArgumentParser, new_tokens: float 
     add_option(group, "prompt_lookup_num_tokens", int, "K", default="off")
     add_option(group, "assistant_model", str, "NAME", default="none")
     add_option(group, "num_assistant_tokens", int, "K")
+
+
+def one_text_only(reason: str) -> dict[str, str]:
+    """Return the advice for a command that explains one text, token by token: {an option that it lacks: the reason}."""
+    with_more = argparse.ArgumentParser(add_help=False)
+    add_beams_and_drafts(with_more)
+    lacking = [name for action in with_more._actions for name in action.option_strings]
+    return dict.fromkeys([argument_of("slide"), *lacking], reason)
 
 
 def add_option(
@@ -176,7 +196,8 @@ def given_options(tokenizer: Tokenizer, args: argparse.Namespace) -> dict[str, A
     The assistant_model is still a name.
     """
     given = {name: value for name, value in vars(args).items() if name in FIELDS}
-    given["early_stopping"] = {"true": True, "false": False}.get(args.early_stopping, args.early_stopping)
+    if "early_stopping" in given:
+        given["early_stopping"] = {"true": True, "false": False}.get(args.early_stopping, args.early_stopping)
     given["bad_words_ids"] = spellings(tokenizer, args.bad_words) if args.bad_words else None
     return given
 

@@ -79,6 +79,21 @@ def test_columns_show_what_each_processor_keeps(tales):
         assert data["choice.rank"][step] == 1 + (model > model[data["choice.token"][step]]).sum()
 
 
+@pytest.mark.parametrize(
+    "options", [{"top_k": 1}, {"top_p": 0.05}, {"temperature": 0.01}, {"top_k": 3}, {"forced_eos_token_id": 11}]
+)
+def test_shown_tokens_are_the_likeliest_or_can_be_chosen(tales, options):
+    """No token fills up the rows: among tokens with the probability 0, none is likelier than another."""
+    data = explain(tales, "Once upon a time", max_new_tokens=8, ablate=False, eos_token_id=[], **options).data
+    for step, shown in enumerate(data["choice.shown"]):
+        logits = tales.logits(data["ids"][: data["prompt_length"] + step])[-1]
+        likeliest = np.argsort(-logits)[: len(shown)]
+        others = [id for id in shown if id not in likeliest]
+        last = data["choice.probabilities"][step][-1]
+        assert all(last[list(shown).index(id)] > 0 for id in others)
+        assert len(shown) == len(set(shown)) == 12
+
+
 def test_greedy_margin_is_the_distance_to_the_second_logit(tales):
     run = explain(tales, "Once upon a time", max_new_tokens=5, do_sample=False)
     for step, margin in enumerate(run.data["choice.margin"]):

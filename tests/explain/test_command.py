@@ -55,10 +55,13 @@ def test_command_never_overwrites_without_force(folder, tmp_path, capsys, monkey
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--num-beams", "2", "--greedy"], "a page explains one sequence"),
-        (["--slide"], "a page explains one sequence"),
-        (["--prompt-lookup-num-tokens", "2"], "a page explains one sequence"),
-        (["--open", "cellar"], "open begins with 'cellar'"),
+        (["--num-beams", "2", "--greedy"], "a page explains one text"),
+        (["--slide"], "a page explains one text"),
+        (["--prompt-lookup-num-tokens", "2"], "a page explains one text"),
+        (["--num-assistant-tokens", "2"], "a page explains one text"),
+        (["--open", "cellar"], "error: --open begins with 'cellar'"),
+        (["--open", "why,layer=9"], "error: --open has layer=9"),
+        (["--continuation", "d" * 99], "prompt and continuation have 3 + 99 tokens"),
         (["--out", "/nowhere/at/all.html"], "does not exist"),
         (["--theme", "blue"], "invalid choice: 'blue'"),
     ],
@@ -83,6 +86,51 @@ def test_command_takes_continuation_open_ablate_and_timings(folder, tmp_path):
     assert data["mode"] == "given" and data["text"] == "abcdef"
     assert data["opening"]["panel"] == "why" and data["opening"]["layer"] == 1
     assert "timings" in data and "ablation.m" not in data
+
+
+@pytest.mark.parametrize("new", [["--max-new-tokens", "4"], ["--max-length", "900"], []], ids=str)
+@pytest.mark.parametrize("length", [47, 48, 60])
+def test_prompt_too_long_gets_advice_that_the_command_can_follow(folder, tmp_path, capsys, length, new):
+    """The model has 48 positions."""
+    status = main(["a" * length, "--model", str(folder), "--out", str(tmp_path / "a.html"), *new])
+    err = capsys.readouterr().err
+    if length == 47 and not new:
+        assert (status, err) == (0, "")  # one token fits
+    else:
+        assert status == 2 and "positions" in err and "shorten the prompt" in err and "slide" not in err
+
+
+def test_help_names_no_option_that_is_always_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
+    assert "--temperature" in out and "--continuation" in out
+    for refused in ("slide", "num-beams", "num-return", "lookup", "assistant", "speculative", "several texts"):
+        assert refused not in out
+
+
+@pytest.mark.parametrize(
+    ("prompt", "continuation", "joined"),
+    [
+        ("a time", "there was", "a timethere was"),
+        ("It ends.", "Then", "It ends.Then"),
+        ("a time", " there", None),
+        ("a time ", "there", None),
+        ("a time", ", there", None),
+        ("", "there", None),
+        ("\u4ece\u524d", "\u6709", None),  # Chinese has no spaces
+        ("a time", "", None),
+    ],
+)
+def test_missing_space_before_a_continuation_is_said(folder, tmp_path, capsys, prompt, continuation, joined):
+    arguments = ["--continuation", continuation, "--no-ablate", "--out", str(tmp_path / "a.html")]
+    assert main([prompt, "--model", str(folder), *arguments]) == 0
+    err = capsys.readouterr().err
+    assert (
+        err.startswith(f"warning: --continuation does not begin with a space, so the text reads '{joined}'")
+        if joined
+        else not err
+    )
 
 
 def test_small_models_are_known_by_their_config(folder):

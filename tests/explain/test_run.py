@@ -57,12 +57,12 @@ def test_data_has_named_arrays_of_the_expected_shapes(tales):
     ids=str,
 )
 def test_several_sequences_drafts_and_slide_are_refused(tales, options):
-    with pytest.raises(NeoError, match="a page explains one sequence"):
+    with pytest.raises(NeoError, match="a page explains one text"):
         explain(tales, "Once", **options)
 
 
 def test_assistant_model_is_refused(tales):
-    with pytest.raises(NeoError, match="a page explains one sequence"):
+    with pytest.raises(NeoError, match="a page explains one text"):
         explain(tales, "Once", assistant_model=tales)
 
 
