@@ -34,8 +34,8 @@ function at(name, ...index) {
 
 const ids = numbers("ids");
 const T = ids.length, L = DATA.layers.length, H = DATA.heads;
-const STATIONS = ["embedding", ...DATA.layers.flatMap((_, i) => [`layer ${i} attention`, `layer ${i} MLP`])];
-const CHOSEN = 0, RUNNER_UP = 1;
+const STATIONS = DATA.stations, HEADS = Array.from({ length: H }, (_, head) => `head ${head}`);
+const CHOSEN = 0;
 const triangle = (query, key) => (query * (query + 1)) / 2 + key;
 
 function weight(layer, head, query, key) {
@@ -43,9 +43,9 @@ function weight(layer, head, query, key) {
   return numbers("attention")[(layer * H + head) * inHead + triangle(query, key)] / 65535;
 }
 
-// Return what a head adds to m of the candidate through one key.
-function bySource(candidate, layer, head, query, key) {
-  const name = candidate === CHOSEN ? "source.chosen" : "source.runner_up", head_index = layer * H + head;
+// Return what a head adds to m of a candidate through one key.
+function bySource(i, layer, head, query, key) {
+  const name = i === CHOSEN ? "source.chosen" : "source.runner_up", head_index = layer * H + head;
   const scales = decoded.get(`${name}.scales`) || decode(DATA[name].scales);
   decoded.set(`${name}.scales`, scales);
   return numbers(name)[head_index * ((T * (T + 1)) / 2) + triangle(query, key)] * scales[head_index * T + query];
@@ -57,28 +57,25 @@ function outsideWindow(layer, query, key) {
 
 // ---- Words ----
 
+// Return a text, or a list of texts, that Python and this script share, with its {names} filled in.
+function words(name, parts = {}) {
+  const fill = (text) => text.replace(/\{(\w+)\}/g, (_, part) => parts[part]);
+  return Array.isArray(DATA.wording[name]) ? DATA.wording[name].map(fill) : fill(DATA.wording[name]);
+}
+
 const percent = (p) => (p > 0 && p < 1e-5 ? "< 0.001 %" : `${Number((100 * p).toPrecision(3))} %`);
 const fixed = (x) => (Math.abs(x) >= 1000 || (x !== 0 && Math.abs(x) < 0.0005) ? x.toExponential(2) : x.toFixed(3));
 const signed = (x) => (x < 0 ? "−" : "+") + fixed(Math.abs(x));
 const tokenText = (id) => DATA.texts[id];
 const quoted = (id) => `“${tokenText(id)}”`;
 const placed = (position) => `${position} ${quoted(ids[position])}`;
-const candidateId = () => at("candidates", S.position, S.candidate);
+const candidate = (i) => quoted(at("candidates", S.position, i));
+const headName = ({ layer, head }) => `layer ${layer} head ${head}`;
 
-function where(position) {
-  return `Standing at ${quoted(ids[position])} (position ${position}), predicting what follows.`;
-}
-
-function origin(position) {
-  return position < DATA.prompt_length ? "prompt" : DATA.mode === "given" ? "given" : "generated";
-}
-
-// Return how the text goes on after the selected position, in words.
-function whatCame() {
-  const chosen = quoted(at("candidates", S.position, CHOSEN));
-  if (S.position === T - 1) return `The text ends here; the likeliest next token is ${chosen}.`;
-  const how = { prompt: "in the prompt", given: "in the given continuation", generated: "as the model chose" }[origin(S.position + 1)];
-  return `${chosen} follows, ${how}.`;
+// Return what the two candidates of the selected position are.
+function candidateNames() {
+  const isLast = S.position === T - 1, isChosen = !isLast && DATA.origins[S.position + 1] === "generated";
+  return [isLast ? "the likeliest next token" : isChosen ? "the chosen token" : "the next token", isLast ? "the second" : "likeliest other token"];
 }
 
 // ---- Elements ----
@@ -98,6 +95,12 @@ function el(tag, attributes = {}, ...children) {
 
 const tokenElement = (id) => el("span", { class: "token" }, tokenText(id));
 const numberCell = (text, sign = 0) => el("td", { class: `number ${sign < 0 ? "minus" : sign > 0 ? "plus" : ""}` }, text);
+
+// Return a list of sentences that Python wrote. A head in a sentence, [layer, head], is a button that selects it.
+function sentences(lines) {
+  const part = (one) => (typeof one === "string" ? one : headButton({ layer: one[0], head: one[1] }));
+  return el("ul", {}, ...lines.map((line) => el("li", {}, ...[line].flat().map(part))));
+}
 
 // Fill a table: rows are lists of cells, the first of them heads the row. A cell is a text, an element or a whole td.
 function fillTable(table, caption, heads, rows, selected = -1) {
@@ -152,8 +155,13 @@ function sayCell() {
 }
 
 function draw() {
-  for (const line of document.querySelectorAll(".where")) line.textContent = `${where(S.position)} ${whatCame()}`;
+  for (const line of document.querySelectorAll(".where")) line.textContent = DATA.sentences.where[S.position];
+  for (const line of document.querySelectorAll(".about")) {
+    line.textContent = `This part is about ${candidate(CHOSEN)} only.`;
+    line.hidden = S.candidate === CHOSEN;
+  }
   for (const panel of [drawControls, drawShort, drawTokens, drawChoice, drawLens, drawAttention, drawWhy, drawMlp, drawResidual]) panel();
+  markSelected();
 }
 
 // Handle the arrow keys, Home and End of a grid: move(columns, rows), edge(first or last).
@@ -176,11 +184,13 @@ function makeControls() {
     $("nav").append(el("button", { type: "button", onclick: () => show(id) }, text));
   }
   ids.forEach((id, position) => {
+    const whole = DATA.characters[position], isEnd = position === T - 1 || at("offsets", position + 1, 0) >= at("offsets", position, 1);
     $("strip").append(el("span", {
-      role: "option", class: `token ${position < DATA.prompt_length ? "" : "new"}`, "aria-label": `${position} ${tokenText(id)} ${origin(position)}`,
+      role: "option", class: `token ${position < DATA.prompt_length ? "" : "new"}`,
+      "aria-label": `${position} ${tokenText(id)}${whole && `, part of ${whole}`} ${DATA.origins[position]}`,
       onclick: () => select({ position }),
       onpointerenter: () => sayToken(position),
-    }, tokenText(id)));
+    }, tokenText(id), whole && isEnd ? ` = ${whole}` : ""));
   });
   $("strip").addEventListener("keydown", (event) => {
     arrows(event, (columns, rows) => select({ position: S.position + columns + rows }), (last) => select({ position: last ? T - 1 : 0 }));
@@ -200,11 +210,68 @@ function makeControls() {
   window.addEventListener("beforeprint", () => { theme = document.documentElement.dataset.theme; document.documentElement.dataset.theme = "light"; drawTheme(); });
   window.addEventListener("afterprint", () => { document.documentElement.dataset.theme = theme; drawTheme(); });
   document.addEventListener("keydown", (event) => {
+    const isFree = document.activeElement === document.body || document.activeElement.tagName === "BUTTON";
     if (event.key === "Escape" && V.locked) {
       V.locked = false;
       say("Unlocked.");
+    } else if (isFree && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+      arrows(event, (columns) => select({ position: S.position + columns }));
+      sayToken(S.position);
     }
   });
+}
+
+// Make a button of each word that is explained, which says what it means, and of each panel that is named.
+function makeWords() {
+  for (const word of document.querySelectorAll("span[data-word]")) {
+    const meaning = `${word.textContent}: ${document.querySelector(`dd[data-word="${word.dataset.word}"]`).textContent}`;
+    const explain = () => { if (!V.locked) say(meaning); };
+    word.replaceWith(el("button", { type: "button", class: "term", onclick: explain, onfocus: explain, onpointerenter: explain }, word.textContent));
+  }
+  for (const link of document.querySelectorAll("span[data-panel]"))
+    link.replaceWith(el("button", { type: "button", onclick: () => show(link.dataset.panel) }, link.textContent));
+}
+
+// Tables select too: a row that has a position, a cell that has a head. A click does it, and the arrow keys at the selected one.
+const CHOOSABLE = "tr[data-position] > th, td[data-head]";
+
+function choose(place) {
+  const { position, layer, head } = { ...place.parentElement.dataset, ...place.dataset };
+  select(head === undefined ? { position: Number(position) } : { layer: Number(layer), head: Number(head) });
+}
+
+function makeTables() {
+  document.querySelector("main").addEventListener("click", (event) => {
+    const place = event.target.closest("td[data-head], tr[data-position] > *");
+    if (place) choose(place);
+  });
+  document.querySelector("main").addEventListener("keydown", (event) => {
+    if (!event.target.matches(CHOOSABLE)) return;
+    const table = event.target.closest("table"), rows = [...table.tBodies[0].rows];
+    const column = event.target.cellIndex, row = rows.indexOf(event.target.parentElement);
+    const go = (cell) => {
+      if (!cell || !cell.matches(CHOOSABLE)) return;
+      choose(cell);
+      table.querySelector('[tabindex="0"]').focus();
+    };
+    arrows(event, (columns, down) => go(rows[row + down]?.cells[column + columns]),
+      (last) => go(column === 0 ? rows[last ? rows.length - 1 : 0].cells[0] : rows[row].cells[last ? H : 1]));
+  });
+}
+
+// Mark the selected row or cell of each of these tables. It alone is reached by the Tab key.
+function markSelected() {
+  for (const table of document.querySelectorAll("main table")) {
+    const places = [...table.querySelectorAll(CHOOSABLE)];
+    const found = places.find(({ dataset, parentElement }) => (dataset.head === undefined ? Number(parentElement.dataset.position) === S.position
+      : Number(dataset.layer) === S.layer && Number(dataset.head) === S.head));
+    for (const place of places) {
+      const marked = place.tagName === "TH" ? place.parentElement : place;
+      marked.classList.toggle("selected", place === found);
+      place.setAttribute("aria-current", place === found);
+      place.tabIndex = place === (found || places[0]) ? 0 : -1;
+    }
+  }
 }
 
 function drawTheme() {
@@ -216,7 +283,7 @@ function drawTheme() {
 
 function sayToken(position) {
   if (V.locked) return;
-  const words = [`Position ${placed(position)}, id ${ids[position]}, ${origin(position)}.`];
+  const words = [`Position ${placed(position)}, id ${ids[position]}, ${DATA.origins[position]}.`];
   if (position > 0) words.push(`Its loss was ${fixed(at("loss", position - 1))}.`);
   if (position <= S.position) words.push(`Layer ${S.layer} head ${S.head} gives it ${percent(weight(S.layer, S.head, S.position, position))}.`);
   say(words.join(" "));
@@ -228,7 +295,7 @@ function show(id) {
 }
 
 function drawControls() {
-  $("where").textContent = `${where(S.position)} ${whatCame()}`;
+  $("where").textContent = DATA.sentences.where[S.position];
   [...$("strip").children].forEach((option, position) => {
     option.setAttribute("aria-selected", position === S.position);
     option.tabIndex = position === S.position ? 0 : -1;
@@ -236,9 +303,7 @@ function drawControls() {
     option.style.setProperty("--weight", position <= S.position ? 0.45 * weight(S.layer, S.head, S.position, position) : 0);
   });
   keepInView($("strip"), $("strip").children[S.position]);
-  const names = [[CHOSEN, "chosen"], [RUNNER_UP, "runner-up"]];
-  radios($("candidates"), "candidate", names.map(([i, name]) => [i, `${quoted(at("candidates", S.position, i))} ${name}`]), S.candidate,
-    (candidate) => select({ candidate }));
+  radios($("candidates"), "candidate", candidateNames().map((name, i) => [i, `${candidate(i)}, ${name}`]), S.candidate, (i) => select({ candidate: i }));
   [$("layer").value, $("head").value] = [S.layer, S.head];
 }
 
@@ -254,19 +319,14 @@ function everyHead() {
   return Array.from({ length: L * H }, (_, i) => ({ layer: Math.floor(i / H), head: i % H }));
 }
 
-function headButton({ layer, head }) {
-  return el("button", { type: "button", onclick: () => { select({ layer, head }); show("attention"); } }, `layer ${layer} head ${head}`);
-}
-
-// Return what a head adds directly to m of a candidate at the selected position.
-function direct(candidate, { layer, head }) {
-  return at("direct", S.position, candidate, DATA.parts.indexOf(`layer ${layer} head ${head}`));
+function headButton(head) {
+  return el("button", { type: "button", onclick: () => { select(head); show("attention"); } }, headName(head));
 }
 
 // Return what all heads together add through each key.
-function sourceSums(candidate) {
+function sourceSums(i) {
   return Array.from({ length: S.position + 1 }, (_, key) =>
-    everyHead().reduce((sum, { layer, head }) => sum + bySource(candidate, layer, head, S.position, key), 0));
+    everyHead().reduce((sum, { layer, head }) => sum + bySource(i, layer, head, S.position, key), 0));
 }
 
 // Return the keys of a query with the largest weights.
@@ -276,42 +336,20 @@ function strongestKeys(layer, head, query, count) {
 }
 
 function drawShort() {
-  const chosen = at("candidates", S.position, CHOSEN), last = STATIONS.length - 1;
-  const list = el("ul");
-  const line = (...parts) => list.append(el("li", {}, ...parts));
-  const rank = at("lens.rank", last, S.position), first = at("top.ids", S.position, 0);
-  line(`The model gave ${quoted(chosen)} a probability of ${percent(at("lens.came", last, S.position))}, rank ${rank} of ${DATA.vocabulary} tokens. `,
-    rank === 1 ? "It was the likeliest token." : `The likeliest was ${quoted(first)} with ${percent(at("top.probabilities", S.position, 0))}.`);
-  const step = stepAt(S.position);
-  if (step >= 0) line(howChosen(step));
-  const agreed = STATIONS.findIndex((_, row) => STATIONS.slice(row).every((_, i) => at("lens.top", row + i, S.position) === first));
-  line(`By the logit lens, ${quoted(first)} is the likeliest token from the station "${STATIONS[agreed]}" on.`);
-
-  const parts = DATA.parts.map((name, part) => [at("direct", S.position, CHOSEN, part), name]).sort((a, b) => b[0] - a[0]);
-  const spelled = (some) => some.map(([x, name]) => `${name} (${signed(x)})`).join(", ");
-  line(`Parts that added most to the logit of ${quoted(chosen)}: ${spelled(parts.slice(0, 3))}. Most against it: ${spelled(parts.slice(-2).reverse())}.`);
-
-  const spelledHeads = (some) => some.flatMap(([x, head], i) => [i ? ", " : "", headButton(head), ` (${x})`]);
-  const adding = everyHead().map((head) => [direct(CHOSEN, head), head]).sort((a, b) => b[0] - a[0]).slice(0, 3);
-  line("Heads that added most: ", ...spelledHeads(adding.map(([x, head]) => [signed(x), head])), ".");
-  if (DATA["source.chosen"]) {
-    const sums = sourceSums(CHOSEN), keys = sums.map((_, key) => key).sort((a, b) => sums[b] - sums[a]).slice(0, 3);
-    line(`Tokens from which the heads brought most: ${keys.map((key) => `${placed(key)} (${signed(sums[key])})`).join(", ")}.`);
-  }
-  const before = everyHead().sort((a, b) => at("patterns", b.layer, b.head, 1) - at("patterns", a.layer, a.head, 1)).slice(0, 3);
-  line("Heads that look most at the token before, on average over the whole text: ",
-    ...spelledHeads(before.map((head) => [percent(at("patterns", head.layer, head.head, 1)), head])), ".");
-  const [key] = strongestKeys(S.layer, S.head, S.position, 1);
-  line("The selected head, ", headButton(S), `, looks from here most at ${placed(key)} (${percent(weight(S.layer, S.head, S.position, key))}).`);
-  $("short").replaceChildren(list);
+  const [key] = strongestKeys(S.layer, S.head, S.position, 1), { layer, head } = S;
+  const selected = ["The selected head, ", [layer, head], `, looks from here most at ${placed(key)} (${percent(weight(layer, head, S.position, key))}).`];
+  $("short").replaceChildren(sentences([...DATA.sentences.here[S.position], selected]));
+  $("whole").replaceChildren(sentences(DATA.sentences.whole));
 }
 
 // ---- 1. Tokens ----
 
 function drawTokens() {
   const facts = [`Position ${S.position}: ${quoted(ids[S.position])}, id ${ids[S.position]}, bytes ${DATA.bytes[S.position] || "none"}, `
-    + `characters ${at("offsets", S.position, 0)} to ${at("offsets", S.position, 1)} of the text, from the ${origin(S.position)} text.`];
-  if (S.position > 0) facts.push(`Its loss: ${fixed(at("loss", S.position - 1))} nats, a probability of ${percent(Math.exp(-at("loss", S.position - 1)))}.`);
+    + `characters ${at("offsets", S.position, 0)} to ${at("offsets", S.position, 1)} of the text, from the ${DATA.origins[S.position]} text.`];
+  if (DATA.characters[S.position]) facts.push(`Its bytes are a part of “${DATA.characters[S.position]}”.`);
+  if (S.position > 0) facts.push(`Before it came, standing at ${placed(S.position - 1)}, the model gave it a probability of `
+    + `${percent(Math.exp(-at("loss", S.position - 1)))}: a loss of ${fixed(at("loss", S.position - 1))} nats.`);
   const word = DATA.words.find(({ first, last }) => first <= S.position && S.position <= last);
   const steps = word.steps.map(([rule, tokens]) =>
     el("li", {}, ...tokens.flatMap((token, i) => [i ? " | " : "", el("span", { class: "token" }, token)]), ` (${rule})`));
@@ -320,7 +358,6 @@ function drawTokens() {
     el("h3", {}, `How the tokenizer merges the word “${word.shown}”`),
     el("p", {}, word.steps.length ? `It begins with bytes; then each rule joins two neighbours, the lowest rule first. ${word.note}` : word.note),
     el("ol", {}, ...steps));
-  [...$("tokens-table").tBodies[0].rows].forEach((row, position) => row.classList.toggle("selected", position === S.position));
 }
 
 // ---- 2. The choice ----
@@ -331,46 +368,31 @@ function stepAt(position) {
   return step >= 0 && step < DATA["choice.token"].shape[0] ? step : -1;
 }
 
-function howChosen(step) {
-  const token = quoted(at("choice.token", step));
-  if (DATA.mode === "given") {
-    const removed = at("choice.removed", step) ? "would have removed it" : "would have kept it";
-    return `${token} was given, not chosen: its rank is ${at("choice.rank", step)}, its probability ${percent(at("choice.probability", step))}, and the logits processors ${removed}.`;
-  }
-  if (DATA.mode === "greedy")
-    return `${token} was taken because it was the likeliest after the processors: its logit is ${fixed(at("choice.margin", step))} above that of the runner-up ${quoted(at("choice.runner_up", step))}.`;
-  return `${token} was drawn: the random number ${at("choice.uniform", step).toFixed(5)} fell into its interval from ${at("choice.low", step).toFixed(5)} to ${at("choice.high", step).toFixed(5)}.`;
-}
-
 function drawChoice() {
-  const step = stepAt(S.position), table = el("table");
+  const step = stepAt(S.position), table = el("table"), story = sentences(DATA.sentences.rules[S.position]);
   if (step < 0) {
-    const why = S.position < DATA.prompt_length - 1 ? "The next token was in the prompt, so nothing was chosen here." : "The text ends here, so nothing was chosen.";
     const rows = Array.from({ length: DATA["top.ids"].shape[1] }, (_, i) => [tokenElement(at("top.ids", S.position, i)), numberCell(percent(at("top.probabilities", S.position, i)))]);
-    fillTable(table, "What the model would have said, by the pass over the whole text", ["token", "model"], rows);
-    $("choice-live").replaceChildren(el("p", {}, why), table);
+    $("choice-live").replaceChildren(story, fillTable(table, words("said"), words("said.heads"), rows));
     return;
   }
-  const rows = [], columns = DATA.columns.length;
-  let selected = -1;
+  const rows = [];
+  let selected = -1, removed = false;
   for (let i = 0; i < DATA["choice.shown"].shape[1]; i++) {
     const id = at("choice.shown", step, i);
     if (id < 0) continue;
     if (id === at("choice.token", step)) selected = rows.length;
     rows.push([tokenElement(id), ...DATA.columns.map((_, column) => {
-      const p = percent(at("choice.probabilities", step, column, i));
-      if (at("choice.kept", step, column, i)) return numberCell(p);
-      return el("td", { class: "number" }, el("del", {}, percent(lastProbability(step, i))), " removed");
+      if (at("choice.kept", step, column, i)) return numberCell(percent(at("choice.probabilities", step, column, i)));
+      removed = true;
+      return el("td", { class: "number" }, el("del", {}, percent(lastProbability(step, i))), ` ${words("removed")}`);
     })]);
   }
   const last = (name, format) => DATA.columns.map((_, column) => numberCell(format(at(name, step, column))));
-  rows.push(["tokens kept", ...last("choice.counts", String)], ["their mass before", ...last("choice.masses", percent)]);
-  const source = DATA.mode === "given" ? "from the pass over the whole text" : "as generated";
-  fillTable(table, `Probabilities, ${source}. A removed token is struck through, with its last probability.`, ["token", ...DATA.columns], rows, selected);
-  const parts = [el("p", {}, howChosen(step)), el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "The processors" }, table)];
-  if (DATA.mode === "sampled") parts.splice(1, 0, unitInterval(step));
-  if (columns === 1) parts.push(el("p", {}, "No logits processor was active."));
-  $("choice-live").replaceChildren(...parts);
+  rows.push([words("choice.kept"), ...last("choice.counts", String)], [words("choice.share"), ...last("choice.masses", percent)]);
+  const source = words(DATA.mode === "given" ? "choice.given" : "choice.generated");
+  fillTable(table, words("choice", { source }) + (removed ? words("choice.struck") : ""), [words("choice.token"), ...DATA.columns], rows, selected);
+  $("choice-live").replaceChildren(story, ...(DATA.mode === "sampled" ? [unitInterval(step)] : []),
+    el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "The rules" }, table));
 }
 
 // Return the probability of a removed token in the column before it was removed.
@@ -390,13 +412,10 @@ function unitInterval(step) {
 // ---- 3. Logit lens ----
 
 function drawLens() {
-  const came = quoted(at("candidates", S.position, CHOSEN));
   const rows = STATIONS.map((name, row) => [name, tokenElement(at("lens.top", row, S.position)), numberCell(percent(at("lens.probability", row, S.position))),
     numberCell(String(at("lens.rank", row, S.position))), numberCell(percent(at("lens.came", row, S.position))), bar(0, at("lens.came", row, S.position), 0, 1),
     numberCell(fixed(at("lens.entropy", row, S.position))), numberCell(fixed(at("lens.kl", row, S.position)))]);
-  const heads = ["station", "likeliest", "its probability", `rank of ${came}`, `probability of ${came}`, "as a bar", "entropy", "KL to the final"];
-  const table = fillTable(el("table"), "The last row is the model's own prediction.", heads, rows);
-  $("lens-live").replaceChildren(el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Logit lens at the selected token" }, table));
+  $("lens-live").replaceChildren(fillTable(el("table"), words("lens"), words("lens.heads", { token: candidate(CHOSEN) }), rows));
 }
 
 // ---- 4. Attention ----
@@ -488,9 +507,16 @@ function makeMatrix() {
     V.query = Math.max(0, Math.min(T - 1, query));
     V.key = Math.max(0, Math.min(V.query, key));
     drawMatrix();
+    drawRow();
     sayCell();
   };
   const lock = () => { V.locked = true; select({ position: V.query }); sayCell(); };
+  matrix.addEventListener("pointerleave", () => { // back to the selected token
+    if (V.locked) return;
+    [V.query, V.key] = [S.position, Math.min(V.key, S.position)];
+    drawMatrix();
+    drawRow();
+  });
   matrix.addEventListener("pointermove", (event) => { if (!V.locked) move(...cellAt(event)); });
   matrix.addEventListener("click", (event) => { V.locked = false; move(...cellAt(event)); lock(); });
   matrix.addEventListener("keydown", (event) => {
@@ -521,12 +547,22 @@ function drawAttention() {
   });
   $("matrix-title").textContent = `Layer ${S.layer} head ${S.head}: rows are queries, columns are keys`;
   drawMatrix();
-  const rows = Array.from({ length: S.position + 1 }, (_, key) => {
-    const outside = outsideWindow(S.layer, S.position, key), w = weight(S.layer, S.head, S.position, key);
+  drawRow();
+  const rows = DATA.layers.map((kind, layer) => [`layer ${layer} (${kind})`, ...HEADS.map((_, head) => {
+    const [key] = strongestKeys(layer, head, S.position, 1);
+    return el("td", { "data-layer": layer, "data-head": head }, `${key} `, tokenElement(ids[key]), ` ${percent(weight(layer, head, S.position, key))}`);
+  })]);
+  fillTable($("heads-table"), words("heads", { place: placed(S.position) }), [words("heads.layer"), ...HEADS], rows);
+}
+
+// Draw the row of the matrix that is under the pointer, or that of the selected token, as a table.
+function drawRow() {
+  const rows = Array.from({ length: V.query + 1 }, (_, key) => {
+    const outside = outsideWindow(S.layer, V.query, key), w = weight(S.layer, S.head, V.query, key);
     const picture = outside ? el("span", { class: "track", "aria-hidden": "true" }, el("i", { class: "outside" })) : bar(0, w, 0, 1);
     return [String(key), tokenElement(ids[key]), outside ? "outside window" : numberCell(percent(w)), picture];
   });
-  fillTable($("row"), `Layer ${S.layer} head ${S.head}, standing at ${placed(S.position)}, looks at`, ["position", "token", "weight", "as a bar"], rows, V.key);
+  fillTable($("row"), `Layer ${S.layer} head ${S.head}, standing at ${placed(V.query)}, looks at`, ["position", "token", "weight", "as a bar"], rows, V.key);
 }
 
 // ---- 5. Why this token ----
@@ -544,13 +580,14 @@ function largest(values, all) {
 function drawWaterfall(all) {
   const values = DATA.parts.map((_, part) => at("direct", S.position, S.candidate, part)), total = values.reduce((sum, x) => sum + x, 0);
   const { kept, rest, others } = largest(values, all);
-  const steps = [...kept.map((part) => [DATA.parts[part], values[part]]), ...(others ? [[`the ${others} other parts together`, rest]] : [])];
+  const steps = [...kept.map((part) => [DATA.parts[part], values[part]]), ...(others ? [[words("waterfall.others", { count: others }), rest]] : [])];
   const ends = [0];
   for (const [, x] of steps) ends.push(ends[ends.length - 1] + x);
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   const rows = steps.map(([name, x], i) => [partElement(name), numberCell(signed(x), x), bar(ends[i], ends[i + 1], low, high)]);
-  rows.push([`m of ${quoted(candidateId())}`, numberCell(signed(total), total), bar(0, total, low, high)]);
-  fillTable($("waterfall"), `Direct contributions to m of ${quoted(candidateId())}`, ["part", "adds", "from here to there"], rows);
+  const token = candidate(S.candidate);
+  rows.push([words("waterfall.sum", { token }), numberCell(signed(total), total), bar(0, total, low, high)]);
+  fillTable($("waterfall"), words("waterfall", { token }), words("waterfall.heads"), rows);
 }
 
 // Return the name of a part; that of a head is a button that selects it.
@@ -562,44 +599,42 @@ function partElement(name) {
 function drawSources(all) {
   const name = S.candidate === CHOSEN ? "source.chosen" : "source.runner_up";
   if (!DATA[name]) {
-    $("sources").replaceChildren(el("caption", {}, "These numbers were left out to keep the file small."));
+    $("sources").replaceChildren(el("caption", {}, words("left out")));
     return;
   }
   const sum = sourceSums(S.candidate), one = sum.map((_, key) => bySource(S.candidate, S.layer, S.head, S.position, key));
   const { kept, rest, others } = largest(sum, all), scale = Math.max(...sum.map(Math.abs), ...one.map(Math.abs));
   const row = (head, a, b) => [head, numberCell(signed(a), a), signedBar(a, scale), numberCell(signed(b), b), signedBar(b, scale)];
   const rows = kept.map((key) => row(placed(key), sum[key], one[key]));
-  if (others) rows.push(row(`the ${others} other tokens together`, rest, one.reduce((x, y) => x + y, 0) - kept.reduce((x, key) => x + one[key], 0)));
-  const heads = ["token looked at", "all heads", "as a bar", `layer ${S.layer} head ${S.head}`, "as a bar"];
-  fillTable($("sources"), `What the heads add to m of ${quoted(candidateId())}, by source token`, heads, rows);
+  if (others) rows.push(row(words("tokens.others", { count: others }), rest, one.reduce((x, y) => x + y, 0) - kept.reduce((x, key) => x + one[key], 0)));
+  fillTable($("sources"), words("sources", { token: candidate(S.candidate) }), words("sources.heads", { head: headName(S) }), rows);
 }
 
 function drawGradient(all) {
-  const row = numbers("gradient.positions").indexOf(S.position), only = S.candidate === RUNNER_UP ? " It is for the chosen token only." : "";
+  const row = numbers("gradient.positions").indexOf(S.position);
   if (row < 0) {
-    $("gradient").replaceChildren(el("caption", {}, "For a model of this size, gradients are computed for new tokens only. Select a later token."));
+    $("gradient").replaceChildren(el("caption", {}, words("gradient.absent")));
     return;
   }
   const values = Array.from({ length: S.position + 1 }, (_, key) => at("gradient", row, key));
   const { kept, rest, others } = largest(values, all), scale = Math.max(...values.map(Math.abs));
   const rows = kept.map((key) => [placed(key), numberCell(signed(values[key]), values[key]), signedBar(values[key], scale)]);
-  if (others) rows.push([`the ${others} other tokens together`, numberCell(signed(rest), rest), signedBar(rest, scale)]);
-  fillTable($("gradient"), `Gradient × embedding of m of ${quoted(at("candidates", S.position, CHOSEN))}.${only}`, ["input token", "product", "as a bar"], rows);
+  if (others) rows.push([words("tokens.others", { count: others }), numberCell(signed(rest), rest), signedBar(rest, scale)]);
+  fillTable($("gradient"), words("gradient", { token: candidate(CHOSEN) }), words("gradient.heads"), rows);
 }
 
 function drawAblation() {
   if (!DATA["ablation.m"]) {
-    $("ablation").replaceChildren(el("caption", {}, "The model was not run without its heads: ask for it with ablate=True, or --ablate."));
+    $("ablation").replaceChildren(el("caption", {}, words("ablation.absent")));
     return;
   }
-  const rows = DATA.layers.map((_, layer) => [`layer ${layer}`, ...Array.from({ length: H }, (_, head) => {
-    const change = at("ablation.log_prob", layer, head, S.position), cell = numberCell(signed(change), change);
-    cell.classList.toggle("selected", layer === S.layer && head === S.head);
+  const rows = DATA.layers.map((_, layer) => [`layer ${layer}`, ...HEADS.map((_, head) => {
+    const change = at("ablation.log_prob", layer, head, S.position), cell = numberCell(signed(change), -change); // the colour of what helped
+    [cell.dataset.layer, cell.dataset.head] = [layer, head];
     return cell;
   })]);
-  const chosen = quoted(at("candidates", S.position, CHOSEN)), m = at("ablation.m", S.layer, S.head, S.position);
-  const caption = `Change of the log-probability of ${chosen} without each head. Without layer ${S.layer} head ${S.head}, m changes by ${signed(m)}.`;
-  fillTable($("ablation"), caption, ["without", ...Array.from({ length: H }, (_, head) => `head ${head}`)], rows);
+  const m = signed(at("ablation.m", S.layer, S.head, S.position));
+  fillTable($("ablation"), words("ablation", { token: candidate(CHOSEN), head: headName(S), m }), [words("ablation.layer"), ...HEADS], rows);
 }
 
 function drawWhy() {
@@ -620,7 +655,7 @@ function drawMlp() {
     return [`neuron ${at("neurons.index", S.layer, S.position, i)}`, numberCell(signed(at("neurons.activation", S.layer, S.position, i))), numberCell(signed(adds), adds)];
   });
   const caption = `The neurons of layer ${S.layer} with the largest activations, standing at ${placed(S.position)}`;
-  fillTable($("neurons"), caption, ["neuron", "activation", `adds to m of ${quoted(candidateId())}`], rows);
+  fillTable($("neurons"), caption, ["neuron", "activation", `adds to m of ${candidate(S.candidate)}`], rows);
 }
 
 // ---- 7. Embeddings and residual stream ----
@@ -640,6 +675,8 @@ function drawResidual() {
 
 for (const panel of document.querySelectorAll(".live")) panel.hidden = panel.id === "timings" && !DATA.timings;
 makeControls();
+makeWords();
+makeTables();
 makeAttention();
 $("all-rows").addEventListener("change", drawWhy);
 if (DATA.timings) fillTable($("seconds"), "Seconds of each part", ["part", "seconds"], Object.entries(DATA.timings).map(([name, s]) => [name, numberCell(s.toFixed(3))]));

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from neo_np.errors import NeoError
+from neo_np.explain.here import ablation, choice_here, gradient, heads_table, lens_here, lines_html, note, sources, waterfall
 from neo_np.explain.pack import block, signed_block, weights_block
-from neo_np.explain.tables import choices_table, heads_table, lens_table, short_table, tokens_table
+from neo_np.explain.sentences import page_sentences, strongest_head
+from neo_np.explain.tables import choices_table, lens_table, short_table, tokens_table
 from neo_np.explain.tokens import visible_line
 from neo_np.explain.trace import CHOSEN
-
-Data = dict[str, Any]
+from neo_np.explain.wording import WORDS, Data, origin, station_names
 
 BUDGET = 10_000_000  # bytes of a page
 THEMES = "auto", "light", "dark"
@@ -26,8 +27,8 @@ CANDIDATES = "chosen", "runner-up"
 OPENING = "position=N, layer=N, head=N, candidate=chosen or candidate=runner-up"
 # Left out in this order, if the page is too large.
 OPTIONAL = {
-    "source.runner_up": "the runner-up's contributions by source token",
-    "source.chosen": "the chosen token's contributions by source token",
+    "source.runner_up": "the contributions to the likeliest other token by source token",
+    "source.chosen": "the contributions to the next token by source token",
 }
 
 
@@ -51,21 +52,15 @@ def read_opening(text: str | None) -> dict[str, Any]:
 def complete_opening(opening: dict[str, Any], data: Data) -> dict[str, Any]:
     """Return what the page shows first, with what was left open.
 
-    By default it is the last token of the prompt, and there the head that adds most to the chosen token.
+    By default it is the last token of the prompt, and there the head that helped the next token most.
     """
     limits = {"position": len(data["ids"]), "layer": len(data["layers"]), "head": data["heads"]}
     for name, limit in limits.items():
         if opening.get(name, 0) >= limit:
             raise NeoError(f"open has {name}={opening[name]}, and this run has {name}s 0 to {limit - 1}.")
     opening = {"position": data["prompt_length"] - 1, "candidate": CHOSEN} | opening
-    return strongest_head(data, opening["position"]) | opening
-
-
-def strongest_head(data: Data, position: int) -> dict[str, int]:
-    """Return the layer and the head that add most to the chosen token at a position."""
-    added = data["source.chosen"][:, :, position].sum(axis=-1)  # (L, H)
-    layer, head = np.unravel_index(added.argmax(), added.shape)
-    return {"layer": int(layer), "head": int(head)}
+    layer, head = strongest_head(data, opening["position"])
+    return {"layer": layer, "head": head} | opening
 
 
 def page_html(data: Data, theme: str, opening: dict[str, Any]) -> str:
@@ -85,6 +80,7 @@ def page_html(data: Data, theme: str, opening: dict[str, Any]) -> str:
 
 def render(data: Data, theme: str, opening: dict[str, Any], left_out: list[str]) -> str:
     """Return the page without the arrays that are left out."""
+    sentences = page_sentences(data, opening)
     script, style = read_asset("page.js"), read_asset("page.css")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return fill(
@@ -94,17 +90,42 @@ def render(data: Data, theme: str, opening: dict[str, Any], left_out: list[str])
         style=style,
         theme=theme,
         model=escape(data["model"]),
-        options=escape(visible_line(describe_options(data))),
+        options=escape(visible_line(describe_run(data))),
+        text=escape(visible_line(data["text"])),
         left_out=f"<p>Left out to keep the file small: {' and '.join(OPTIONAL[name] for name in left_out)}.</p>"
         if left_out
         else "",
         tokens_table=tokens_table(data),
         choices_table=choices_table(data),
         lens_table=lens_table(data),
-        heads_table=heads_table(data, opening["position"]),
-        data=to_json({"opening": opening, "left_out": left_out} | packed(data, left_out)),
+        **first_view(data, opening, sentences, left_out),
+        method="9" if "timings" in data else "8",
+        data=to_json(
+            {"opening": opening, "left_out": left_out, "wording": WORDS, "sentences": sentences, "stations": station_names(data)}
+            | {"origins": [origin(data, position) for position in range(len(data["ids"]))]}
+            | packed(data, left_out)
+        ),
         script=script,
     )
+
+
+def first_view(data: Data, opening: dict[str, Any], sentences: Data, left_out: list[str]) -> dict[str, str]:
+    """Return the parts of the page that show the first position, which the script replaces: {name: HTML}."""
+    position, head = opening["position"], (opening["layer"], opening["head"])
+    is_ablated, is_left_out = "ablation.log_prob" in data, "source.chosen" in left_out
+    return {
+        "where": escape(sentences["where"][position]),
+        "short": lines_html(sentences["here"][position]),
+        "whole": lines_html(sentences["whole"]),
+        "choice": choice_here(data, position),
+        "lens": lens_here(data, position),
+        "heads_table": heads_table(data, position),
+        "waterfall": waterfall(data, position),
+        "sources": note("sources", WORDS["left out"]) if is_left_out else sources(data, position, *head),
+        "gradient": gradient(data, position),
+        "ablation": ablation(data, position, *head),
+        "ablated": "The model ran again once for each head, with that head's output set to 0 everywhere." if is_ablated else "",
+    }
 
 
 def read_asset(name: str) -> str:
@@ -117,15 +138,24 @@ def fill(template: str, **parts: str) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
-def describe_options(data: Data) -> str:
-    """Return how the text was made, in one sentence."""
+def describe_run(data: Data) -> str:
+    """Return how the text was made, in a few sentences."""
     how = {
         "sampled": "tokens were drawn at random",
         "greedy": "the likeliest token was taken each time",
         "given": "the continuation was given (if it was a text, it was tokenized by itself)",
     }
-    options = ", ".join(f"{name}={value}" for name, value in data["options"].items())
-    return f"{len(data['ids'])} tokens, {data['prompt_length']} of them the prompt; {how[data['mode']]}. Options: {options}."
+    is_only_prompt = data["mode"] == "given" and len(data["ids"]) == data["prompt_length"]
+    made = "there is no continuation, so only the prompt is explained" if is_only_prompt else how[data["mode"]]
+    sentences = [f"{len(data['ids'])} tokens, {data['prompt_length']} of them the prompt; {made}."]
+    if data["prompt_is_empty"]:
+        first = data["texts"][int(data["ids"][0])]
+        sentences.append(f"The prompt was empty, so the text begins with the token {first}.")
+    if data["options"] and not is_only_prompt:
+        options = ", ".join(f"{name}={value}" for name, value in data["options"].items())
+        name = "Options whose effect on it is shown" if data["mode"] == "given" else "Options"
+        sentences.append(f"{name}: {options}.")
+    return " ".join(sentences)
 
 
 def packed(data: Data, left_out: list[str]) -> Data:

@@ -25,7 +25,8 @@ from neo_np.explain.pack import weights_bytes
 from neo_np.explain.page import BUDGET, THEMES, complete_opening, notebook_html, page_html, read_opening
 from neo_np.explain.patterns import PATTERNS, attention_patterns
 from neo_np.explain.residual import embedding_norms, nearest_tokens, residual_stream
-from neo_np.explain.tokens import has_text, offsets, token_bytes, visible_token, words
+from neo_np.explain.rules import column_rules
+from neo_np.explain.tokens import has_text, offsets, token_bytes, visible_token, whole_characters, words
 from neo_np.explain.trace import CHOSEN, RUNNER_UP, Trace, record
 from neo_np.files import write_text
 from neo_np.generate.loop import generation_loop
@@ -232,10 +233,13 @@ def explain_run(
     if given is not None:
         choices = given_choices(trace, len(prompt.ids), sequence)
     data = {
-        **describe(model, prompt, ids, settings, "greedy" if not settings.do_sample else "sampled"),
-        **choice_arrays(choices, column_names(sequence.logits_processors, without_token)),
+        **describe(model, prompt, ids),
+        "mode": "given" if given is not None else "sampled" if settings.do_sample else "greedy",
+        "options": describe_options(settings, given is not None),
+        **choice_arrays(choices),
+        "columns": column_names(sequence.logits_processors, without_token),
+        "rules": column_rules(sequence.logits_processors, without_token),
     }
-    data["mode"] = "given" if given is not None else data["mode"]
     with work.part("logit lens"):
         data |= prefixed("lens", logit_lens(trace, work.advance))
         data["top.ids"], data["top.probabilities"] = top_tokens(trace.logits, TOP_TOKENS)
@@ -277,16 +281,10 @@ def given_choices(trace: Trace, prompt_length: int, sequence: GeneratedSequence)
 # The numbers, by name.
 
 
-def describe(model: Model, prompt: Prompt, ids: list[int], settings: Options, mode: str) -> dict[str, Any]:
-    """Return what the run is about: the model, the text and its tokens, the options."""
+def describe(model: Model, prompt: Prompt, ids: list[int]) -> dict[str, Any]:
+    """Return what the run is about: the model, the text and its tokens."""
     config, tokenizer = model.config, model.tokenizer
     pieces = [token_bytes(tokenizer, id) for id in ids]
-    changed = {
-        field.name: str(getattr(settings, field.name))
-        for field in fields(Options)
-        if getattr(settings, field.name) != field.default
-        and field.name not in ("default_new_tokens", "bos_token_id", "eos_token_id")
-    }
     return {
         "model": repr(model),
         "layers": list(config.attention_layers),
@@ -294,23 +292,38 @@ def describe(model: Model, prompt: Prompt, ids: list[int], settings: Options, mo
         "heads": config.num_heads,
         "neurons": config.intermediate_size,
         "vocabulary": config.vocab_size,
-        "mode": mode,
-        "options": changed,
         "prompt_length": len(prompt.ids),
+        "prompt_is_empty": prompt.text == "",
         "text": b"".join(pieces).decode("utf-8", "replace"),
         "ids": np.array(ids),
         "bytes": [piece.hex(" ") for piece in pieces],
         "offsets": np.array(offsets(pieces)),
+        "characters": whole_characters(pieces),
         "words": words(tokenizer, ids),
     }
 
 
-def choice_arrays(choices: Sequence[Choice], columns: list[str]) -> dict[str, Any]:
+def describe_options(settings: Options, is_given: bool) -> dict[str, str]:
+    """Return {name: value} of the options that had an effect: those that are not at their defaults, and top_k, which has one.
+
+    is_given: the continuation was given, so nothing was drawn, and no length was asked for.
+    """
+    unspoken = {"default_new_tokens", "bos_token_id", "eos_token_id", "logits_processor"}
+    unspoken |= {"do_sample", "seed", "max_new_tokens"} if is_given else set()
+    return {
+        field.name: str(value)
+        for field in fields(Options)
+        if (value := getattr(settings, field.name)) != field.default or (field.name == "top_k" and value)
+        if settings.is_used(field.metadata["needs"]) and field.name not in unspoken
+    }
+
+
+def choice_arrays(choices: Sequence[Choice]) -> dict[str, Any]:
     """Return the S choices as arrays with S rows; see `Choice` and `Draw` for the other axes."""
     names = [field.name for field in fields(Choice) if field.name != "draw"]
     arrays = {f"choice.{name}": np.array([getattr(choice, name) for choice in choices]) for name in names}
     draws = {f"choice.{f.name}": np.array([getattr(choice.draw, f.name) for choice in choices]) for f in fields(Draw)}
-    return {"columns": columns, **arrays, **draws}
+    return arrays | draws
 
 
 def attention_arrays(trace: Trace) -> dict[str, Any]:

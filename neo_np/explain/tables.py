@@ -2,36 +2,42 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from itertools import chain, count, repeat
 
 import numpy as np
 
-Data = dict[str, Any]
+from neo_np.explain.wording import Data, origin, percent, station_names
 
 
-def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], name: str = "") -> str:
-    """Return an HTML table whose first column heads the rows. The cells are HTML already; see `text`."""
+def table(
+    caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], name: str = "", positions: Iterable[int] = ()
+) -> str:
+    """Return an HTML table whose first column heads the rows. A cell is HTML already, see `text`, or a whole td.
+
+    name: the table's id. positions: of each row, if the script shall select it by a click on the row.
+    """
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in heads)
-    body = "".join(
-        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>\n' for first, *cells in rows
-    )
+    marks = chain((f' data-position="{position}"' for position in positions), repeat(""))
+    body = "".join(f"<tr{mark}>{row_html(cells)}</tr>\n" for mark, cells in zip(marks, rows))
     mark = f' id="{name}"' if name else ""
     return f"<table{mark}><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>"
+
+
+def row_html(cells: Sequence[str]) -> str:
+    """Return the cells of a row, of which the first one heads it."""
+    others = (cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in cells[1:])
+    return f'<th scope="row">{cells[0]}</th>{"".join(others)}'
+
+
+def number_cell(number: str, sign: float = 0) -> str:
+    """Return a cell for a number; its colour says the sign, if there is one."""
+    kind = " minus" if sign < 0 else " plus" if sign > 0 else ""
+    return f'<td class="number{kind}">{escape(number)}</td>'
 
 
 def text(data: Data, id: int) -> str:
     """Return the visible text of a token as HTML."""
     return f'<span class="token">{escape(data["texts"][int(id)])}</span>'
-
-
-def percent(share: float) -> str:
-    """Return a probability in percent, with three significant digits."""
-    return f"{100 * share:.3g} %"
-
-
-def origin(data: Data, position: int) -> str:
-    """Return where the token of a position comes from."""
-    return "prompt" if position < data["prompt_length"] else "given" if data["mode"] == "given" else "generated"
 
 
 def tokens_table(data: Data) -> str:
@@ -47,17 +53,20 @@ def tokens_table(data: Data) -> str:
     rows = []
     for position, id in enumerate(data["ids"]):
         start, end = data["offsets"][position]
-        cells = [text(data, id), str(id), f"{start} to {end}", data["bytes"][position] or "none", loss_cell(position)]
+        whole = data["characters"][position]
+        shown = f"{text(data, id)} (part of {escape(whole)})" if whole else text(data, id)
+        cells = [shown, str(id), f"{start} to {end}", data["bytes"][position] or "none", loss_cell(position)]
         rows.append([str(position), *cells, origin(data, position)])
     heads = ["position", "token", "id", "characters", "bytes", "loss (nats)", "from"]
-    return table("All tokens. Loss is -log of the probability that the model gave the token.", heads, rows, "tokens-table")
+    caption = "All tokens. Loss is -log of the probability that the model gave the token, at the position before."
+    return table(caption, heads, rows, "tokens-table", range(len(rows)))
 
 
 def choices_table(data: Data) -> str:
     """Return the table of all choices: what the model and the processors made of each new token."""
     if len(data["choice.token"]) == 0:
         return "<p>No token was chosen or given after the prompt.</p>"
-    last = {"sampled": "random number and interval", "greedy": "margin to the runner-up", "given": "removed by a processor"}
+    last = {"sampled": "random number and interval", "greedy": "margin to the runner-up", "given": "removed by a rule"}
     heads = ["standing at", "next token", "rank", *data["columns"], "tokens kept", last[data["mode"]]]
     rows = []
     for step, token in enumerate(data["choice.token"]):
@@ -67,18 +76,19 @@ def choices_table(data: Data) -> str:
             percent(p) if kept else "<del>removed</del>"
             for p, kept in zip(data["choice.probabilities"][step][:, column], data["choice.kept"][step][:, column])
         ]
-        kept = f"{data['choice.counts'][step][-1]} of {data['vocabulary']}"
+        left = f"{data['choice.counts'][step][-1]} of {data['vocabulary']}"
         rows.append(
             [
                 f"{position} {text(data, data['ids'][position])}",
                 text(data, token),
                 str(data["choice.rank"][step]),
                 *stages,
-                kept,
+                left,
                 how_chosen(data, step),
             ]
         )
-    return table("All choices: the probability of the next token after each logits processor.", heads, rows)
+    caption = "All choices: the probability of the next token after each rule (logits processor)."
+    return table(caption, heads, rows, "choices-table", count(data["prompt_length"] - 1))
 
 
 def how_chosen(data: Data, step: int) -> str:
@@ -91,12 +101,6 @@ def how_chosen(data: Data, step: int) -> str:
     return f"{data['choice.uniform'][step]:.4f} in [{low:.4f}, {high:.4f})"
 
 
-def station_names(data: Data) -> list[str]:
-    """Return the names of the R stations of the residual stream."""
-    layers = range(len(data["layers"]))
-    return ["embedding", *(f"layer {i} {part}" for i in layers for part in ("attention", "MLP"))]
-
-
 def lens_table(data: Data) -> str:
     """Return the table of the likeliest token at each station, for all positions."""
     rows = []
@@ -107,20 +111,8 @@ def lens_table(data: Data) -> str:
             cells.append(f'<span class="p{shade}">{text(data, top)} {100 * probability:.0f}%</span>')
         rows.append([f"{position} {text(data, id)}", *cells])
     heads = ["standing at", *station_names(data)]
-    return table("Logit lens: the likeliest next token at each station, with its probability.", heads, rows)
-
-
-def heads_table(data: Data, position: int) -> str:
-    """Return the table of the key that each head looks at most from one position."""
-    rows = []
-    for layer, heads in enumerate(data["attention"]):
-        strongest = heads[:, position].argmax(axis=-1)
-        cells = [
-            f"{key} {text(data, data['ids'][key])} {percent(heads[head, position, key])}" for head, key in enumerate(strongest)
-        ]
-        rows.append([f"layer {layer} ({data['layers'][layer]})", *cells])
-    caption = f"The token that each head looks at most, standing at position {position}."
-    return table(caption, ["layer", *(f"head {head}" for head in range(data["heads"]))], rows)
+    caption = "Logit lens: the likeliest next token at each station, with its probability."
+    return table(caption, heads, rows, "lens-table", range(len(rows)))
 
 
 def short_table(data: Data) -> str:

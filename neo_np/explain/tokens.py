@@ -69,6 +69,18 @@ def offsets(pieces: Sequence[bytes]) -> list[tuple[int, int]]:
     return spans
 
 
+def whole_characters(pieces: Sequence[bytes]) -> list[str]:
+    """Return for each token the visible characters of its span if it has only a part of one of them, else "".
+
+    "" too if the bytes of the text make no character there.
+    """
+    text, found = b"".join(pieces).decode("utf-8", "replace"), []
+    for piece, (start, end) in zip(pieces, offsets(pieces)):
+        is_part = "\ufffd" in piece.decode("utf-8", "replace") and "\ufffd" not in text[start:end]
+        found.append(visible(text[start:end]) if is_part else "")
+    return found
+
+
 def characters_of_bytes(data: bytes) -> list[int]:
     """Return for each byte the index of its character in data.decode("utf-8", "replace")."""
     sizes: list[int] = []  # of the characters, in bytes
