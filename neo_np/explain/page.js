@@ -35,7 +35,7 @@ function at(name, ...index) {
 const ids = numbers("ids");
 const T = ids.length, L = DATA.layers.length, H = DATA.heads;
 const STATIONS = DATA.stations, HEADS = Array.from({ length: H }, (_, head) => `head ${head}`);
-const CHOSEN = 0;
+const CHOSEN = 0, SOURCES = ["source.chosen", "source.runner_up"]; // the candidates are the next token and the likeliest other
 const triangle = (query, key) => (query * (query + 1)) / 2 + key;
 
 function weight(layer, head, query, key) {
@@ -45,7 +45,7 @@ function weight(layer, head, query, key) {
 
 // Return what a head adds to m of a candidate through one key.
 function bySource(i, layer, head, query, key) {
-  const name = i === CHOSEN ? "source.chosen" : "source.runner_up", head_index = layer * H + head;
+  const name = SOURCES[i], head_index = layer * H + head;
   const scales = decoded.get(`${name}.scales`) || decode(DATA[name].scales);
   decoded.set(`${name}.scales`, scales);
   return numbers(name)[head_index * ((T * (T + 1)) / 2) + triangle(query, key)] * scales[head_index * T + query];
@@ -596,38 +596,31 @@ function partElement(name) {
   return found ? headButton({ layer: Number(found[1]), head: Number(found[2]) }) : name;
 }
 
+// Draw a table of signed numbers for each source token. The first column says which rows are shown.
+function signedTable(name, token, heads, columns, all) {
+  const { kept, others } = largest(columns[0], all), scale = Math.max(...columns.flat().map(Math.abs));
+  const row = (head, numbers) => [head, ...numbers.flatMap((x) => [numberCell(signed(x), x), signedBar(x, scale)])];
+  const rows = kept.map((key) => row(placed(key), columns.map((column) => column[key])));
+  const rest = (column) => column.reduce((sum, x, key) => (kept.includes(key) ? sum : sum + x), 0);
+  if (others) rows.push(row(words("tokens.others", { count: others }), columns.map(rest)));
+  fillTable($(name), words(name, { token }), heads, rows);
+}
+
 function drawSources(all) {
-  const name = S.candidate === CHOSEN ? "source.chosen" : "source.runner_up";
-  if (!DATA[name]) {
-    $("sources").replaceChildren(el("caption", {}, words("left out")));
-    return;
-  }
-  const sum = sourceSums(S.candidate), one = sum.map((_, key) => bySource(S.candidate, S.layer, S.head, S.position, key));
-  const { kept, rest, others } = largest(sum, all), scale = Math.max(...sum.map(Math.abs), ...one.map(Math.abs));
-  const row = (head, a, b) => [head, numberCell(signed(a), a), signedBar(a, scale), numberCell(signed(b), b), signedBar(b, scale)];
-  const rows = kept.map((key) => row(placed(key), sum[key], one[key]));
-  if (others) rows.push(row(words("tokens.others", { count: others }), rest, one.reduce((x, y) => x + y, 0) - kept.reduce((x, key) => x + one[key], 0)));
-  fillTable($("sources"), words("sources", { token: candidate(S.candidate) }), words("sources.heads", { head: headName(S) }), rows);
+  if (!DATA[SOURCES[S.candidate]]) return $("sources").replaceChildren(el("caption", {}, words("left out")));
+  const sums = sourceSums(S.candidate), one = sums.map((_, key) => bySource(S.candidate, S.layer, S.head, S.position, key));
+  signedTable("sources", candidate(S.candidate), words("sources.heads", { head: headName(S) }), [sums, one], all);
 }
 
 function drawGradient(all) {
   const row = numbers("gradient.positions").indexOf(S.position);
-  if (row < 0) {
-    $("gradient").replaceChildren(el("caption", {}, words("gradient.absent")));
-    return;
-  }
+  if (row < 0) return $("gradient").replaceChildren(el("caption", {}, words("gradient.absent")));
   const values = Array.from({ length: S.position + 1 }, (_, key) => at("gradient", row, key));
-  const { kept, rest, others } = largest(values, all), scale = Math.max(...values.map(Math.abs));
-  const rows = kept.map((key) => [placed(key), numberCell(signed(values[key]), values[key]), signedBar(values[key], scale)]);
-  if (others) rows.push([words("tokens.others", { count: others }), numberCell(signed(rest), rest), signedBar(rest, scale)]);
-  fillTable($("gradient"), words("gradient", { token: candidate(CHOSEN) }), words("gradient.heads"), rows);
+  signedTable("gradient", candidate(CHOSEN), words("gradient.heads"), [values], all);
 }
 
 function drawAblation() {
-  if (!DATA["ablation.m"]) {
-    $("ablation").replaceChildren(el("caption", {}, words("ablation.absent")));
-    return;
-  }
+  if (!DATA["ablation.m"]) return $("ablation").replaceChildren(el("caption", {}, words("ablation.absent")));
   const rows = DATA.layers.map((_, layer) => [`layer ${layer}`, ...HEADS.map((_, head) => {
     const change = at("ablation.log_prob", layer, head, S.position), cell = numberCell(signed(change), -change); // the colour of what helped
     [cell.dataset.layer, cell.dataset.head] = [layer, head];

@@ -101,8 +101,8 @@ def render(data: Data, theme: str, opening: dict[str, Any], left_out: list[str])
         **first_view(data, opening, sentences, left_out),
         method="9" if "timings" in data else "8",
         data=to_json(
-            {"opening": opening, "left_out": left_out, "wording": WORDS, "sentences": sentences, "stations": station_names(data)}
-            | {"origins": [origin(data, position) for position in range(len(data["ids"]))]}
+            {"opening": opening, "left_out": left_out, "wording": WORDS, "sentences": sentences}
+            | {"stations": station_names(data), "origins": [origin(data, position) for position in range(len(data["ids"]))]}
             | packed(data, left_out)
         ),
         script=script,

@@ -13,9 +13,11 @@ from explain_helpers import HOSTILE, hostile_ids, hostile_model, page_data
 from helpers import ROOT, random_model
 
 from neo_np import NeoError
-from neo_np.explain import explain, page
+from neo_np.explain import explain, page, wording
 from neo_np.explain.page import PANELS, THEMES, complete_opening, fill, read_asset, read_opening, to_json
+from neo_np.explain.sentences import page_sentences
 from neo_np.explain.tokens import visible
+from neo_np.explain.wording import WORDS
 
 
 @pytest.fixture(scope="module")
@@ -103,20 +105,109 @@ def test_page_has_the_tables_without_javascript(tales_run):
     html, data = tales_run.html(), tales_run.data
     body = html.split('<script type="application/json"')[0]
     tables = re.findall(r"<table[^>]*><caption>.*?</table>", body, re.S)
-    assert len(tables) == 4
-    tokens, choices, lens, heads = tables
+    names = [(re.findall(r'id="([\w-]+)"', found.split(">")[0]) or [None])[0] for found in tables]
+    assert names == [
+        "tokens-table",
+        None,  # the candidates of the selected choice
+        "choices-table",
+        None,  # the lens at one position
+        "lens-table",
+        "heads-table",
+        "waterfall",
+        "sources",
+        "gradient",
+        "ablation",
+    ]
+    tokens, candidates, choices, here, lens, heads, waterfall, sources, gradient, ablation = tables
     for table in tables:
-        assert table.count('<th scope="col">') >= 5
-        assert table.count('<th scope="row">') == table.count("<tr>") - 1
-    assert tokens.count("<tr>") == 1 + len(data["ids"])
+        assert table.count('<th scope="col">') >= 3
+        assert table.count('<th scope="row">') == table.count("<tr") - 1
+    assert tokens.count("<tr") == 1 + len(data["ids"])
     for position in range(1, len(data["ids"])):
         assert f"{data['loss'][position - 1]:.3f}" in tokens
-    assert choices.count("<tr>") == 1 + len(data["choice.token"])
+    assert choices.count("<tr") == 1 + len(data["choice.token"])
     assert f"{data['choice.uniform'][3]:.4f} in [" in choices
     assert lens.count("<td>") == data["lens.top"].size
-    strongest = data["attention"][1, 2, data["prompt_length"] - 1].argmax()
-    assert f"{strongest} <span" in heads.split("layer 1")[1].split("<td>")[3]
+    position = data["prompt_length"] - 1
+    strongest = data["attention"][1, 2, position].argmax()
+    assert f'data-layer="1" data-head="2">{strongest} <span' in heads
     assert "hidden" in re.findall(r'<header id="controls"[^>]*>', body)[0]
+    # One position: what the panels show first.
+    for id, p in zip(data["choice.shown"][0], data["choice.probabilities"][0][0]):
+        assert f'{data["texts"][int(id)]}</span></th><td class="number">{wording.percent(p)}</td>' in candidates
+    assert here.count("<tr") == 1 + len(data["lens.top"])
+    assert f"{wording.signed(data['direct'][position, 0].sum())}" in waterfall
+    assert [found for found in re.findall(r'class="number \w+">(.*?)<', ablation)] == [
+        wording.signed(x) for x in data["ablation.log_prob"][:, :, position].ravel()
+    ]
+    assert gradient.count("<tr") == sources.count("<tr") == 1 + position + 1
+    assert wording.signed(data["gradient"][position, 2]) in gradient
+    assert wording.signed(data["source.chosen"][:, :, position, 2].sum()) in sources
+
+
+def test_page_has_its_sentences_and_its_text_without_javascript(tales_run):
+    text = unescape(re.sub(r"<[^>]*>", "", tales_run.html().split('<script type="application/json"')[0]))
+    position, data = tales_run.opening["position"], tales_run.data
+    found = page_sentences(data, tales_run.opening)
+    assert text.count(found["where"][position]) == 8  # "In short" and panels 1 to 7
+    for line in [*found["here"][position], *found["whole"], *([line] for line in found["rules"][position])]:
+        for part in line:
+            assert (part if isinstance(part, str) else "layer {} head {}".format(*part)) in text
+    assert data["text"] in text
+
+
+def test_waterfall_without_javascript_begins_each_bar_where_the_last_one_ended(tales_run):
+    table = re.findall(r'<table id="waterfall">.*?</table>', tales_run.html(), re.S)[0]
+    bars = re.findall(r'<i( class="minus")? style="left:([\d.]+)%;width:([\d.]+)%"', table)
+    at = float(bars[-1][1])  # where m begins: 0
+    for minus, left, width in bars[:-1]:
+        start, end = (float(left) + float(width), float(left)) if minus else (float(left), float(left) + float(width))
+        assert start == pytest.approx(at, abs=0.03)
+        at = end
+
+
+def test_panels_are_numbered_without_a_gap(tales):
+    for timings, last in ((False, 8), (True, 9)):
+        html = explain(tales, "Once", max_new_tokens=2, timings=timings, ablate=False).html()
+        assert f">{last}. How each number is made" in html
+        assert [n for n in re.findall(r"<h2 [^>]*>(\d)\. (?!Timings)", html)] == [*"1234567", str(last)]
+
+
+def test_header_says_how_the_text_was_made(tales):
+    def header(*arguments, **options):
+        html = explain(tales, *arguments, ablate=False, **options).html()
+        return unescape(re.findall(r"<h1>.*?</h1>\s*<p>.*?<br>(.*?)</p>", html, re.S)[0])
+
+    sampled = header("Once", max_new_tokens=2)
+    assert "do_sample=True" in sampled and "temperature=0.8" in sampled and "top_k=50" in sampled and "seed=0" in sampled
+    assert "top_k=0" in header("Once", max_new_tokens=2, top_k=0)
+    greedy = header("Once", do_sample=False, max_new_tokens=2, repetition_penalty=1.5)
+    assert "Options: max_new_tokens=2, repetition_penalty=1.5." in greedy
+    assert header("Once", do_sample=False).endswith("each time.")
+    given = header("Once", " upon a time")
+    assert not re.search("do_sample|seed|max_new_tokens", given) and "temperature=0.8, top_k=50, top_p=0.95" in given
+    only_prompt = header("Once upon", "")
+    assert only_prompt.endswith("there is no continuation, so only the prompt is explained.")
+    assert "The prompt was empty, so the text begins with the token <|endoftext|>." in header("", max_new_tokens=2)
+
+
+def test_without_ablation_the_page_does_not_say_that_the_model_ran_again(tales):
+    with_it, without = (explain(tales, "Once", max_new_tokens=2, ablate=ablate).html() for ablate in (True, False))
+    assert "The model ran again once for each head" in with_it and "The model ran again" not in without
+    assert "The model was not run without its heads" in without.split('<script type="application/json"')[0]
+
+
+def test_common_mistake_is_said_in_every_panel_that_has_one(tales_run):
+    sections = re.findall(r'<section id="(\w+)".*?</section>', tales_run.html(), re.S)
+    with_mistake = [s for s in re.split(r"(?=<section )", tales_run.html()) if 'class="mistake">Common mistake: ' in s]
+    assert sections[:1] == ["summary"] and len(with_mistake) == 7
+
+
+def test_every_explained_word_has_one_meaning():
+    html = read_asset("page.html")
+    used, meant = set(re.findall(r'<span data-word="([^"]*)"', html)), re.findall(r'<dd data-word="([^"]*)"', html)
+    assert used <= set(meant) and len(meant) == len(set(meant)) and len(used) >= 10
+    assert set(re.findall(r'<span data-panel="([^"]*)"', html)) <= set(PANELS)
 
 
 def test_same_run_gives_the_same_bytes(tales, tales_run):
@@ -142,10 +233,10 @@ def test_open_names_panel_and_selection(tales):
     assert page_data(run.html())["opening"] == expected
 
 
-def test_page_opens_at_the_last_prompt_token_and_the_head_that_adds_most(tales_run):
-    opening, added = tales_run.opening, tales_run.data["source.chosen"][:, :, tales_run.data["prompt_length"] - 1].sum(axis=-1)
+def test_page_opens_at_the_last_prompt_token_and_the_head_that_helped_most(tales_run):
+    opening, changes = tales_run.opening, tales_run.data["ablation.log_prob"][:, :, tales_run.data["prompt_length"] - 1]
     assert (opening["panel"], opening["position"]) == ("summary", tales_run.data["prompt_length"] - 1)
-    assert added[opening["layer"], opening["head"]] == added.max()
+    assert changes[opening["layer"], opening["head"]] == changes.min()
 
 
 @pytest.mark.parametrize("text", ["nothing", "why,layer", "why,layer=x", "why,candidate=third", "why,size=3", "why,layer=-1"])
@@ -174,11 +265,12 @@ def test_page_over_budget_leaves_arrays_out_in_order_and_says_so(tales_run, monk
     monkeypatch.setattr(page, "BUDGET", whole - 100)
     first = tales_run.html()
     assert "source.runner_up" not in page_data(first) and "source.chosen" in page_data(first)
-    assert "Left out to keep the file small: the runner-up" in first
+    assert "Left out to keep the file small: the contributions to the likeliest other token" in first
     monkeypatch.setattr(page, "BUDGET", whole - sizes["source.runner_up"] - 1000)
     second = tales_run.html()
     assert not {"source.runner_up", "source.chosen"} & set(page_data(second))
-    assert "and the chosen token's contributions" in unescape(second)
+    assert "and the contributions to the next token by source token" in second
+    assert second.count(WORDS["left out"]) == 2  # in the table, and for the script
     monkeypatch.setattr(page, "BUDGET", whole // 10)
     with pytest.raises(NeoError, match=r"the page would have \d+\.\d MB, and it has at most"):
         tales_run.html()
