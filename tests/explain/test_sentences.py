@@ -141,7 +141,7 @@ def test_heads_mlps_and_the_rest_add_up_to_the_logit_minus_the_mean(run, sentenc
         [line] = [spoken(line) for line in lines if spoken(line).startswith("Together:")]
         heads, mlps, rest, m = (
             float(size) * (-1 if sign == "\u2212" else 1)
-            for sign, size in re.findall(r"(?:heads|MLPs|biases|m =) ([\u2212+])([\d.]+(?:e-\d+)?)", line)
+            for sign, size in re.findall(r"(?:heads|MLPs|biases|m =) ([\u2212+])(\d+\.\d+(?:e-\d+)?)", line)
         )
         token = run.data["candidates"][position, 0]
         assert m == pytest.approx(logits[position, token] - logits[position].mean(), abs=2e-3)
@@ -201,11 +201,11 @@ def test_rules_say_what_they_did_to_the_next_token(tales):
 
 def test_every_rule_has_a_sentence_of_its_own():
     options = Options(
-        do_sample=True, temperature=1.5, top_k=9, top_p=0.5, min_p=0.1, typical_p=0.8, epsilon_cutoff=0.01, eta_cutoff=0.02, top_h=0.4,
-        repetition_penalty=1.2, encoder_repetition_penalty=1.1, no_repeat_ngram_size=3, encoder_no_repeat_ngram_size=2,
-        bad_words_ids=[[1]], sequence_bias={(3,): 1.0}, suppress_tokens=[4], begin_suppress_tokens=[5], forced_bos_token_id=6,
-        forced_eos_token_id=7, exponential_decay_length_penalty=(5, 1.1), renormalize_logits=True, eos_token_id=0,
-        logits_processor=[lambda logits, ids: logits],
+        do_sample=True, temperature=1.5, top_k=9, top_p=0.5, min_p=0.1, typical_p=0.8, epsilon_cutoff=0.01, eta_cutoff=0.02,
+        top_h=0.4, repetition_penalty=1.2, encoder_repetition_penalty=1.1, no_repeat_ngram_size=3, bad_words_ids=[[1]],
+        encoder_no_repeat_ngram_size=2, sequence_bias={(3,): 1.0}, suppress_tokens=[4], begin_suppress_tokens=[5],
+        forced_bos_token_id=6, forced_eos_token_id=7, exponential_decay_length_penalty=(5, 1.1), renormalize_logits=True,
+        eos_token_id=0, logits_processor=[lambda logits, ids: logits],
     )  # fmt: skip
     processors = make_logits_processors(options, [1, 2], 7, 9, [3])
     rules, names = column_rules(processors, [3]), column_names(processors, [3])

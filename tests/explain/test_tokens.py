@@ -6,7 +6,7 @@ from helpers import byte_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neo_np.explain.tokens import characters_of_bytes, offsets, visible, visible_token, words
+from neo_np.explain.tokens import characters_of_bytes, offsets, visible, visible_token, whole_characters, words
 
 PIECES = [b"a", "é".encode(), "€".encode(), "😀".encode(), b"\xe2", b"\x82", b"\xf0\x9f", b"\xff", b"\xc3", "\ufffd".encode()]
 
@@ -98,3 +98,18 @@ def test_words_joined_by_a_token_across_their_border_have_no_steps():
     across = tokenizer.vocab["cĠb"]
     [word] = words(tokenizer, [across])
     assert word["steps"] == [] and "border of two words" in word["note"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "whole"),
+    [
+        ([b"a", b"\xf0", b"\x9f", b"\x98", b"\x80", b"b"], ["", "😀", "😀", "😀", "😀", ""]),
+        ([b" \xf0\x9f", b"\x98\x80!"], ["␣😀", "😀!"]),
+        (["😀".encode(), "é".encode()], ["", ""]),  # whole in one token
+        ([b"\xe2", b"a", b"\xff"], ["", "", ""]),  # no character
+        (["\ufffd".encode()], [""]),
+        ([b"", b"\xc3", b"\xa9"], ["", "é", "é"]),
+    ],
+)
+def test_token_that_is_part_of_a_character_knows_the_character(pieces, whole):
+    assert whole_characters(pieces) == whole
