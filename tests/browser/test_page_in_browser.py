@@ -9,6 +9,7 @@ import pytest
 from explain_helpers import HOSTILE, hostile_model
 
 from neo_np.explain import explain
+from neo_np.explain.sentences import page_sentences
 from neo_np.explain.tokens import visible
 
 PANELS = ["summary", "tokens", "choice", "lens", "attention", "why", "mlp", "residual", "method"]
@@ -193,10 +194,10 @@ def test_keyboard_reaches_and_moves_everything(story, open_page):
     focused = "(() => { const e = document.activeElement; return e.id || e.getAttribute('role') || e.tagName; })()"
     page.press("Tab")
     reached = []
-    for _ in range(80):
+    for _ in range(130):
         reached.append(page.evaluate(focused))
         page.press("Tab")
-    for wanted in ("theme", "option", "layer", "head", "gridcell", "matrix", "all-rows", "region"):
+    for wanted in ("theme", "option", "layer", "head", "gridcell", "matrix", "all-rows", "region", "SUMMARY", "TH", "TD"):
         assert wanted in reached, wanted
 
     page.evaluate("document.querySelector('#strip [tabindex=\"0\"]').focus()")
@@ -358,8 +359,163 @@ def test_page_without_javascript_has_the_tables(story, open_page):
     page = open_page(file, prepare=lambda page: page.call("Emulation.setScriptExecutionDisabled", value=True))
     page.call("Emulation.setScriptExecutionDisabled", value=False)
     assert page.evaluate("[...document.querySelectorAll('.live')].every((e) => e.hidden)")
-    assert page.evaluate("document.querySelectorAll('table caption').length") == 4
+    assert page.evaluate("document.querySelectorAll('table caption').length") == 10
+    assert "Which heads mattered?" in page.evaluate("document.getElementById('short').innerText")
+    assert page.evaluate("document.getElementById('short').offsetHeight") > 0
     assert page.evaluate("document.getElementById('tokens-table').rows.length") == 1 + len(run.data["ids"])
+
+
+PARTS = ["whole", "choice-live", "lens-live", "heads-table", "waterfall", "sources", "gradient", "ablation"]
+
+
+@pytest.mark.parametrize("name", ["story", "hostile"])
+def test_script_writes_the_same_words_and_numbers_as_python(request, open_page, name):
+    """The first view of the page, before and after the script has drawn it."""
+    _, file = request.getfixturevalue(name)
+    parts = "(id) => [...document.getElementById(id).querySelectorAll('caption, th, td, li')].map((e) => e.textContent)"
+    texts = f"{[*PARTS, 'short']}.map({parts})"
+    page = open_page(file, prepare=lambda page: page.call("Emulation.setScriptExecutionDisabled", value=True))
+    page.call("Emulation.setScriptExecutionDisabled", value=False)
+    *before, short = page.evaluate(texts)
+    *after, (*short_after, selected) = open_page(file).evaluate(texts)
+    assert short == short_after and selected.startswith("The selected head, layer")
+    for part, texts_before, texts_after in zip(PARTS, before, after):
+        assert len(texts_before) == len(texts_after) > 0
+        for one, other in zip(texts_before, texts_after):
+            if one != other:  # the script reads the contributions by source token as 16-bit codes
+                found, expected = (float(text.replace("\u2212", "-")) for text in (other, one))
+                assert part == "sources" and found == pytest.approx(expected, abs=1.1e-3)
+
+
+def test_sentences_follow_the_selected_token(story, open_page):
+    run, file = story
+    page, sentences = open_page(file), page_sentences(run.data, run.opening)
+    for position in (0, 5, run.data["prompt_length"], len(run.data["ids"]) - 1):
+        choose(page, position=position)
+        shown = page.evaluate("document.getElementById('short').textContent")
+        for line in sentences["here"][position]:
+            assert "".join(part if isinstance(part, str) else "layer {} head {}".format(*part) for part in line) in shown
+        rules = page.evaluate("[...document.querySelectorAll('#choice-live li')].map((line) => line.textContent)")
+        assert rules == sentences["rules"][position]
+
+
+def test_arrow_keys_work_on_a_fresh_page(story, open_page):
+    run, file = story
+    page, start = open_page(file), run.opening["position"]
+    page.press("ArrowRight", "ArrowRight", "ArrowLeft")
+    assert page.evaluate("S.position") == start + 1 and f"Position {start + 1} " in readout(page)
+    page.evaluate("document.querySelector('#nav button').focus()")
+    page.press("ArrowLeft")
+    assert page.evaluate("S.position") == start
+    page.press("ArrowDown", "Home")  # these scroll the page
+    assert page.evaluate("S.position") == start
+
+
+def test_rows_and_cells_of_the_tables_select_by_mouse_and_keyboard(story, open_page):
+    run, file = story
+    page = open_page(file)
+    for table, position in (("tokens-table", 4), ("lens-table", 9), ("choices-table", run.data["prompt_length"] + 1)):
+        page.click(*centre(page, f"#{table} tr[data-position='{position}'] > td"))
+        assert page.evaluate("S.position") == position
+        marked = f"[...document.querySelectorAll('#{table} tr.selected')].map((row) => Number(row.dataset.position))"
+        assert page.evaluate(marked) == [position]
+        page.evaluate(f"document.querySelector('#{table} [tabindex=\"0\"]').focus()")
+        page.press("ArrowDown")
+        assert (
+            page.evaluate("[S.position, Number(document.activeElement.parentElement.dataset.position)]") == [position + 1] * 2
+        )
+        page.press("End", "ArrowDown")
+        last = page.evaluate(f"Number([...document.querySelectorAll('#{table} tr')].pop().dataset.position)")
+        assert page.evaluate("S.position") == last
+    page.evaluate("select({position: 6})")
+    for table in ("ablation", "heads-table"):
+        page.click(*centre(page, f"#{table} td[data-layer='1'][data-head='1']"))
+        assert page.evaluate("[S.layer, S.head]") == [1, 1]
+        page.evaluate(f"document.querySelector('#{table} td.selected').focus()")
+        page.press("ArrowRight", "ArrowUp")
+        assert page.evaluate("[S.layer, S.head, Number(document.activeElement.dataset.head)]") == [0, 2, 2]
+        page.press("Home", "ArrowLeft")
+        assert page.evaluate("[S.layer, S.head, S.position]") == [0, 0, 6]
+
+
+def test_table_beside_the_matrix_follows_the_pointer(story, open_page):
+    page = open_page(story[1])
+    page.evaluate("select({position: 6, layer: 0, head: 1})")
+    left, top, width, height = page.evaluate(
+        "(() => { const m = document.getElementById('matrix'); m.scrollIntoView({block: 'center'});"
+        " const r = m.getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; })()"
+    )
+    rows, T = "document.getElementById('row').tBodies[0].rows.length", len(story[0].data["ids"])
+    page.move(left + width * 5 / T, top + height * 43.5 / T)
+    assert page.evaluate(rows) == 44 and page.evaluate("S.position") == 6
+    assert "standing at 43 " in page.evaluate("document.getElementById('row').caption.textContent")
+    page.move(left + width + 200, top + 5)
+    assert page.evaluate(rows) == 7
+
+
+def test_parts_about_the_next_token_only_say_so_when_the_other_is_explained(story, open_page):
+    run, file = story
+    page = open_page(file)
+    notes = "[...document.querySelectorAll('.about')].map((note) => note.hidden ? '' : note.textContent)"
+    labels = "[...document.querySelectorAll('#candidates label')].map((label) => label.textContent.trim())"
+    last, text = len(run.data["ids"]) - 1, lambda p, i: run.data["texts"][int(run.data["candidates"][p, i])]
+    for position, names in (
+        (2, ["the next token", "likeliest other token"]),
+        (run.data["prompt_length"] - 1, ["the chosen token", "likeliest other token"]),
+        (last, ["the likeliest next token", "the second"]),
+    ):
+        choose(page, position=position)
+        page.evaluate("select({candidate: 0})")
+        assert page.evaluate(labels) == [f"“{text(position, i)}”, {name}" for i, name in enumerate(names)]
+        assert page.evaluate(notes) == [""] * 3
+        page.evaluate("document.querySelectorAll('#candidates input')[1].click()")
+        assert page.evaluate(notes) == [f"This part is about “{text(position, 0)}” only."] * 3
+
+
+def test_signs_have_the_colour_of_help_in_every_answer(story, open_page):
+    """Ablation: a negative change means that the head helped, so it has the colour of what pushes for the token."""
+    page = open_page(story[1])
+    found = page.evaluate(
+        "[...document.querySelectorAll('#ablation td')].map((cell) => [cell.textContent, getComputedStyle(cell).color])"
+    )
+    plus = page.evaluate("getComputedStyle(document.querySelector('#waterfall td.plus')).color")
+    assert {text[0] for text, _ in found} == {"+", "\u2212"}
+    assert all((colour == plus) == (text[0] == "\u2212") for text, colour in found)
+
+
+def test_explained_words_say_their_meaning_in_the_readout(story, open_page):
+    page = open_page(story[1])
+    for number in range(page.evaluate("document.querySelectorAll('.term').length")):
+        page.evaluate(f"document.querySelectorAll('.term')[{number}].focus()")
+        word, said = page.evaluate(f"document.querySelectorAll('.term')[{number}].textContent"), readout(page)
+        assert said.startswith(f"{word}: ") and len(said) > len(word) + 20
+    page.evaluate("[...document.querySelectorAll('button')].find((button) => button.textContent === 'panel 3').click()")
+    assert 0 <= page.evaluate("document.getElementById('lens').getBoundingClientRect().top") <= 300
+
+
+def test_answer_of_the_model_is_in_view_in_the_table_of_the_lens(story, open_page):
+    for width in (1280, 400):
+        page = open_page(story[1], width, 900)
+        right, edge, head = page.evaluate(
+            "(() => { const t = document.getElementById('lens-table'), row = t.tBodies[0].rows[3];"
+            " const cell = row.cells[row.cells.length - 1].getBoundingClientRect();"
+            " return [cell.right, t.parentElement.getBoundingClientRect().right, t.tHead.rows[0].lastChild.textContent]; })()"
+        )
+        assert right <= edge + 1 and head.endswith("the model's answer")
+
+
+def test_strip_shows_the_character_that_several_tokens_make(tmp_path, open_page, tales):
+    run = explain(tales, "Hi \U0001f600!", "", ablate=False)
+    run.save(tmp_path / "a.html")
+    page = open_page(tmp_path / "a.html")
+    strip = page.evaluate(
+        "[...document.getElementById('strip').children].map((e) => [e.textContent, e.getAttribute('aria-label')])"
+    )
+    parts = [position for position, whole in enumerate(run.data["characters"]) if whole]
+    assert (
+        len(parts) > 1 and [position for position, (text, _) in enumerate(strip) if text.endswith("= \U0001f600")] == parts[-1:]
+    )
+    assert all("part of \U0001f600" in strip[position][1] for position in parts)
 
 
 def test_print_has_the_tables_in_light_colours(story, open_page, tmp_path):
@@ -376,6 +532,7 @@ def test_print_has_the_tables_in_light_colours(story, open_page, tmp_path):
         assert f"{data['loss'][position - 1]:.3f}" in text
     for step in range(len(data["choice.token"])):
         assert f"{data['choice.uniform'][step]:.4f}" in text
+    assert "".join(data["text"].split()) in "".join(text.replace("\u21b5", "").split())
     assert "Theme:" not in text
     assert page.evaluate("document.documentElement.dataset.theme") == "auto", "the theme of the screen comes back"
 
