@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from neo_np.explain.sentences import Line, choice_lines, step_at
+from neo_np.explain.sentences import Head, choice_lines, step_at
 from neo_np.explain.tables import number_cell, table, text
 from neo_np.explain.trace import CHOSEN
 from neo_np.explain.wording import Data, fixed, head_name, percent, placed, quoted, signed, station_names, words
@@ -16,7 +16,7 @@ from neo_np.explain.wording import Data, fixed, head_name, percent, placed, quot
 LARGEST = 10  # rows that are shown of a table of contributions
 
 
-def lines_html(lines: Iterable[Line]) -> str:
+def lines_html(lines: Iterable[Sequence[str | Head]]) -> str:
     """Return lines as a list in HTML."""
     items = ("".join(part if isinstance(part, str) else head_name(*part) for part in line) for line in lines)
     return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"

@@ -283,10 +283,10 @@ function drawTheme() {
 
 function sayToken(position) {
   if (V.locked) return;
-  const words = [`Position ${placed(position)}, id ${ids[position]}, ${DATA.origins[position]}.`];
-  if (position > 0) words.push(`Its loss was ${fixed(at("loss", position - 1))}.`);
-  if (position <= S.position) words.push(`Layer ${S.layer} head ${S.head} gives it ${percent(weight(S.layer, S.head, S.position, position))}.`);
-  say(words.join(" "));
+  const facts = [`Position ${placed(position)}, id ${ids[position]}, ${DATA.origins[position]}.`];
+  if (position > 0) facts.push(`Its loss was ${fixed(at("loss", position - 1))}.`);
+  if (position <= S.position) facts.push(`Layer ${S.layer} head ${S.head} gives it ${percent(weight(S.layer, S.head, S.position, position))}.`);
+  say(facts.join(" "));
 }
 
 // Bring a panel into view, below the controls.
@@ -329,14 +329,15 @@ function sourceSums(i) {
     everyHead().reduce((sum, { layer, head }) => sum + bySource(i, layer, head, S.position, key), 0));
 }
 
-// Return the keys of a query with the largest weights.
-function strongestKeys(layer, head, query, count) {
-  const keys = Array.from({ length: query + 1 }, (_, key) => key);
-  return keys.sort((a, b) => weight(layer, head, query, b) - weight(layer, head, query, a)).slice(0, count);
+// Return the key of a query with the largest weight.
+function strongestKey(layer, head, query) {
+  let best = 0;
+  for (let key = 1; key <= query; key++) if (weight(layer, head, query, key) > weight(layer, head, query, best)) best = key;
+  return best;
 }
 
 function drawShort() {
-  const [key] = strongestKeys(S.layer, S.head, S.position, 1), { layer, head } = S;
+  const { layer, head } = S, key = strongestKey(layer, head, S.position);
   const selected = ["The selected head, ", [layer, head], `, looks from here most at ${placed(key)} (${percent(weight(layer, head, S.position, key))}).`];
   $("short").replaceChildren(sentences([...DATA.sentences.here[S.position], selected]));
   $("whole").replaceChildren(sentences(DATA.sentences.whole));
@@ -549,7 +550,7 @@ function drawAttention() {
   drawMatrix();
   drawRow();
   const rows = DATA.layers.map((kind, layer) => [`layer ${layer} (${kind})`, ...HEADS.map((_, head) => {
-    const [key] = strongestKeys(layer, head, S.position, 1);
+    const key = strongestKey(layer, head, S.position);
     return el("td", { "data-layer": layer, "data-head": head }, `${key} `, tokenElement(ids[key]), ` ${percent(weight(layer, head, S.position, key))}`);
   })]);
   fillTable($("heads-table"), words("heads", { place: placed(S.position) }), [words("heads.layer"), ...HEADS], rows);

@@ -45,9 +45,10 @@ def where(data: Data, position: int) -> str:
 def lines_here(data: Data, by_source: np.ndarray, position: int) -> list[Line]:
     """Return the lines of "In short" at a position. by_source: (T, T) what all heads add, row = query, column = key."""
     step = step_at(data, position)
+    drawn: list[Line] = [] if step is None else [[how_chosen(data, step)]]
     return [
         probability_line(data, position),
-        *([[how_chosen(data, step)]] if step is not None else []),
+        *drawn,
         lens_line(data, position),
         ablation_line(data, position),
         direct_line(data, position),
@@ -84,7 +85,7 @@ def ablation_line(data: Data, position: int) -> Line:
         return ["Which heads mattered? The model was not run without its heads, so the page does not say (panel 5c)."]
     chosen, change = quoted(data, data["candidates"][position, CHOSEN]), data["ablation.log_prob"][:, :, position]
     if found := largest(-change):
-        heads = spelled(found, lambda head: signed(change[head]))
+        heads = spelled(found, lambda head: signed(float(change[head])))
         return [f"Which heads mattered? Switching one head off lowers the log-probability of {chosen} most for: ", *heads, "."]
     return [f"Which heads mattered? Switching off one head never lowers the log-probability of {chosen}."]
 
@@ -94,9 +95,9 @@ def direct_line(data: Data, position: int) -> Line:
     added = direct_of_heads(data, position)
     return [
         f"Heads that wrote directly for {quoted(data, data['candidates'][position, CHOSEN])}: ",
-        *(spelled(largest(added), lambda head: signed(added[head])) or ["none"]),
+        *(spelled(largest(added), lambda head: signed(float(added[head]))) or ["none"]),
         ". Directly against it: ",
-        *(spelled(largest(-added), lambda head: signed(added[head])) or ["none"]),
+        *(spelled(largest(-added), lambda head: signed(float(added[head]))) or ["none"]),
         ". This is another question than the one before: a head can also act through later layers (panel 5).",
     ]
 
