@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from neo_np.explain.choices import processor_name
-from neo_np.generate.logits_processors import LogitsProcessor
+from neo_np.generate.logits_processors import LogitsProcessor, apply_users_processor
 
 # By the name of the function; {names} are its arguments.
 MEANINGS = {
@@ -17,7 +17,6 @@ MEANINGS = {
     "forced_tokens": "when the text has {length} tokens, only the forced tokens stay",
     "exponential_decay_length_penalty": "beyond {start} tokens, an end becomes likelier with every token",
     "suppress_tokens": "forbidden tokens are removed",
-    "users_own": "a function of your own",
     "top_k": "only the {k} likeliest tokens stay, and those as likely as the last of them",
     "top_p": "the likeliest tokens stay, one after the other, until their probabilities add up to {p:.4g}",
     "min_p": "the tokens stay that have at least {p:.4g} times the probability of the likeliest",
@@ -27,6 +26,7 @@ MEANINGS = {
     "eta_cutoff": "the tokens stay whose probability reaches a bound of at most {epsilon:.4g}, lower if the entropy is high",
     "renormalize": "logits become log-probabilities; the probabilities do not change",
 }
+OWN = "a function of your own"
 COOL, WARM = "below 1, likely tokens gain and the others lose", "above 1, unlikely tokens gain and the others lose"
 
 
@@ -39,8 +39,8 @@ def column_rules(processors: Sequence[LogitsProcessor], without_token: Sequence[
 
 def meaning(processor: LogitsProcessor) -> str:
     """Return what a logits processor does, in words."""
-    if not isinstance(processor, partial):
-        return MEANINGS["users_own"]
+    if not isinstance(processor, partial) or processor.func is apply_users_processor:
+        return OWN
     if processor.func.__name__ == "temperature":
         return COOL if processor.keywords["value"] < 1 else WARM
     return MEANINGS[processor.func.__name__].format(**processor.keywords)
