@@ -57,6 +57,7 @@ def test_progress_on_a_terminal_draws_a_bar_and_erases_it(monkeypatch):
         (["--zzz"], "unrecognized arguments: --zzz (--help shows the options)"),
         (["--nonsense"], "unrecognized arguments: --nonsense (--help shows the options)"),  # not --seed
         (["--reed"], "did you mean --seed?"),
+        (["--seed-value"], "did you mean --seed?"),
         (["text", "--contxt", "3"], "did you mean --context?"),
     ],
 )
