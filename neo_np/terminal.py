@@ -49,9 +49,8 @@ class OneLineParser(argparse.ArgumentParser):
         names = option_names(self)
         if option in self.advice and option not in names:
             return f": {self.advice[option]}"
-        related = [
-            name for name in names if name.startswith(option) or option.startswith(f"{name}-")
-        ]  # its beginning, or the other way round
+        # Another option that is the beginning of this one, or begins with it.
+        related = [name for name in names if name.startswith(option) or option.startswith(f"{name}-")]
         words = [name.lstrip("-") for name in names]  # the dashes are no likeness
         close = related if len(related) == 1 else difflib.get_close_matches(option.lstrip("-"), words, 1, cutoff=LIKE)
         return f": did you mean --{close[0].lstrip('-')}?" if close else ""
