@@ -350,7 +350,9 @@ def test_processors_apply_in_the_order_of_transformers(logits, ids, given_option
     expected = options.logits_processor[0](expected, ids)
     assume(expected.max() > -inf)
     if options.do_sample:
-        keep = max(1, len(eos_ids)) + 1 if options.num_beams > 1 else 1  # beams need one token that does not end the text for each that ends it
+        keep = (
+            max(1, len(eos_ids)) + 1 if options.num_beams > 1 else 1
+        )  # beams need one token that does not end the text for each that ends it
         expected = expected / np.float32(options.temperature)
         if options.top_k:
             expected = logits_processors.top_k(expected, ids, options.top_k, keep)
