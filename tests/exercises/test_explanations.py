@@ -183,3 +183,9 @@ def test_input_changed_beside_an_error_is_not_called_right():
 def test_wrong_results_beside_a_changed_input_are_not_called_right():
     said = message("center_rows", "x += 1\nreturn np.cos(x)")
     assert "your function changes the array" in said and "are right" not in said and "The result is wrong" in said
+
+
+def test_masks_are_shown_as_the_task_names_them():
+    said = message("causal_mask", "return np.full((2, 2), -1e9)")
+    assert "-1e+09" in said and "e+38" not in said
+    assert "e+38" not in message("local_mask", "return np.where(queries[:, None] < keys, -1e9, 0.0)")
