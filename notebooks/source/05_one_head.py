@@ -32,7 +32,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import forward
 
 model = neo_np.load()
@@ -129,6 +129,7 @@ def softmax(x):
 
 # %%
 # hint("softmax")
+# solution("softmax")
 
 # %% [markdown]
 # ## Exercise: hide the future
@@ -152,6 +153,7 @@ def causal_mask(queries, keys):
 
 # %%
 # hint("causal_mask")
+# solution("causal_mask")
 
 # %% [markdown]
 # ## One head, slowly
@@ -208,6 +210,7 @@ def attend(q, k, v, mask):
 
 # %%
 # hint("attend")
+# solution("attend")
 
 # %% [markdown]
 # ## The real checkpoint: to divide or not to divide

@@ -30,7 +30,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import forward
 
 model = neo_np.load()
@@ -124,6 +124,7 @@ def merge_heads(x):
 
 # %%
 # hint("split_heads")
+# solution("split_heads")
 
 # %% [markdown]
 # ## The whole attention of a layer
@@ -185,6 +186,7 @@ def self_attention(x, p, num_heads, mask):
 
 # %%
 # hint("self_attention")
+# solution("self_attention")
 
 # %% [markdown]
 # ## The real checkpoint: all maps

@@ -32,7 +32,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import forward
 from neo_np.gpt_neo.params import random_params
 
@@ -154,6 +154,7 @@ def local_mask(queries, keys, window):
 
 # %%
 # hint("local_mask")
+# solution("local_mask")
 
 # %% [markdown]
 # In the second exercise, do not forget the global layers: one of them is enough to reach everything.

@@ -32,7 +32,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import activations, forward
 from neo_np.gpt_neo.params import count
 
@@ -113,6 +113,7 @@ def gelu_new(x):
 
 # %%
 # hint("gelu_new")
+# solution("gelu_new")
 
 # %% [markdown]
 # ## One token, slowly
@@ -167,6 +168,7 @@ def mlp(x, p):
 
 # %%
 # hint("mlp")
+# solution("mlp")
 
 # %% [markdown]
 # ## The real checkpoint: what makes a neuron fire?

@@ -26,7 +26,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source, write_with_answers
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution, write_with_answers
 from neo_np.gpt_neo import forward as formulas
 from neo_np.gpt_neo import loss
 
@@ -143,6 +143,7 @@ def block(x, p, config, mask):
 
 # %%
 # hint("block")
+# solution("block")
 
 # %% [markdown]
 # ## Exercise: the whole model
@@ -161,6 +162,7 @@ def forward(params, config, ids):
 
 # %%
 # hint("forward")
+# solution("forward")
 
 # %% [markdown]
 # ## Exercise: the logit lens
@@ -178,6 +180,7 @@ def logit_lens(streams, layer, params, config):
 
 # %%
 # hint("logit_lens")
+# solution("logit_lens")
 
 # %% [markdown]
 # ## The real checkpoint: the surprise after each block

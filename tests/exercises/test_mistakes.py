@@ -168,7 +168,11 @@ def test_most_of_sixty_free_wrong_answers_are_named():
 SLIPS = [
     ("next_token", "return int(max(logits[-1]))", "score"),
     ("pairwise_dots", "return y @ x.T", "transposed_partner"),
-    ("count_pairs", "c = {}\nfor word, n in words:\n    for p in zip(word, word[1:]):\n        c[p] += n\nreturn c", "keys_only"),
+    (
+        "count_pairs",
+        "c = {}\nfor word, n in words:\n    for p in zip(word, word[1:]):\n        c[p] += n\nreturn c",
+        "keys_only",
+    ),
     (
         "count_pairs",
         "row, c = [(t, n) for w, n in words.items() for t in w], {}\n"
@@ -195,8 +199,16 @@ SLIPS = [
         "return linear(merge_heads(attend(q, k, v, mask)), p.out_proj.weight, p.out_proj.bias)",
         "all_heads_at_once",
     ),
-    ("mlp", "a, b = p.c_proj, p.c_fc\nreturn linear(gelu_new(linear(x, a.weight, a.bias)), b.weight, b.bias)", "layers_exchanged"),
-    ("mlp", "a, b = p.c_fc, p.c_proj\nreturn linear(linear(gelu_new(x), a.weight, a.bias), b.weight, b.bias)", "activation_first"),
+    (
+        "mlp",
+        "a, b = p.c_proj, p.c_fc\nreturn linear(gelu_new(linear(x, a.weight, a.bias)), b.weight, b.bias)",
+        "layers_exchanged",
+    ),
+    (
+        "mlp",
+        "a, b = p.c_fc, p.c_proj\nreturn linear(linear(gelu_new(x), a.weight, a.bias), b.weight, b.bias)",
+        "activation_first",
+    ),
     ("mlp", "return gelu_new(x @ p.c_fc.weight + p.c_fc.bias) @ p.c_proj.weight + p.c_proj.bias", "not_transposed"),
     (
         "logit_lens",
@@ -204,7 +216,7 @@ SLIPS = [
         "return x @ params.wte.weight.T",
         "wrong_layer",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("exercise", "body", "mistake"), SLIPS, ids=[f"{slip[0]} {slip[2]}" for slip in SLIPS])
