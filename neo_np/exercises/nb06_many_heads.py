@@ -192,7 +192,7 @@ MERGE_HEADS = Exercise(
     minutes=6,
     core=True,
     signature="merge_heads(x)",
-    task="Put the heads side by side: (H, T, D) -> (T, C) with C = H D. It undoes split_heads.",
+    task="Put the heads side by side: (H, T, D) -> (T, C) with C = H * D. It undoes split_heads.",
     reference=merge_heads,
     variant=merge_heads_variant,
     package_name="neo_np.gpt_neo.forward.merge_heads",
@@ -246,7 +246,7 @@ MERGE_HEADS = Exercise(
     ),
     hints=(
         "First exchange two axes, so that the heads of one token lie side by side. Then make one axis of the last two.",
-        "(H, T, D) -> swapaxes -> (T, H, D) -> reshape -> (T, H D).",
+        "(H, T, D) -> swapaxes -> (T, H, D) -> reshape -> (T, H * D).",
         "H, T, D = x.shape\nside_by_side = x.swapaxes(..., ...)  # (T, H, D)\nreturn side_by_side.reshape(..., ...)",
     ),
     notes={"swapaxes(1, 2)": "Back to (B, T, H, D); after that, the heads of one token lie side by side."},

@@ -75,7 +75,7 @@ GELU_NEW = Exercise(
     minutes=8,
     core=True,
     signature="gelu_new(x)",
-    task="Return 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) for each number of x, an array of any shape.",
+    task="Return 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x * x * x))) for each number of x, an array of any shape.",
     reference=gelu_new,
     variant=gelu_new_variant,
     package_name="neo_np.gpt_neo.forward.gelu_new",
@@ -92,7 +92,7 @@ GELU_NEW = Exercise(
         mistake(
             "sigmoid_form",
             {"form": "sigmoid_1.702"},
-            "this is the approximation x * sigmoid(1.702 x).",
+            "this is the approximation x * sigmoid(1.702 * x).",
             "There are three GELUs in use. Which function does the task's formula contain?",
         ),
         mistake(
@@ -117,7 +117,7 @@ GELU_NEW = Exercise(
             "square_for_cube",
             {"power": 2},
             "you square x and do not raise it to the third power.",
-            "Which sign has x^3 for negative x, and which has x^2?",
+            "Which sign has x * x * x for negative x, and which has x * x?",
         ),
         mistake(
             "no_root",
@@ -177,7 +177,7 @@ GELU_NEW = Exercise(
             "no_constant",
             {"cubic": 1.0},
             "the factor 0.044715 of the cubic term is missing.",
-            "What is x^3 multiplied by in the formula?",
+            "What is x * x * x multiplied by in the formula?",
         ),
         mistake("minus", {"sign": -1}, "the cubic term is subtracted.", "Which sign is in the bracket?"),
         mistake("silu", {"form": "silu"}, "this is SiLU, x * sigmoid(x).", "Which function does the task's formula contain?"),

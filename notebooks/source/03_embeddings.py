@@ -79,7 +79,7 @@ assert beside[1] > beside[16]
 # %% [markdown]
 # Neighbouring positions have similar rows: the mean cosine is {{beside[1]:.2f}} at distance 1. From there it falls, {{fall}}. It is
 # {{beside[8]:.2f}} at distance 8, {{beside[16]:.2f}} at 16, and {{beside[32]:.2f}} at 32. So the rows tell the model which tokens are near to
-# each other. The rows are parameters: training has given them their last form.
+# each other. The rows are parameters: training has given them their final form.
 #
 # ## Looking up
 #

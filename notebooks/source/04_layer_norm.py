@@ -55,7 +55,7 @@ eps = config.layer_norm_epsilon
 # Layer norm makes the mean 0 and the variance 1. Then it multiplies each channel by a parameter, the **gain** (called `weight` in
 # the files), and adds another parameter, the **bias**. As a formula:
 #
-# > y = (x - m) / sqrt(v + eps) * weight + bias
+# > y = (x - m) / sqrt(v + eps) × weight + bias
 #
 # x is one row, (C,); m is its mean; v is its variance; weight and bias are (C,), one number for each channel;
 # eps is a very small number, {{eps:g}}, so that a row of equal numbers is not divided by 0.
@@ -147,7 +147,7 @@ def layer_norm(x, weight, bias, eps):
 # The second tool mixes channels. A **linear layer** takes a row of numbers and makes a new row, maybe of another length. Each
 # new number is a dot product of the row with a row of parameters, plus one more parameter, the bias:
 #
-# > y[j] = x[0] weight[j, 0] + x[1] weight[j, 1] + ... + bias[j]
+# > y[j] = x[0] × weight[j, 0] + x[1] × weight[j, 1] + ... + bias[j]
 #
 # x is one row, (in,); weight is (out, in): one row for each output j; bias is (out,). For many rows at once, (T, in), this is a matrix
 # product and an addition. Here is the slow loop:
