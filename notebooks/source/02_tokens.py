@@ -176,6 +176,7 @@ def count_pairs(words):
             counts[pair] = counts.get(pair, 0) + ...
     return counts
 
+
 # %%
 # hint("count_pairs")
 # solution("count_pairs")
@@ -225,7 +226,7 @@ for id in tokenizer.encode("A café at night: 🌙"):
 # **replacement character** �:
 
 # %%
-half = "é".encode("utf-8")[:1]  # the first of the two bytes of é
+half = "é".encode()[:1]  # the first of the two bytes of é
 print(half, half.decode("utf-8", errors="replace"))
 
 # %% [markdown]
@@ -261,6 +262,7 @@ def byte_table():
     258, and so on.
     """
     ...
+
 
 # %%
 # hint("byte_table")

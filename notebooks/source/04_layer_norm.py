@@ -280,7 +280,9 @@ assert abs(surprise["right"] - measure.surprise(model, pieces)) < 1e-3  # our ow
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.3)
-figures.bars(axes, list(ways), list(surprise.values()), xlabel="mean surprise in nats", marked=["over the tokens", "no levelling"])
+figures.bars(
+    axes, list(ways), list(surprise.values()), xlabel="mean surprise in nats", marked=["over the tokens", "no levelling"]
+)
 shown = "; ".join(f"{name} {value:.2f}" for name, value in surprise.items())
 figures.show(
     figure,

@@ -133,6 +133,7 @@ def merge_heads(x):
     """Put the heads side by side: (H, T, D) -> (T, C) with C = H * D. It undoes split_heads."""
     ...
 
+
 # %%
 # hint("merge_heads")
 # solution("merge_heads")
@@ -185,6 +186,7 @@ def self_attention(x, p, num_heads, mask):
     which takes one head at a time.
     """
     ...
+
 
 # %%
 # hint("self_attention")
