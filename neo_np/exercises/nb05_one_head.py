@@ -207,7 +207,7 @@ def causal_mask_variant(
     return mask.T if transposed else mask
 
 
-def hidden_is_low(mask):
+def hidden_is_lowest(mask):
     """Take every number below -10,000, and -inf, as -1e9: added to a score, each makes the weight 0. High ones likewise."""
     mask = np.where(mask < -1e4, -1e9, mask)
     return np.where(mask > 1e4, 1e9, mask).astype(np.float32)
@@ -235,7 +235,7 @@ CAUSAL_MASK = Exercise(
     variant=causal_mask_variant,
     package_name="neo_np.gpt_neo.forward.causal_mask",
     cases=causal_mask_cases,
-    compare_as=hidden_is_low,
+    compare_as=hidden_is_lowest,
     mistakes=(
         mistake(
             "strict",

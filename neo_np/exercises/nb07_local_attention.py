@@ -3,7 +3,7 @@
 import numpy as np
 
 from neo_np.exercises.exercise import Case, Exercise, mistake
-from neo_np.exercises.nb05_one_head import LOWEST, hidden_is_low
+from neo_np.exercises.nb05_one_head import LOWEST, hidden_is_lowest
 
 # local_mask
 
@@ -87,7 +87,7 @@ LOCAL_MASK = Exercise(
     variant=local_mask_variant,
     package_name="neo_np.gpt_neo.forward.causal_mask",
     cases=local_mask_cases,
-    compare_as=hidden_is_low,
+    compare_as=hidden_is_lowest,
     mistakes=(
         mistake(
             "one_long",
