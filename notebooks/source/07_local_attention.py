@@ -312,7 +312,7 @@ show_source(
     notes={
         "distance >= 0": "Not in the future.",
         "(window or math.inf)": "None means a global layer: no limit.",
-        "key_slots >= first_token": "For a batch of texts with different lengths; for one text it is always true.",
+        "key_slots >= first_slot": "For a batch of texts with different lengths; for one text it is always true.",
     },
 )
 
