@@ -371,7 +371,7 @@ show_source(
     merge_module.merge_steps,
     notes={
         "min(pairwise(ids)": "All pairs of neighbours; the one with the lowest rank. A pair without a rule has rank infinity.",
-        "merge_pair(ids, pair, merged[pair])": "Your merge, on ids.",
+        "merge_pair(ids, pair, merged_ids[pair])": "Your merge, on ids.",
     },
 )
 
