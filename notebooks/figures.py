@@ -217,6 +217,33 @@ def bars(axes, labels, values, title=None, xlabel=None, decimals=2, marked=(), s
     axes.set(title=title, xlabel=xlabel)
 
 
+def underlined(axes, tokens, values, width=74, top=None):
+    """Write tokens as running text in lines of `width` letters; each has a line below it, the thicker the larger its value.
+
+    The number is written below the line. A value of None has a dotted line. top: the value of the thickest line.
+    """
+    top = top or max(value for value in values if value is not None)
+    x, y = 0.0, 0
+    for token, value in zip(tokens, values):
+        text = visible(token.removeprefix(" "))
+        wide = max(len(text), 3.2)
+        x += 1.1 if token.startswith(" ") else 0.35
+        if x + wide > width:
+            x, y = 0.0, y + 1
+        middle, below = x + wide / 2, -y - 0.22
+        axes.text(middle, -y, text, ha="center", va="center", fontsize=12, family="monospace")
+        if value is None:
+            axes.plot([x, x + wide], [below, below], color=GREY, linestyle=":", linewidth=1.2)
+        else:
+            thick = 0.03 + 0.17 * min(value / top, 1)
+            colour = AMOUNT(1 - 0.8 * min(value / top, 1))
+            axes.add_patch(Rectangle((x, below - thick), wide, thick, facecolor=colour, edgecolor="black", linewidth=0.4))
+            axes.text(middle, -y - 0.47, f"{value:.1f}", ha="center", va="top", fontsize=10)
+        x += wide
+    axes.set(xlim=(-0.5, width + 0.5), ylim=(-y - 0.85, 0.3))
+    axes.axis("off")
+
+
 def cells(axes, letters, groups, title=None, names=None, size=11):
     """Draw a table of letters whose cells are coloured and hatched by group (whole numbers of the same shape)."""
     letters, groups = np.asarray(letters), np.asarray(groups)

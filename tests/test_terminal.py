@@ -2,11 +2,15 @@
 
 import argparse
 import io
+import re
+import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
+from helpers import ROOT
 
+import neo_np
 from neo_np import NeoError, terminal
 
 
@@ -93,3 +97,35 @@ def test_naming_options_changes_only_names_of_settings(sentence, expected):
         with terminal.naming_options({"num_heads": "--heads", "hidden_size": "--hidden-size", "steps": "--steps"}):
             raise NeoError(sentence)
     assert str(caught.value) == expected
+
+
+def run_package(*arguments):
+    """Return (exit status, output, errors) of `python -m neo_np` with these arguments."""
+    done = subprocess.run([sys.executable, "-m", "neo_np", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_package_as_command_lists_every_command():
+    status, output, errors = run_package()
+    assert (status, errors) == (0, "")
+    commands = sorted(file.parent.name for file in (ROOT / "neo_np").glob("*/__main__.py"))
+    assert sorted(re.findall(r"python -m neo_np\.([a-z]+)", output)) == commands
+    assert run_package("--help") == (0, output, "")
+
+
+def test_package_as_command_shows_the_version():
+    assert run_package("--version") == (0, f"neo_np {neo_np.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["generate", "Once upon", "--seed", "0"], "python -m neo_np.generate 'Once upon' --seed 0"),
+        (["train", "texts"], "python -m neo_np.train texts"),
+        (["Once upon"], "python -m neo_np.generate 'Once upon'"),
+        (["--sed"], "unrecognized arguments: --sed"),
+    ],
+)
+def test_package_as_command_with_arguments_names_the_right_form(arguments, wanted):
+    status, output, errors = run_package(*arguments)
+    assert (status, output) == (2, "") and wanted in errors and errors.count("\n") == 1

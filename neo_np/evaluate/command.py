@@ -5,13 +5,13 @@ import json
 from collections.abc import Sequence
 
 from neo_np.checkpoint.loading import load
-from neo_np.corpus import documents, text_files
 from neo_np.evaluate.heads import evaluate_heads
 from neo_np.evaluate.json_lines import read_questions, read_texts
 from neo_np.evaluate.likelihood import BATCH_SIZE
 from neo_np.evaluate.tasks import evaluate_choices, evaluate_lambada
 from neo_np.evaluate.text import evaluate_text
 from neo_np.terminal import OneLineParser, naming_options, positive, progress_bar, run_command, whole
+from neo_np.tokenizer.corpus import documents, text_files
 
 DESCRIPTION = """Measure a GPT-Neo model. Each kind has its own --help, which defines its numbers;
 text, lambada and choices are defined as in lm-evaluation-harness."""

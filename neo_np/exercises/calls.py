@@ -84,7 +84,7 @@ def call(function, arguments, expected, compare_as):
     copies = copy.deepcopy(arguments)
     try:
         result = function(*copies)
-        if isinstance(result, np.ndarray | list | dict):  # the function may change it at the next call
+        if isinstance(result, np.ndarray | list | dict | tuple):  # the function may change it at the next call
             result = copy.deepcopy(result)
     except (Overtime, KeyboardInterrupt):
         raise

@@ -15,6 +15,10 @@ from neo_np.exercises import (
     nb07_local_attention,
     nb08_mlp,
     nb09_stream,
+    nb10_sampling,
+    nb11_generation,
+    nb12_loss,
+    nb13_backpropagation,
     transfer,
 )
 from neo_np.exercises.exercise import Exercise
@@ -30,6 +34,10 @@ NOTEBOOKS = {
     "07": "Local attention",
     "08": "The MLP",
     "09": "The stream",
+    "10": "Sampling",
+    "11": "Generation",
+    "12": "The loss",
+    "13": "Backpropagation",
 }
 FILES = (
     nb00_whole_model,
@@ -42,6 +50,10 @@ FILES = (
     nb07_local_attention,
     nb08_mlp,
     nb09_stream,
+    nb10_sampling,
+    nb11_generation,
+    nb12_loss,
+    nb13_backpropagation,
 )
 EXERCISES = {exercise.name: exercise for file in FILES for exercise in file.EXERCISES}
 TRANSFER = {exercise.name: exercise for exercise in transfer.EXERCISES}

@@ -172,7 +172,7 @@ def explained(finding, function, outcomes, failing, prepared, index):
     mistakes, partly = find_mistakes(exercise, outcomes, failing, prepared)
     if any(outcome.changed for outcome in outcomes):
         own = [m for m in exercise.mistakes if m.name == CHANGES_INPUT.name]
-        mistakes += ((own or [CHANGES_INPUT])[0],)
+        mistakes += tuple(m for m in own[:1] or [CHANGES_INPUT] if m not in mistakes)
     case, expected = prepared[index]
     shown = Shown(index + 1, case, outcomes[index], expected)
     if case.random and outcomes[index].kind == VALUE and not outcomes[index].changed:

@@ -83,9 +83,10 @@ def source_line(line, remarks, colour):
 
 
 def wrapped(text, indent):
-    """Return a paragraph in lines of at most WIDTH characters; pieces between backticks are not broken."""
-    whole = re.sub(r"`[^`]+`", lambda code: code[0].replace(" ", "\0"), text)
-    lines = textwrap.wrap(whole, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+    """Return a paragraph in lines of at most WIDTH characters; a piece between backticks is not broken if it fits a line."""
+    room = WIDTH - len(indent)
+    whole = re.sub(r"`[^`]+`", lambda code: code[0].replace(" ", "\0") if len(code[0]) <= room else code[0], text)
+    lines = textwrap.wrap(whole, room, break_long_words=False, break_on_hyphens=False)
     return "\n".join(indent + line for line in lines).replace("\0", " ")
 
 

@@ -1,11 +1,12 @@
 """Values as grids of short texts, with a mark on each entry that differs."""
 
 import itertools
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neo_np.exercises.outcomes import is_float
+from neo_np.exercises.outcomes import comparable, equal, is_float
 from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.params import Params
 
@@ -45,6 +46,8 @@ def argument_grids(label, value):
 def result_grids(outcome, expected, tolerance):
     """Return the grids of both results, differing entries marked."""
     yours = outcome.value
+    if isinstance(expected, tuple) and isinstance(yours, tuple):
+        return part_grids(outcome, expected, tolerance)
     if is_float(expected) and np.shape(yours) == np.shape(expected) and is_float(yours):
         rtol, atol = tolerance
         with np.errstate(all="ignore"):
@@ -59,9 +62,21 @@ def result_grids(outcome, expected, tolerance):
     if isinstance(expected, dict) and isinstance(yours, dict):
         return dict_grids(yours, expected)
     if isinstance(expected, list) and isinstance(yours, list):
+        expected = comparable(expected)
         return [list_grid("yours", yours, expected), list_grid("expected", expected, expected[: len(yours)])]
     yours = outcome.raw if isinstance(outcome.raw, np.ndarray) else yours  # as it was before `compare_as`
     return plain_grids("yours", yours) + plain_grids("expected", expected)
+
+
+def part_grids(outcome, expected, tolerance):
+    """Return the grids of those parts of a tuple that differ; the labels have the number of the part, from 0."""
+    grids = []
+    for i, (yours, other) in enumerate(zip(outcome.value, expected)):
+        if not equal(yours, other, tolerance):
+            part = replace(outcome, value=yours, raw=outcome.raw[i])
+            for grid in result_grids(part, other, tolerance):
+                grids.append(replace(grid, label=re.sub(r"^\w+", rf"\g<0>[{i}]", grid.label)))
+    return grids
 
 
 def plain_grids(label, value):

@@ -8,7 +8,8 @@ import numpy as np
 from neo_np.exercises.diagnosis import ARGUMENTS, EXTREME, INTERRUPTED, NOT_BEGUN, RAISED, RANDOM, RIGHT, SLOW
 from neo_np.exercises.explanations import explanation
 from neo_np.exercises.grids import argument_grids, result_grids
-from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, describe, equal, same_contents
+from neo_np.exercises.naming import is_wrong
+from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, describe, same_contents
 
 GOOD, BAD, NEUTRAL = "good", "bad", "neutral"
 DIFFERS = "≠"
@@ -203,7 +204,7 @@ def table_of(finding):
 def shows_changed_input(finding):
     """Return whether the result of the case that is shown is right and only its input is changed."""
     yours, expected = finding.shown.yours, finding.shown.expected
-    return yours.kind == VALUE and yours.changed and equal(yours.value, expected, finding.exercise.tolerance)
+    return yours.changed and not is_wrong(yours, expected, finding.exercise.tolerance)
 
 
 def next_hint(finding):

@@ -1,7 +1,7 @@
 """Naming a mistake: finding the switches of the variant that give what the student's function gave.
 
-Candidates are each way of making one mistake and each pair of ways of two mistakes. The smallest set that fits is named; if
-two different sets fit equally well, none is.
+Candidates are each way of making one mistake and each pair of ways of two mistakes. Those that change the inputs as the
+student's function does come first. The smallest set that fits is named; if two different sets fit equally well, none is.
 """
 
 import functools
@@ -69,19 +69,20 @@ def is_wrong(outcome, expected, tolerance):
 def fit(candidate, outcomes, prepared, indices, tolerance):
     """Return how well a candidate fits the outcomes of these cases: the worst agreement.
 
-    NO if the function raised on all cases, or if a LOOSE fit agrees with less than two wrong results: that would be a guess.
+    NO if the function raised on all cases, if two mistakes fit only LOOSE, or if one that fits LOOSE agrees with less than two
+    wrong results: that would be a guess.
     """
     worst, seen, wrong_and_equal = EXACT, False, 0
     for index in indices:
         case, expected = prepared[index]
         yours, other = outcomes[index], candidate.outcome(index, case, expected)
         quality = agreement(yours, other, expected, tolerance)
-        if quality == NO:
+        if quality == NO or (quality == LOOSE and len(candidate.mistakes) > 1):
             return NO
         worst = min(worst, quality)
         seen |= yours.kind != BROKEN
         wrong_and_equal += quality == EXACT and yours.kind != BROKEN and is_wrong(yours, expected, tolerance)
-    if not seen or (worst == LOOSE and (wrong_and_equal < 2 or len(candidate.mistakes) > 1)):
+    if not seen or (worst == LOOSE and wrong_and_equal < 2):
         return NO
     return worst
 
@@ -92,6 +93,7 @@ def named(exercise, outcomes, prepared, indices) -> tuple[Mistake, ...]:
     for candidate in candidates(exercise):
         quality = fit(candidate, outcomes, prepared, indices, exercise.tolerance)
         if quality != NO:
-            found.setdefault((quality, -len(candidate.mistakes)), set()).add(candidate.mistakes)
+            alike = all(candidate.outcome(i, *prepared[i]).changed == outcomes[i].changed for i in indices)
+            found.setdefault((quality, alike, -len(candidate.mistakes)), set()).add(candidate.mistakes)
     best = found[max(found)] if found else [()]
     return next(iter(best)) if len(best) == 1 else ()

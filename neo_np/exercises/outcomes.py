@@ -37,6 +37,10 @@ def outcome_of(result, expected, compare_as, after=None):
     found = describe(result)
     if not same_type(result, expected):
         return Outcome(TYPE, comparable(result), found, after=after, raw=result)
+    if isinstance(expected, tuple):
+        parts = [outcome_of(part, other, compare_as) for part, other in zip(result, expected)]
+        kind = next((kind for kind in (BROKEN, SHAPE) if kind in [part.kind for part in parts]), VALUE)
+        return Outcome(kind, tuple(part.value for part in parts), found, after=after, raw=result)
     if is_float(expected):
         with np.errstate(all="ignore"):  # a float64 may be too large for compare_as
             value = compare_as(np.asarray(result))
@@ -45,7 +49,7 @@ def outcome_of(result, expected, compare_as, after=None):
         kind = VALUE if value.shape == np.shape(expected) else SHAPE
         return Outcome(kind, value, found, after=after, raw=result)
     value = comparable(result)
-    right_shape = np.shape(value) == np.shape(expected) or not isinstance(expected, np.ndarray | int | np.integer)
+    right_shape = not isinstance(expected, np.ndarray | int | np.integer) or np.shape(value) == np.shape(expected)
     return Outcome(VALUE if right_shape else SHAPE, value, found, after=after, raw=result)
 
 
@@ -56,6 +60,9 @@ def same_type(result, expected):
     if isinstance(expected, list):
         one = isinstance(result, list | tuple) or (isinstance(result, np.ndarray) and result.ndim == 1)
         return one and all(same_type(a, expected[0]) for a in result if expected)
+    if isinstance(expected, tuple):
+        one = isinstance(result, list | tuple) and len(result) == len(expected)
+        return one and all(map(same_type, result, expected))
     return isinstance(result, type(expected))
 
 
@@ -84,6 +91,8 @@ def describe(x):
     """Return what x is, in words: "an array of floats of shape (2, 3)", "a list of 3 items", "None"."""
     if x is None:
         return "None"
+    if isinstance(x, tuple) and any(isinstance(part, np.ndarray) for part in x):
+        return f"a tuple of {len(x)} arrays of shapes {', '.join(str(np.shape(part)) for part in x)}"
     if isinstance(x, np.ndarray):
         return f"an array of {number_kind(x)} of shape {x.shape}"
     if isinstance(x, np.generic):
@@ -103,12 +112,16 @@ def items(x):
 
 def equal(a, b, tolerance):
     """Return whether two values agree: numbers within the tolerance (b is the reference), everything else exactly."""
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(equal(x, y, tolerance) for x, y in zip(a, b))
     if is_float(a) and is_float(b):
         if np.shape(a) != np.shape(b):
             return False
         rtol, atol = tolerance
         with np.errstate(all="ignore"):
             return bool((np.abs(np.subtract(a, b, dtype=float)) <= atol + rtol * np.abs(b)).all())
+    if isinstance(a, list) and isinstance(b, list):
+        a, b = comparable(a), comparable(b)  # tuples in them count as lists
     if isinstance(a, list) and isinstance(b, list) and any(isinstance(x, float) for x in a + b):
         return len(a) == len(b) and all(equal(x, y, tolerance) for x, y in zip(a, b))
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):

@@ -53,6 +53,8 @@ def attempt(exercise, function, shown, place, candidates):
 
 def far_apart(yours, expected):
     """Return whether two results differ enough to be seen; False if one is not finite."""
+    if isinstance(expected, tuple):
+        return any(map(far_apart, yours, expected))
     if not is_float(expected):
         return not equal(yours, expected, (0, 0))
     difference = np.abs(np.subtract(yours, expected, dtype=float)).max(initial=0)

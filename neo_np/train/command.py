@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from neo_np.checkpoint.loading import load
-from neo_np.corpus import read_pieces, text_files
 from neo_np.errors import NeoError
 from neo_np.files import for_shell
 from neo_np.folders.find import find_checkpoint
 from neo_np.gpt_neo.params import random_params, sinusoids
 from neo_np.model import Model
 from neo_np.terminal import naming_options, progress_bar, run_command
+from neo_np.tokenizer.corpus import read_pieces, text_files
 from neo_np.tokenizer.special_tokens import END_OF_TEXT
 from neo_np.tokenizer.tokenizer import Tokenizer
 from neo_np.train.arguments import (

@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from neo_np.corpus import read_pieces
 from neo_np.errors import NeoError
 from neo_np.files import open_file
+from neo_np.tokenizer.corpus import read_pieces
 from neo_np.tokenizer.special_tokens import END_OF_TEXT
 from neo_np.tokenizer.tokenizer import Tokenizer
 from neo_np.train.environment import processors

@@ -145,6 +145,38 @@ def test_wrong_type_or_shape_is_said_first(body, said):
     assert said in " ".join(message("softmax", body).split("Case")[0].split())
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return dy @ weight, dy.T @ x", "returns a tuple of 2 arrays of shapes (1, 2), (2, 2), and a tuple of 3 arrays"),
+        (
+            "return dy @ weight, dy.T @ x, dy",
+            "of shapes (1, 2), (2, 2), (1, 2), and a tuple of 3 arrays of shapes (1, 2), (2, 2), (2,)",
+        ),
+        ("return dy @ weight, dy.T @ x, np.log(0 * dy.sum(0))", "numbers that are not finite (inf or nan)"),
+        ("return dy @ weight", "returns an array of floats of shape (1, 2), and a tuple of 3 arrays"),
+        ("return dy @ weight, dy.T @ x, dy.sum(0).astype(int)", "of shapes (1, 2), (2, 2), (2,)"),
+        ("return [dy @ weight, dy.T @ x, dy.sum(0)]", "right. It agrees"),
+    ],
+)
+def test_several_results_are_checked_one_by_one(body, said):
+    assert said in " ".join(message("linear_backward", body).split("Case")[0].split())
+
+
+def test_changed_input_that_spoils_the_result_is_not_called_right():
+    body = """
+    gradient = np.zeros_like(x)
+    for place in np.ndindex(x.shape):
+        x[place] += h
+        above = f(x)
+        x[place] -= 2 * h
+        gradient[place] = (above - f(x)) / (2 * h)
+    return gradient
+    """
+    text = message("numerical_gradient", body)
+    assert "The result is wrong" in text and "changes the array" in text and "results are right" not in text
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
 def test_float_types_are_all_right(dtype):
     assert diagnose("softmax", lambda x: find("softmax").reference(x.astype(dtype))).passed

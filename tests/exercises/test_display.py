@@ -2,6 +2,7 @@
 
 import html
 import io
+import pydoc
 import re
 import sys
 import types
@@ -55,6 +56,18 @@ def cells(grid):
 def parts_of(exercise, source):
     """Return the parts of the message about an answer."""
     return message_of(examine(find(exercise), function_of(exercise, source)))
+
+
+def test_tuple_of_arrays_shows_only_the_parts_that_differ():
+    right = np.array([[1.0, 2.0]]), np.array([3.0, 4.0]), np.array([5.0])
+    shown = grids_of((right[0], np.array([3.0, 9.0]), right[2]), right)
+    assert [(grid.label, marks(grid)) for grid in shown] == [("yours[1]", [[0, 1]]), ("expected[1]", [[0, 0]])]
+
+
+def test_tuple_with_a_part_of_another_shape_shows_both_shapes():
+    right = np.array([[1.0, 2.0]]), np.array([3.0, 4.0])
+    shown = grids_of((right[0], np.array([[3.0, 4.0]])), right)
+    assert [grid.label for grid in shown] == ["yours[1] (1, 2)", "expected[1] (2,)"]
 
 
 def test_entries_that_differ_are_marked_and_equal_ones_are_not():
@@ -222,8 +235,7 @@ def test_show_source_refuses_a_piece_that_does_not_occur():
 
 @pytest.mark.parametrize("name", [name for name, exercise in EXERCISES.items() if exercise.notes])
 def test_every_remark_has_its_piece_in_the_source_of_the_package(name):
-    module, _, function = find(name).package_name.rpartition(".")
-    assert source_with(getattr(sys.modules[module], function), find(name).notes).lines
+    assert source_with(pydoc.locate(find(name).package_name), find(name).notes).lines
 
 
 def test_colours_have_enough_contrast_on_white_and_on_black():

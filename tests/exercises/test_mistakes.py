@@ -1,4 +1,4 @@
-"""The checker names mistakes: each of the lists, written in several styles, and most of sixty free wrong answers."""
+"""The checker names mistakes: each of the lists, written in several styles, and most of the free wrong answers."""
 
 import functools
 import itertools
@@ -47,13 +47,31 @@ LISTED = {
     "block": "post_norm parallel no_residual ln_1_twice",
     "forward": "no_ln_f residual_restarted layers_reversed",
     "logit_lens": "no_ln_f wrong_layer last_position_only",
+    "temperature": "multiplies on_probabilities too_early",
+    "top_k": "sets_0 smallest ties_lost",
+    "top_p": "drops_the_crossing wrong_end not_softmaxed probabilities",
+    "repetition_penalty": "divides_negatives by_count all_tokens",
+    "sample": "argmax wrong_side last_bin_lost",
+    "cached_step": "position_0 slot_overwritten new_keys_only",
+    "beam_step": "probabilities_added best_of_each finished_go_on",
+    "accept_drafts": "all_accepted correction_forgotten goes_on_after_a_miss",
+    "cross_entropy": "log_of_0 log2 argmax_as_target",
+    "perplexity": "mean_of_exps base_2 summed",
+    "bits_per_byte": "per_token per_character nats",
+    "text_windows": "overlap_scored_twice unshifted tail_dropped",
+    "numerical_gradient": "one_sided not_divided changes_input",
+    "cross_entropy_backward": "of_the_mean sign no_mean probabilities_only",
+    "linear_backward": "transposed bias_not_summed dx_uses_x",
+    "layer_norm_backward": "mean_constant variance_constant gain_forgotten",
 }
 CORE = """
 next_token center_rows count_pairs merge encode_word decode embed layer_norm linear softmax causal_mask attend split_heads
 merge_heads local_mask gelu_new block forward
+temperature top_p sample cached_step
+cross_entropy perplexity numerical_gradient cross_entropy_backward linear_backward
 """.split()
 
-# What a teacher calls each of the sixty wrong answers, in their order: the name in the registry.
+# What a teacher calls each of the free wrong answers, in their order: the name in the registry.
 TRUE_NAMES = """
 first_row flattened score everything axis_0 no_keepdims same_number_only transposed_partner whole_columns flattened
 whole_rows identity byte_added word_counts_ignored last_pair_missing across_words keeps_second_half first_place_only
@@ -62,6 +80,14 @@ dot_for_cosine returns_itself distance n_minus_1+eps_outside no_eps no_root time
 untransposed no_bias everything overflow+axis overflow one_maximum division_inside strict upper from_zero scaled no_mask
 mask_after_softmax reshape_without_swap heads_behind_tokens sum no_swap_back scaled+out_bias_lost one_long
 layers_times_window sigmoid_form no_activation post_norm no_ln_f
+multiplies too_early on_probabilities sets_0 smallest one_short drops_the_crossing wrong_end each_by_itself probabilities
+divides_negatives by_count subtracts argmax wrong_side last_bin_lost no_running_sum
+position_0 slot_overwritten new_key_missing scaled probabilities_added best_of_each finished_go_on
+all_accepted correction_forgotten goes_on_after_a_miss wrong_row
+overflow+log_of_0 argmax_as_target log2+log_of_0 mean base_2 mean_of_exps summed per_token per_character nats
+overlap_scored_twice unshifted+last_row_loses_context tail_dropped one_sided changes_input bracket_missing no_mean sign
+of_the_mean weight_transposed transposed+bias_not_summed dx_uses_x mean_constant+variance_constant gain_forgotten
+dweight_from_x
 """.split()
 
 
@@ -87,7 +113,10 @@ def failing_first(exercise, outcomes):
 def differ(exercise, one, other):
     """Return whether two candidates have different outcomes in at least one case."""
     pairs = zip(outcomes_of(exercise, one), outcomes_of(exercise, other))
-    return any(a.kind != b.kind or (a.kind != BROKEN and not equal(a.value, b.value, exercise.tolerance)) for a, b in pairs)
+    return any(
+        a.kind != b.kind or a.changed != b.changed or (a.kind != BROKEN and not equal(a.value, b.value, exercise.tolerance))
+        for a, b in pairs
+    )
 
 
 @pytest.mark.parametrize(("exercise", "style"), STYLES, ids=ids(STYLES))
@@ -108,7 +137,7 @@ def test_answers_in_one_style_pass_or_get_the_name_of_their_mistake(exercise, st
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())
 def test_every_mistake_is_written_in_three_styles_and_so_is_the_right_answer(exercise):
-    has_floats = exercise.notebook != "02" and exercise.name != "reach"
+    has_floats = exercise.notebook != "02" and exercise.name not in ("reach", "text_windows")
     for mistake in [None, *(mistake.name for mistake in exercise.mistakes)]:
         styles = [answer.style for answer in ANSWERS if (answer.exercise, answer.mistake) == (exercise.name, mistake)]
         assert len(set(styles)) >= 2 + (not has_floats or mistake == "changes_input"), mistake  # float64 is one more
@@ -121,8 +150,8 @@ def test_the_lists_are_complete():
         names = [mistake.name for mistake in exercise.mistakes]
         assert len(set(names)) == len(names)
         assert set(LISTED[name].split()) <= set(names), name
-    assert sum(len(mistakes.split()) for mistakes in LISTED.values()) == 93
-    assert sum(len(exercise.mistakes) for exercise in EXERCISES.values()) >= 250
+    assert sum(len(mistakes.split()) for mistakes in LISTED.values()) == 143
+    assert sum(len(exercise.mistakes) for exercise in EXERCISES.values()) >= 350
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())
@@ -153,8 +182,8 @@ def test_two_mistakes_are_both_named_unless_something_simpler_gives_the_same(exe
             assert found == simplest_names(exercise, candidate), candidate.switches
 
 
-def test_most_of_sixty_free_wrong_answers_are_named():
-    assert len(WRONG) == len(TRUE_NAMES) == 60
+def test_most_free_wrong_answers_are_named():
+    assert len(WRONG) == len(TRUE_NAMES) >= 113
     named_answers = 0
     for (exercise, wrong, source), names in zip(WRONG, TRUE_NAMES):
         verdict = diagnose(exercise, function_of(exercise, source))

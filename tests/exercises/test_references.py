@@ -7,10 +7,11 @@ import re
 
 import numpy as np
 import pytest
-from helpers import random_model
-from hypothesis import given
+from helpers import byte_model, random_model
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from neo_np.evaluate.text import evaluate_text, text_windows
 from neo_np.exercises import nb00_whole_model as nb00
 from neo_np.exercises import nb02_tokens as nb02
 from neo_np.exercises import nb03_embeddings as nb03
@@ -20,11 +21,18 @@ from neo_np.exercises import nb06_many_heads as nb06
 from neo_np.exercises import nb07_local_attention as nb07
 from neo_np.exercises import nb08_mlp as nb08
 from neo_np.exercises import nb09_stream as nb09
+from neo_np.exercises import nb10_sampling as nb10
+from neo_np.exercises import nb11_generation as nb11
+from neo_np.exercises import nb12_loss as nb12
+from neo_np.exercises import nb13_backpropagation as nb13
 from neo_np.exercises.calls import call, kept_apart
 from neo_np.exercises.course import EXERCISES
 from neo_np.exercises.outcomes import right
 from neo_np.exercises.own_model import functions_with, logits_of, shipped_model
 from neo_np.exercises.prepared import prepared_cases
+from neo_np.generate import logits_processors, speculative
+from neo_np.generate.sampling import draw
+from neo_np.gpt_neo import backward, loss
 from neo_np.gpt_neo import forward as package
 from neo_np.tokenizer.byte_alphabet import byte_to_char
 from neo_np.tokenizer.learn import learn_merges
@@ -201,12 +209,157 @@ def test_reach_is_the_number_of_tokens_that_change_the_last_output(layers, windo
     assert nb07.reach(layers, window, length) == np.count_nonzero(flows[-1]) == nb07.reach_formula(layers, window, length)
 
 
+penalties = st.floats(1.01, 3)
+
+
+class OneDraw:
+    """A random generator whose next number is known."""
+
+    def __init__(self, u):
+        self.u = u
+
+    def random(self):
+        return self.u
+
+
+@given(seeds, sizes, st.floats(0.1, 5))
+def test_temperature_of_random_logits_equals_the_package(seed, V, value):
+    logits = numbers(seed, V)
+    close(nb10.temperature(logits, value), logits_processors.temperature(logits, [], value))
+
+
+@given(seeds, st.data())
+def test_top_k_of_logits_with_ties_equals_the_package(seed, data):
+    logits = np.round(2 * numbers(seed, data.draw(sizes)))  # whole numbers: some are equal
+    k = data.draw(st.integers(1, len(logits)))
+    assert np.array_equal(nb10.top_k(logits, k), logits_processors.top_k(logits, [], k))
+
+
+@given(seeds, sizes, st.floats(0.05, 0.95))
+def test_top_p_of_random_logits_equals_the_package(seed, V, p):
+    logits = 2 * numbers(seed, V)
+    assume(np.abs(np.cumsum(np.sort(package.softmax(logits.astype(float)))) - (1 - p)).min() > 1e-5)
+    assert np.array_equal(nb10.top_p(logits, p), logits_processors.top_p(logits, [], p))
+
+
+@given(seeds, sizes, penalties, st.data())
+def test_repetition_penalty_of_any_text_equals_the_package(seed, V, penalty, data):
+    logits, ids = numbers(seed, V), data.draw(st.lists(st.integers(0, V - 1), min_size=1, max_size=8))
+    found = nb10.repetition_penalty(logits, ids, penalty)
+    close(found, logits_processors.repetition_penalty(logits, ids, penalty))
+
+
+@given(st.lists(st.integers(0, 8), min_size=1, max_size=8).filter(any), st.integers(0, 63))
+def test_sample_with_draws_on_the_edges_equals_the_package(parts, u):
+    """Probabilities in eighths of a sum, draws in 64ths: many draws lie exactly at an edge."""
+    probabilities = np.array(parts) / sum(parts)
+    assert nb10.sample(probabilities, u / 64) == draw(probabilities, OneDraw(u / 64))
+
+
+@given(seeds, sizes, sizes, sizes)
+def test_cached_step_equals_the_last_row_of_the_attention_of_the_whole_text(seed, T, C, D):
+    ids = np.random.default_rng(seed).integers(0, 5, T)
+    wte, wpe, *weights = (numbers(seed + i, *shape) for i, shape in enumerate([(5, C), (6, C), *[(D, C)] * 3]))
+    x = package.embed(ids[None], np.arange(T), wte, wpe)
+    q, k, v = (x @ w.T for w in weights)
+    found = nb11.cached_step(ids[-1], k[0, :-1], v[0, :-1], wte, wpe, *weights)
+    close(found, package.attention(q[:, None], k[:, None], v[:, None])[0, 0, -1], 1e-4, 1e-5)
+
+
+@given(seeds, st.integers(1, 4), st.integers(1, 4))
+def test_beam_steps_with_a_random_model_equal_the_beam_search_of_the_package(seed, beams, steps):
+    model = model_of(seed % 1000)
+    texts, scores = [[1, 2]] * beams, [0.0] + [-1e9] * (beams - 1)  # at first all beams are one text
+
+    def log_probs(text):
+        logits = model.logits(text)[-1].astype(float)
+        return logits - np.log(np.exp(logits).sum())
+
+    for _ in range(steps):
+        rows = {tuple(text): log_probs(text) for text in texts}
+        table = np.array([rows[tuple(text)] for text in texts])
+        new = nb11.beam_step(texts, scores, np.exp(table), end=-1)
+        before = {tuple(text): score for text, score in reversed(list(zip(texts, scores)))}
+        scores = [before[tuple(text[:-1])] + rows[tuple(text[:-1])][text[-1]] for text in new]
+        texts = new
+    assert texts[0] == model.generate([1, 2], num_beams=beams, max_new_tokens=steps, eos_token_id=[])
+
+
+@given(seeds, st.integers(0, 5), st.integers(1, 4), st.data())
+def test_accept_drafts_equals_the_verification_of_the_package(seed, K, V, data):
+    logits = numbers(seed, K + 1, V)
+    drafts = data.draw(st.lists(st.integers(0, V - 1), min_size=K, max_size=K))
+    expected = []
+    for row, draft in zip(logits, [*map(speculative.DraftToken, drafts), None]):
+        expected.append(speculative.verify(row, draft, None))
+        if draft is None or expected[-1] != draft.id:
+            break
+    assert nb11.accept_drafts(drafts, logits) == expected
+
+
 def test_erf_form_of_gelu_differs_by_what_the_message_says():
     x = np.linspace(-6, 6, 120_001)
     exact = 0.5 * x * (1 + np.array([math.erf(value / math.sqrt(2)) for value in x]))
     difference = np.abs(nb08.gelu_new(x) - exact)
     assert 4.65e-4 < difference.max() < 4.75e-4
     assert abs(abs(x[difference.argmax()]) - 2.7) < 0.1
+
+
+@given(seeds, sizes, st.integers(2, 9))
+def test_cross_entropy_of_any_logits_equals_the_package(seed, T, V):
+    logits, targets = 100 * numbers(seed, T, V), np.random.default_rng(seed).integers(0, V, T)
+    close(nb12.cross_entropy(logits, targets), loss.cross_entropy(logits, targets), 1e-4, 1e-4)
+
+
+@given(st.lists(st.text(min_size=1, max_size=9), min_size=1, max_size=3), st.integers(1, 12), st.data())
+@settings(max_examples=25)
+def test_perplexity_and_bits_per_byte_of_windows_equal_the_evaluation_of_texts(texts, window, data):
+    model, surprises = byte_model(num_layers=1, attention_layers=["global"]), []
+    stride = data.draw(st.integers(1, window))
+    for text in texts:
+        ids = [model.config.bos_token_id, *model.tokenizer.encode(text)]
+        for row, scored in nb12.text_windows(ids, window, stride):
+            row = np.array(row)
+            surprises += list(nb12.cross_entropy(model.logits(row[:-1]), row[1:])[-scored:])
+    expected = evaluate_text(model, texts, window, stride)
+    assert nb12.perplexity(np.array(surprises)) == pytest.approx(expected["perplexity"], rel=1e-4)
+    assert nb12.bits_per_byte(np.array(surprises), "".join(texts)) == pytest.approx(expected["bits_per_byte"], rel=1e-4)
+
+
+@given(st.integers(0, 40), st.integers(1, 12), st.data())
+def test_text_windows_of_any_sizes_equal_the_package(length, window, data):
+    ids, stride = list(range(length)), data.draw(st.integers(1, window))
+    assert nb12.text_windows(ids, window, stride) == text_windows(ids, window, stride)
+
+
+@given(seeds, sizes, st.integers(2, 9))
+def test_cross_entropy_backward_of_any_logits_equals_the_package_divided_by_the_positions(seed, T, V):
+    logits, targets = 3 * numbers(seed, T, V), np.random.default_rng(seed).integers(0, V, T)
+    expected = backward.cross_entropy_backward(loss.log_softmax(logits), targets) / T
+    close(nb13.cross_entropy_backward(logits, targets), expected)
+
+
+@given(seeds, sizes, sizes, sizes)
+def test_linear_backward_of_any_arrays_equals_the_package(seed, T, i, o):
+    dy, x, weight = numbers(seed, T, o), numbers(seed + 1, T, i), numbers(seed + 2, o, i)
+    expected = (*backward.linear_backward(dy, x, weight), backward.sum_over_rows(dy))
+    for found, other in zip(nb13.linear_backward(dy, x, weight), expected, strict=True):
+        close(found, other, 1e-4, 1e-5)
+
+
+@given(seeds, sizes, st.integers(2, 6), st.floats(0.01, 1))
+def test_layer_norm_backward_of_any_rows_equals_the_package(seed, T, C, eps):
+    dy, x, weight = numbers(seed, T, C), numbers(seed + 1, T, C), numbers(seed + 2, C)
+    expected = backward.layer_norm_backward(dy, x, weight, eps)
+    for found, other in zip(nb13.layer_norm_backward(dy, x, weight, eps), expected, strict=True):
+        close(found, other, 1e-3, 1e-4)
+
+
+@given(seeds, sizes, st.integers(2, 5))
+def test_numerical_gradient_of_the_mean_surprise_is_the_derived_one(seed, T, V):
+    logits, targets = numbers(seed, T, V).astype(float), np.random.default_rng(seed).integers(0, V, T)
+    found = nb13.numerical_gradient(lambda x: nb12.cross_entropy(x, targets).mean(), logits, 1e-5)
+    close(found, nb13.cross_entropy_backward(logits, targets), 1e-6, 1e-9)
 
 
 def test_model_of_references_equals_the_shipped_model():
@@ -230,7 +383,7 @@ def test_package_name_leads_to_a_function_of_the_package(exercise):
     else:
         module, _, name = exercise.package_name.rpartition(".")
         assert module.startswith("neo_np.")
-        assert name in ("byte_to_char", "causal_mask", "merge_pair", "merge_steps", exercise.name)
+        assert name in ("byte_to_char", "causal_mask", "merge_pair", "merge_steps", "draw", exercise.name)
         assert callable(pydoc.locate(exercise.package_name))
 
 

@@ -18,11 +18,11 @@ from safetensors.numpy import load_file, save_file
 
 import neo_np
 from neo_np import Model, NeoError, Tokenizer
-from neo_np.corpus import documents, text_files
 from neo_np.evaluate.json_lines import read_questions, read_texts
 from neo_np.evaluate.tasks import evaluate_choices, evaluate_lambada
 from neo_np.evaluate.text import evaluate_text
 from neo_np.exercises import record
+from neo_np.tokenizer.corpus import documents, text_files
 from neo_np.train import command
 from neo_np.train.data import tokenize_files
 from neo_np.train.trainer import Trainer

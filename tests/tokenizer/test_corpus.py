@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import neo_np.files
 from neo_np import NeoError
-from neo_np.corpus import documents, read_pieces, text_files
+from neo_np.tokenizer.corpus import documents, read_pieces, text_files
 
 END = "<|endoftext|>"
 SPACES = "".join(map(chr, range(0x2000, 0x200B))) + " \n\r\t\v\f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"

@@ -1,0 +1,620 @@
+"""Exercises of notebook 11, generation: cached_step, beam_step, accept_drafts."""
+
+import math
+
+import numpy as np
+
+from neo_np.exercises.exercise import Case, Exercise, array, mistake, random_numbers
+from neo_np.exercises.nb05_one_head import softmax
+
+# cached_step
+
+
+def cached_step(id, keys, values, wte, wpe, wq, wk, wv):
+    """Return what one head hands to a new token; the keys and values of the S tokens before it come from the cache."""
+    x = wte[id] + wpe[len(keys)]  # the new token's position is S
+    keys = np.concatenate([keys, [wk @ x]])
+    values = np.concatenate([values, [wv @ x]])
+    weights = softmax(keys @ (wq @ x))
+    return weights @ values
+
+
+def cached_step_loop(id, keys, values, wte, wpe, wq, wk, wv):
+    """Compute one score at a time."""
+    x = wte[id] + wpe[len(keys)]
+    pairs = [*zip(keys, values), (wk @ x, wv @ x)]
+    scores = [float((wq @ x) @ key) for key, _ in pairs]
+    powers = [math.exp(score - max(scores)) for score in scores]
+    return sum(power / sum(powers) * value for power, (_, value) in zip(powers, pairs))
+
+
+def cached_step_variant(
+    id,
+    keys,
+    values,
+    wte,
+    wpe,
+    wq,
+    wk,
+    wv,
+    position="right",
+    slot="append",
+    seen="all",
+    turned=False,
+    scale=False,
+    asks="q",
+    hands_over="v",
+    normalize=True,
+    give="z",
+):
+    """cached_step with a switch for each mistake."""
+    S = len(keys)
+    wq, wk, wv = (w.T for w in (wq, wk, wv)) if turned else (wq, wk, wv)
+    place = {"right": S, "0": 0, "before": S - 1, "after": S + 1, "id": id, "none": 0}[position]
+    x = wte[id] + (0 if position == "none" else wpe[place])
+    key, value = wk @ x, {"v": wv, "k": wk, "q": wq}[hands_over] @ x
+    keep = {"last": slice(None, -1), "first": slice(1, None)}.get(slot, slice(None))
+    keys = {"all": [*keys[keep], key], "new": [key], "old": list(keys)}[seen]
+    values = {"all": [*values[keep], value], "new": [value], "old": list(values)}[seen]
+    keys = [keys[-1], *keys[:-1]] if slot == "key_in_front" else keys
+    values = [values[-1], *values[:-1]] if slot == "value_in_front" else values
+    scores = np.array(keys) @ ({"q": wq, "k": wk, "v": wv}[asks] @ x)
+    scores = scores / np.sqrt(len(key)) if scale else scores
+    weights = softmax(scores) if normalize else scores
+    return {
+        "z": lambda: weights @ np.array(values),
+        "weights": lambda: weights,
+        "keys": lambda: np.array(keys),
+        "x": lambda: x,
+    }[give]()
+
+
+def cached_step_cases():
+    """Return heads with S tokens in the cache, C channels, D of them in the head, V tokens; C = D, S = D and all different."""
+    rng = np.random.default_rng(11)
+    sizes = [(1, 2, 2, 3), (2, 2, 2, 3), (2, 3, 2, 4), (3, 3, 3, 4), (3, 4, 2, 5), (5, 3, 4, 3), (4, 2, 3, 6), (4, 4, 4, 5)] * 2
+    cases = [
+        Case(
+            (
+                1,
+                array([[1, 0], [0, 1]]),
+                array([[2, 1], [0, 3]]),
+                array([[0, 1], [1, -1], [2, 0]]),
+                array([[0, 1], [0, -1], [1, 1], [1, 0]]),
+                array([[1, 0], [0, 1]]),
+                array([[0, 1], [1, 1]]),
+                array([[1, 2], [-1, 1]]),
+            )
+        )
+    ]
+    for number, (S, C, D, V) in enumerate(sizes):
+        tables = [random_numbers(rng, *shape) / 2 for shape in ((S, D), (S, D), (V, C), (max(S, V) + 2, C))]
+        weights = [random_numbers(rng, D, C) / 2 for _ in range(3)]
+        cases.append(Case((number % V, *tables, *weights), random=True))
+    nothing = np.zeros((0, 2), np.float32)  # the first token of a text
+    first = [random_numbers(rng, *shape) for shape in ((3, 3), (4, 3), (2, 3), (2, 3), (2, 3))]
+    return [*cases, Case((2, nothing, nothing, *first), extreme=True)]
+
+
+CACHED_STEP = Exercise(
+    name="cached_step",
+    notebook="11",
+    minutes=15,
+    core=True,
+    signature="cached_step(id, keys, values, wte, wpe, wq, wk, wv)",
+    task="One head reads one new token. keys and values, (S, D), hold the rows of the S tokens before it. Embed the new token "
+    "at the next position (wte, wpe). Its query, key and value are wq @ x, wk @ x, wv @ x. Its query meets all S + 1 keys: "
+    "softmax, then the weighted mean of the values, (D,). You may call softmax. Do not write into keys or values.",
+    reference=cached_step,
+    variant=cached_step_variant,
+    given=("softmax",),
+    also_right=(cached_step_loop,),
+    cases=cached_step_cases,
+    mistakes=(
+        mistake(
+            "position_0",
+            {"position": "0"},
+            "the new token gets position 0, as if the text began with it.",
+            "The cache holds S tokens, at the positions 0 to S - 1. What is the position of the next one?",
+        ),
+        mistake(
+            "position_off_by_one",
+            ({"position": "before"}, {"position": "after"}),
+            "the position of the new token is off by one.",
+            "If the cache holds 3 tokens, their positions are 0, 1, 2. Which row of wpe is next?",
+        ),
+        mistake(
+            "position_by_id",
+            {"position": "id"},
+            "the position is looked up by the id of the token.",
+            "What does the cache know about the place of the new token?",
+        ),
+        mistake(
+            "no_position",
+            {"position": "none"},
+            "the position embedding is missing.",
+            "Which of the two tables, wte and wpe, do you not use?",
+        ),
+        mistake(
+            "slot_overwritten",
+            ({"slot": "last"}, {"slot": "first"}),
+            "the new key and value are written over those of an older token, which is lost.",
+            "How many keys are there before this step, and how many after it?",
+        ),
+        mistake(
+            "in_different_slots",
+            ({"slot": "key_in_front"}, {"slot": "value_in_front"}),
+            "the new key and the new value are put at different places, so weights meet the values of other tokens.",
+            "Row s of the keys and row s of the values must belong to one token. Where do you put the new rows?",
+        ),
+        mistake(
+            "new_keys_only",
+            {"seen": "new"},
+            "the new token sees only its own key, so the cache has no effect.",
+            "With one key the only weight is 1. Whose keys are missing?",
+        ),
+        mistake(
+            "new_key_missing",
+            {"seen": "old"},
+            "the new token does not see itself: its own key and value are not in the rows that it looks at.",
+            "How many keys should the query meet, S or S + 1?",
+        ),
+        mistake(
+            "scaled",
+            {"scale": True},
+            "the scores are divided by sqrt(D). Most models do divide; GPT-Neo does not.",
+            "Where do you change the size of the scores?",
+        ),
+        mistake(
+            "query_exchanged",
+            ({"asks": "k"}, {"asks": "v"}),
+            "the keys are not compared with the query of the new token.",
+            "Which of the three rows says what the token is looking for?",
+        ),
+        mistake(
+            "value_exchanged",
+            ({"hands_over": "k"}, {"hands_over": "q"}),
+            "the new token's value is made with the wrong weight.",
+            "Which of the three weights makes the value?",
+        ),
+        mistake(
+            "no_softmax",
+            {"normalize": False},
+            "the scores are used as weights: the softmax is missing.",
+            "Weights are positive and add up to 1. Which function makes them?",
+        ),
+        mistake(
+            "untransposed",
+            {"turned": True},
+            "the weights are used the wrong way round: x @ w and not w @ x.",
+            "wq has the shape (D, C), and x has C numbers. Which product has D numbers?",
+        ),
+        mistake(
+            "other_rows",
+            ({"give": "weights"}, {"give": "keys"}, {"give": "x"}),
+            "the last step is missing: the result is the weights, the keys or the embedded token.",
+            "What is the mean of the values with these weights?",
+        ),
+    ),
+    hints=(
+        "Only the new token is computed. Its position is the number of tokens that are in the cache already. Put its key and "
+        "value behind the old ones, then do what notebook 05 does for one query.",
+        "x is (C,), its query, key and value are (D,). With the new row, keys and values are (S + 1, D). keys @ query is "
+        "(S + 1,), one score for each token.",
+        "x = wte[id] + wpe[...]\n"
+        "keys = np.concatenate([keys, [...]])  # (S + 1, D)\n"
+        "values = np.concatenate([values, [...]])\n"
+        "weights = softmax(...)  # (S + 1,)\n"
+        "return weights @ ...",
+    ),
+)
+
+
+# beam_step
+
+
+def beam_step(texts, scores, probabilities, end):
+    """Return the best of all continuations of all texts by one token, as many as there are texts."""
+    candidates = []
+    for text, score, row in zip(texts, scores, probabilities):
+        if text[-1] == end:
+            candidates.append((score, text))
+        else:
+            candidates += [(score + math.log(p), [*text, id]) for id, p in enumerate(row)]
+    best = sorted(candidates, key=lambda candidate: -candidate[0])
+    return [text for _, text in best[: len(texts)]]
+
+
+def beam_step_arrays(texts, scores, probabilities, end):
+    """Sort one long array; a finished text has one candidate, in the column of its end token."""
+    finished = np.array([text[-1] == end for text in texts])
+    totals = np.array(scores)[:, None] + np.log(probabilities)
+    totals[finished] = -np.inf
+    totals[finished, end] = np.array(scores)[finished]
+    best = np.argsort(-totals, axis=None)[: len(texts)]
+    places = [divmod(int(place), totals.shape[1]) for place in best]
+    return [texts[i] if finished[i] else [*texts[i], id] for i, id in places]
+
+
+def beam_step_variant(
+    texts,
+    scores,
+    probabilities,
+    end,
+    add="log",
+    pick="all",
+    finished="stay",
+    rank="total",
+    order="falling",
+    number="beams",
+    parent="own",
+    give="texts",
+):
+    """beam_step with a switch for each mistake."""
+    total = {
+        "log": lambda score, p: score + math.log(p),
+        "log2": lambda score, p: score + math.log2(p),
+        "log10": lambda score, p: score + math.log10(p),
+        "probability": lambda score, p: score + p,
+        "product": lambda score, p: score * p,
+        "exponent": lambda score, p: math.exp(score) + p,
+        "product_of_logs": lambda score, p: score * math.log(p),
+        "new": lambda score, p: math.log(p),
+        "minus": lambda score, p: score - math.log(p),
+    }[add]
+    groups = []
+    for place, (text, score, row) in enumerate(zip(texts, scores, probabilities)):
+        ended = text[-1] == end
+        if ended and finished in ("stay", "end_again"):
+            groups.append([(score, text if finished == "stay" else [*text, end], place)])
+        elif not (ended and finished == "dropped"):
+            groups.append([(total(score, float(p)), [*text, id], place) for id, p in enumerate(row)])
+
+    def value(candidate):
+        return candidate[0] / (len(candidate[1]) if rank == "mean" else 1)
+
+    sign = -1 if order in ("falling", "falling_turned") else 1
+    if pick == "all":
+        groups = [[candidate for group in groups for candidate in group]]
+        chosen = sorted(groups[0], key=lambda candidate: sign * value(candidate))
+    else:
+        chosen = [min(group, key=lambda candidate: sign * value(candidate)) for group in groups]
+        chosen = sorted(chosen, key=lambda candidate: sign * value(candidate)) if pick == "each" else chosen
+    chosen = chosen[: {"beams": len(texts), "all": None, "one": 1}[number]]
+    chosen = chosen[::-1] if order == "falling_turned" else chosen
+    if parent == "place":
+        chosen = [(score, [*text, *new[len(texts[i]) :]], i) for text, (score, new, i) in zip(texts, chosen)]
+    return {
+        "texts": lambda: [text for _, text, _ in chosen],
+        "tokens": lambda: [text[-1] for _, text, _ in chosen],
+        "pairs": lambda: [(score, text) for score, text, _ in chosen],
+        "best": lambda: chosen[0][1],
+    }[give]()
+
+
+def totals_differ(texts, scores, probabilities, end):
+    """Return whether no two candidates are so near that rounding could change their order, with right or wrong scores."""
+    wrong = [(row, score + row, score * row) for score, row in zip(scores, probabilities)]
+    totals = []
+    for text, score, row in zip(texts, scores, probabilities):
+        totals += [score] if text[-1] == end else [score + math.log(p) for p in row]
+    return all(np.diff(np.sort(np.ravel(numbers))).min(initial=1) > 0.0005 for numbers in [totals, *zip(*wrong)])
+
+
+def beam_step_cases():
+    """Return one to four beams over two to six tokens, B = V among them, first without and then with finished texts."""
+    rng = np.random.default_rng(1111)
+    cases = [
+        Case(([[2]], [-0.5], array([[0.1, 0.6, 0.3]]), 0)),
+        Case(([[1], [2]], [-0.2, -1.8], array([[0.05, 0.5, 0.45], [0.1, 0.2, 0.7]]), 0)),
+        Case(([[1], [2]], [-0.7, -0.9], array([[0.3, 0.3, 0.4], [0.02, 0.95, 0.03]]), 0)),
+        Case(([[2, 0], [2, 1]], [-1.1, -0.6], array([[0.25, 0.7, 0.05], [0.1, 0.55, 0.35]]), 0)),
+    ]
+    sizes = [(2, 2, 2), (2, 3, 3), (3, 3, 2), (3, 4, 3), (2, 5, 4), (4, 4, 2), (4, 3, 3), (3, 6, 2)] * 3
+    for number, (B, V, T) in enumerate(sizes):
+        end = int(rng.integers(0, V))
+        while True:
+            parts = rng.integers(1, 20, (B, V)) ** 2
+            probabilities = (parts / parts.sum(axis=1, keepdims=True)).astype(np.float32)
+            scores = np.round(np.sort(-4 * rng.random(B))[::-1], 1).tolist()
+            words = [id for id in range(V) if id != end]
+            texts = [rng.choice(words, T).tolist() for _ in range(B)]
+            for i in [(), (0,), (B - 1,)][number % 3]:
+                texts[i] = [*texts[i][: T - number % 2], end]
+            if totals_differ(texts, scores, probabilities, end):
+                break
+        cases.append(Case((texts, scores, probabilities, end)))
+    done = [[1, 0], [2, 1, 0]], [-1.5, -0.5], array([[0.4, 0.5, 0.1], [0.2, 0.1, 0.7]]), 0
+    return [*cases, Case(done, extreme=True)]
+
+
+BEAM_STEP = Exercise(
+    name="beam_step",
+    notebook="11",
+    minutes=15,
+    signature="beam_step(texts, scores, probabilities, end)",
+    task="One step of beam search. texts: a list of B lists of ids. scores: the log-probability of each text. Row b of "
+    "probabilities, (B, V), says which token may follow text b. Return the B most likely texts of all, the best first: a text "
+    "that ends with the id `end` stays as it is, with its score; any other one is continued by one token.",
+    reference=beam_step,
+    variant=beam_step_variant,
+    also_right=(beam_step_arrays,),
+    cases=beam_step_cases,
+    mistakes=(
+        mistake(
+            "probabilities_added",
+            ({"add": "probability"}, {"add": "exponent"}),
+            "you add probabilities. Those of one token after the other are multiplied, so their logarithms are added.",
+            "The score is a sum of log-probabilities. What must a new token add to it?",
+        ),
+        mistake(
+            "multiplied",
+            ({"add": "product"}, {"add": "product_of_logs"}),
+            "you multiply the score. It is a logarithm already, and logarithms are added.",
+            "log(a b) = log a + log b. What does this mean for the score of a longer text?",
+        ),
+        mistake(
+            "best_of_each",
+            ({"pick": "each"}, {"pick": "each_unsorted"}),
+            "every text keeps exactly one continuation. All candidates should compete: a good text may have two successors.",
+            "How many candidates are there in all, and among which of them do you look for the best B?",
+        ),
+        mistake(
+            "finished_go_on",
+            ({"finished": "go_on"}, {"finished": "end_again"}),
+            "texts that have ended are continued.",
+            "What is the last id of a finished text, and what should happen to such a text?",
+        ),
+        mistake(
+            "finished_dropped",
+            {"finished": "dropped"},
+            "texts that have ended are lost.",
+            "A finished text is a candidate too. What is its score?",
+        ),
+        mistake(
+            "score_forgotten",
+            {"add": "new"},
+            "only the new token counts: the score of the text so far is forgotten.",
+            "A bad text with a likely next token: should it win?",
+        ),
+        mistake(
+            "other_logarithm",
+            ({"add": "log2"}, {"add": "log10"}),
+            "the logarithm has another base than that of the scores.",
+            "Which function of NumPy is the natural logarithm?",
+        ),
+        mistake(
+            "sign",
+            {"add": "minus"},
+            "the log-probability is subtracted, so unlikely tokens win.",
+            "A log-probability is negative or 0. Should a longer text have a higher or a lower score?",
+        ),
+        mistake(
+            "worst_kept",
+            {"order": "rising"},
+            "the least likely texts are kept.",
+            "In which direction does `sorted` sort?",
+        ),
+        mistake(
+            "worst_first",
+            {"order": "falling_turned"},
+            "the right texts are kept, and the best one comes last.",
+            "In which order should the texts come back?",
+        ),
+        mistake(
+            "wrong_parent",
+            {"parent": "place"},
+            "the winning tokens are put behind the wrong texts: winner number i does not always come from text i.",
+            "How do you remember which text a candidate continues?",
+        ),
+        mistake(
+            "divided_by_length",
+            {"rank": "mean"},
+            "the scores are divided by the lengths. Some programs do so, so that short texts do not win too often; this "
+            "task does not.",
+            "Which number does the task compare?",
+        ),
+        mistake(
+            "wrong_number",
+            ({"number": "all"}, {"number": "one"}, {"give": "best"}),
+            "too many or too few texts come back.",
+            "How many texts come in, and how many should come back?",
+        ),
+        mistake(
+            "not_the_texts",
+            ({"give": "tokens"}, {"give": "pairs"}),
+            "the result is not a list of texts (only their last tokens, or pairs with scores).",
+            "What is one item of the list that should come back?",
+        ),
+    ),
+    hints=(
+        "Make one list of all candidates, each with its score: a finished text as it is, any other text with each token that "
+        "may follow. Then sort the list and keep the best.",
+        "B texts that have not ended give B times V candidates. The score of a candidate is the old score plus the logarithm "
+        "of the new token's probability. `sorted(candidates, key=...)` puts the lowest key first.",
+        "candidates = []\n"
+        "for text, score, row in zip(texts, scores, probabilities):\n"
+        "    if ...:  # it has ended\n"
+        "        candidates.append((score, text))\n"
+        "    else:\n"
+        "        candidates += [(..., [*text, id]) for id, p in enumerate(row)]\n"
+        "best = sorted(candidates, key=lambda candidate: ...)\n"
+        "return [text for _, text in best[: ...]]",
+    ),
+)
+
+
+# accept_drafts
+
+
+def accept_drafts(drafts, logits):
+    """Return the tokens that one pass writes: drafts as long as the model agrees, then a token of its own."""
+    written = []
+    for draft, row in zip(drafts, logits):
+        written.append(int(row.argmax()))
+        if written[-1] != draft:
+            return written
+    return [*written, int(logits[-1].argmax())]
+
+
+def accept_drafts_at_once(drafts, logits):
+    """Count the drafts before the first one that differs from the model's choice."""
+    best = logits.argmax(axis=-1)
+    agrees = np.append(best[:-1] == np.array(drafts, int), False)
+    return best[: int(agrees.argmin()) + 1].tolist()
+
+
+def accept_drafts_variant(
+    drafts,
+    logits,
+    accept="same",
+    miss="correction",
+    after="stop",
+    end="bonus",
+    row=0,
+    own_row=True,
+    largest=True,
+    give="tokens",
+):
+    """accept_drafts with a switch for each mistake."""
+    best = [int(scores.argmax() if largest else scores.argmin()) for scores in logits]
+    written, accepted, missed = [], 0, False
+    if accept == "count":
+        accepted = sum(draft == own for draft, own in zip(drafts, best))
+        return [*drafts[:accepted], best[accepted]]
+    for i, draft in enumerate(drafts):
+        seen = best[(i + row) % len(best)]
+        own = seen if own_row else best[i]
+        if accept == "all" or (accept == "same" and draft == seen):
+            written.append(draft)
+            accepted += 1
+            continue
+        missed = True
+        written += {
+            "correction": [own],
+            "last_row": [best[-1]],
+            "draft": [draft],
+            "draft_and_own": [draft, own],
+            "draft_and_last": [draft, best[-1]],
+            "nothing": [],
+        }[miss]
+        if after == "stop":
+            break
+    if end == "bonus" and (after == "go_on" or not missed):
+        written.append(best[-1])
+    return {"tokens": lambda: written, "accepted": lambda: accepted, "number": lambda: len(written)}[give]()
+
+
+def accept_drafts_cases():
+    """Return drafts of which none, some or all are right, with right ones after a wrong one; K + 1 = V among the sizes."""
+    rng = np.random.default_rng(11111)
+    cases = [
+        Case(([1], array([[0, 2, 1], [3, 1, 2]]))),
+        Case(([2], array([[0, 2, 1], [3, 1, 2]]))),
+        Case(([1, 0], array([[0, 2, 1], [1, 3, 2], [0, 1, 4]]))),
+        Case(([0, 2], array([[0, 2, 1], [1, 0, 3], [5, 1, 4]]))),
+        Case(([1, 2], array([[0, 2, 1], [1, 0, 3], [5, 1, 4]]))),
+    ]
+    for K, V in [(2, 3), (3, 4), (2, 5), (4, 3), (3, 6), (5, 4), (4, 5), (6, 7)] * 3:
+        logits = np.stack([rng.permutation(V) for _ in range(K + 1)]).astype(np.float32) - V // 2
+        drafts = logits[:-1].argmax(axis=-1)
+        for place in rng.choice(K, int(rng.integers(0, 3)), replace=False):
+            drafts[place] = (drafts[place] + rng.integers(1, V)) % V
+        cases.append(Case((drafts.tolist(), logits)))
+    return [*cases, Case(([], array([[1, 4, 2]])), extreme=True)]
+
+
+ACCEPT_DRAFTS = Exercise(
+    name="accept_drafts",
+    notebook="11",
+    minutes=10,
+    signature="accept_drafts(drafts, logits)",
+    task="Return the tokens that one pass writes, a list of ids. drafts: K guessed tokens. logits, (K + 1, V): row i says what "
+    "follows the text and the first i drafts. A draft is accepted if it is the likeliest token of its row. At the first one "
+    "that is not, write the model's own token in its place and stop. After K accepted drafts, write the last row's token too.",
+    reference=accept_drafts,
+    variant=accept_drafts_variant,
+    also_right=(accept_drafts_at_once,),
+    cases=accept_drafts_cases,
+    mistakes=(
+        mistake(
+            "all_accepted",
+            ({"accept": "all"}, {"accept": "all", "end": "nothing"}),
+            "all drafts are accepted, whatever the model says.",
+            "Which token would the model have written in the place of a draft? Where do you compare?",
+        ),
+        mistake(
+            "correction_forgotten",
+            ({"miss": "nothing"}, {"miss": "nothing", "end": "nothing"}),
+            "at a wrong draft nothing is written, though the model has already said which token belongs there.",
+            "If the first draft is wrong, how many tokens should this pass write?",
+        ),
+        mistake(
+            "goes_on_after_a_miss",
+            (
+                {"after": "go_on"},
+                {"after": "go_on", "miss": "nothing"},
+                {"after": "go_on", "end": "nothing"},
+                {"after": "go_on", "miss": "nothing", "end": "nothing"},
+                {"accept": "count"},
+            ),
+            "you continue after a wrong draft. The later rows have read this draft, so they belong to another text.",
+            "Row i has read the first i drafts. What is it worth if one of them is wrong?",
+        ),
+        mistake(
+            "bonus_forgotten",
+            {"end": "nothing"},
+            "after K accepted drafts the token of the last row is missing.",
+            "There is one row more than there are drafts. What does it say?",
+        ),
+        mistake(
+            "wrong_draft_kept",
+            ({"miss": "draft"}, {"miss": "draft_and_own"}, {"miss": "draft_and_last"}),
+            "the wrong draft is in the text.",
+            "What should be in the place of a draft that is not accepted?",
+        ),
+        mistake(
+            "correction_from_last_row",
+            {"miss": "last_row"},
+            "the token in the place of the wrong draft comes from the last row, which has read the wrong draft.",
+            "Which row has read everything before the wrong draft and nothing more?",
+        ),
+        mistake(
+            "wrong_row",
+            ({"row": 1}, {"row": -1}, {"row": 1, "own_row": False}, {"row": -1, "own_row": False}),
+            "each draft is compared with a neighbouring row.",
+            "Row 0 has read no draft. Which draft does it speak about?",
+        ),
+        mistake(
+            "one_token",
+            {"accept": "none"},
+            "you write one token only, even if drafts are right.",
+            "What is gained by drafts if they are never taken over?",
+        ),
+        mistake(
+            "least_likely",
+            {"largest": False},
+            "you take the least likely token of each row.",
+            "Does a likely token have a high or a low logit?",
+        ),
+        mistake(
+            "number_returned",
+            ({"give": "accepted"}, {"give": "number"}),
+            "the result is a number, and a list of tokens was asked for.",
+            "Which tokens does this pass write?",
+        ),
+    ),
+    hints=(
+        "Walk along drafts and rows together. The model's own token is right in both cases: if the draft is equal to it, and "
+        "if it is not. Only stop at the first difference.",
+        "logits[i].argmax() is the model's token in the place of drafts[i]. The result has 1 to K + 1 ids.",
+        "written = []\n"
+        "for draft, row in zip(drafts, logits):\n"
+        "    written.append(...)  # the model's own token\n"
+        "    if ...:\n"
+        "        return written\n"
+        "return [*written, ...]  # the last row's token",
+    ),
+)
+
+EXERCISES = (CACHED_STEP, BEAM_STEP, ACCEPT_DRAFTS)

@@ -1,0 +1,813 @@
+"""Exercises of notebook 13: numerical_gradient, cross_entropy_backward, linear_backward, layer_norm_backward."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from neo_np.exercises.exercise import Case, Exercise, array, mistake, random_numbers
+
+# numerical_gradient
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A function of an array that shows its formula."""
+
+    text: str
+    function: Callable
+
+    def __call__(self, x):
+        """Return the value of the function."""
+        return self.function(x)
+
+    def __repr__(self):
+        """Return the formula."""
+        return self.text
+
+
+def numerical_gradient(f, x, h):
+    """Return (f(x + h) - f(x - h)) / 2h for each entry of x, moved by itself."""
+    gradient = np.zeros_like(x)
+    for place in np.ndindex(x.shape):
+        above, below = x.copy(), x.copy()
+        above[place] += h
+        below[place] -= h
+        gradient[place] = (f(above) - f(below)) / (2 * h)
+    return gradient
+
+
+def numerical_gradient_in_place(f, x, h):
+    """Move each entry of one copy, and move it back."""
+    moved, slopes = x.copy(), []
+    for i, value in enumerate(x.flat):
+        moved.flat[i] = value + h
+        above = f(moved)
+        moved.flat[i] = value - h
+        slopes.append((above - f(moved)) / h / 2)
+        moved.flat[i] = value
+    return np.array(slopes).reshape(x.shape)
+
+
+def numerical_gradient_variant(
+    f, x, h, points="both", divide="2h", sign=1, copy=True, restore=True, move="each", own_h=None, whole=False
+):
+    """numerical_gradient with a switch for each mistake."""
+    h = own_h or h
+    width = {"2h": 2 * h if points == "both" else h, "nothing": 1, "h": h, "times": 2 / h}[divide]
+    if move == "all":
+        above, below = f(x + h * (points != "below")), f(x - h * (points != "above"))
+        slope = sign * (above - below) / width
+        return np.full(x.shape, slope) if whole else slope
+    moved = x.copy() if copy else x
+    gradient = np.zeros_like(x)
+    for place in np.ndindex(x.shape):
+        value = moved[place]
+        if points != "below":
+            moved[place] = value + h
+        above = f(moved)
+        moved[place] = value if points == "above" else value - h
+        below = above if move == "same_array" else f(moved)
+        if points == "above" and not restore:
+            moved[place] = value + h
+        elif restore:
+            moved[place] = value
+        gradient[place] = sign * (above - below) / width
+    return gradient
+
+
+def numerical_gradient_cases():
+    """Return functions of few numbers, in float64; all numbers are whole quarters, so moving there and back is exact."""
+    rng = np.random.default_rng(13)
+    cube, square = Formula("sum of x ** 3", lambda x: (x**3).sum()), Formula("sum of x ** 2", lambda x: (x**2).sum())
+    product = Formula("x[0] * x[1] ** 2", lambda x: x[0] * x[1] ** 2)
+    power = Formula("(sum of x) ** 3", lambda x: x.sum() ** 3)
+    dots = Formula("sum of x @ x.T @ x", lambda x: (x @ x.T @ x).sum())
+    surprise = Formula("-log softmax(x)[0]", lambda x: np.log(np.exp(x).sum()) - x[0])
+
+    def random(f, *shape, h=0.125):
+        return Case((f, np.round(4 * rng.normal(size=shape)) / 4, h), random=True)
+
+    return [
+        Case((square, np.array([1.0, 3.0]), 0.125)),
+        Case((cube, np.array([1.0, -2.0]), 0.125)),
+        Case((product, np.array([2.0, 1.0]), 0.125)),
+        Case((cube, np.array([[1.0, 0.5], [2.0, -1.0]]), 0.125)),
+        Case((surprise, np.array([1.0, 2.0, 0.0]), 0.125)),
+        *(
+            random(f, *shape, h=h)
+            for h in (0.125, 0.0625)
+            for f, shape in [(cube, (3,)), (power, (2,)), (power, (2, 3)), (surprise, (4,)), (dots, (2, 2)), (dots, (2, 3))]
+        ),
+        *(random(f, *shape) for f, shape in [(product, (2,)), (surprise, (2,)), (power, (4,)), (dots, (3, 2)), (cube, (3, 2))]),
+    ]
+
+
+NUMERICAL_GRADIENT = Exercise(
+    name="numerical_gradient",
+    notebook="13",
+    minutes=12,
+    core=True,
+    signature="numerical_gradient(f, x, h)",
+    task="Return an array of the shape of x: for each entry, the slope of f if only this entry moves. Take "
+    "(f(x with the entry + h) - f(x with the entry - h)) / 2h. f is a function of an array and returns one number; x has any "
+    "shape and must not be changed.",
+    reference=numerical_gradient,
+    variant=numerical_gradient_variant,
+    also_right=(numerical_gradient_in_place,),
+    cases=numerical_gradient_cases,
+    mistakes=(
+        mistake(
+            "one_sided",
+            ({"points": "above"}, {"points": "below"}),
+            "you compare one point with f(x) itself, on one side only. With a large h this is far less exact.",
+            "The task names two points, one above x and one below. Which one do you not use, and how far apart are they?",
+        ),
+        mistake(
+            "not_divided",
+            {"divide": "nothing"},
+            "the difference is not divided by the distance of the two points.",
+            "A slope is the height divided by what?",
+        ),
+        mistake(
+            "changes_input",
+            {"copy": False, "restore": False},
+            "your function changes the array that it gets, and an entry that was moved stays moved.",
+            "Does your line write into x or into a copy of x? What does x look like after the first entry?",
+        ),
+        mistake(
+            "not_moved_back",
+            {"restore": False},
+            "an entry that was moved stays moved while the next entries are tried.",
+            "When the second entry moves, where should the first one be?",
+        ),
+        mistake(
+            "divided_by_h",
+            {"divide": "h"},
+            "you divide by h, and the two points are 2h apart.",
+            "How far is it from x - h to x + h?",
+        ),
+        mistake(
+            "bracket_missing",
+            {"divide": "times"},
+            "`/ 2 * h` divides by 2 and then multiplies by h.",
+            "In which order does Python compute a / 2 * h? What does a bracket change?",
+        ),
+        mistake(
+            "sign",
+            {"sign": -1},
+            "the difference has the wrong sign: lower minus upper point.",
+            "f grows if you go to x + h. Should the slope be positive or negative?",
+        ),
+        mistake(
+            "all_at_once",
+            ({"move": "all"}, {"move": "all", "whole": True}),
+            "all entries move at the same time.",
+            "The slope for one entry says what happens if only this entry moves. How many entries does `x + h` move?",
+        ),
+        mistake(
+            "own_h",
+            ({"own_h": 1e-5}, {"own_h": 0.01}),
+            "you use a step of your own and not the argument h.",
+            "Where does `h` occur in your function?",
+        ),
+        mistake(
+            "same_array",
+            {"move": "same_array"},
+            "both values of f are computed at the same point, so every difference is 0.",
+            "`b = a` gives an array a second name and copies nothing. How do you make a copy?",
+        ),
+    ),
+    hints=(
+        "For each entry: make two copies of x, move the entry by h, up in one and down in the other, and compare f of both.",
+        "`np.ndindex(x.shape)` gives the place of each entry, whatever the shape: `copy[place] += h`.",
+        "gradient = np.zeros_like(x)\n"
+        "for place in np.ndindex(x.shape):\n"
+        "    above, below = x.copy(), x.copy()\n"
+        "    above[place] += ...\n"
+        "    below[place] -= ...\n"
+        "    gradient[place] = ...  # the height, divided by the distance of the two points\n"
+        "return gradient",
+    ),
+)
+
+
+# cross_entropy_backward
+
+
+def cross_entropy_backward(logits, targets):
+    """Return (softmax(logits) - [1 at the target, else 0]) / T."""
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    dlogits = e / e.sum(axis=-1, keepdims=True)
+    dlogits[np.arange(len(targets)), targets] -= 1
+    return dlogits / len(targets)
+
+
+def cross_entropy_backward_by_rows(logits, targets):
+    """Work out one row at a time, with a table of ones at the targets."""
+    rows = []
+    for row, target in zip(logits.astype(float), targets):
+        p = 1 / np.exp(row[:, None] - row).sum(axis=0) if np.ptp(row) < 700 else np.exp(row - row.max())
+        rows.append((p - np.eye(len(row))[target]) / len(targets))
+    return np.array(rows)
+
+
+def cross_entropy_backward_variant(
+    logits,
+    targets,
+    sign=1,
+    divide="T",
+    axis=-1,
+    keepdims=True,
+    shift=True,
+    values="probabilities",
+    ones="targets",
+    early=False,
+    rows_mean=False,
+):
+    """cross_entropy_backward with a switch for each mistake."""
+    T, V = logits.shape
+    e = np.exp(logits - (logits.max(axis, keepdims=keepdims) if shift else 0))
+    total = e.sum(axis, keepdims=keepdims)
+    count = {"T": T, "nothing": 1, "V": V, "T V": T * V}[divide]
+    dlogits = {
+        "probabilities": lambda: e / total,
+        "scores": lambda: logits.copy(),
+        "nothing": lambda: np.zeros_like(logits),
+        "logs": lambda: logits - logits.max(axis, keepdims=True) - np.log(total),
+    }[values]()
+    dlogits = dlogits / count if early else dlogits
+    rows = np.arange(T)
+    if ones == "targets":
+        dlogits[rows, targets] -= 1
+    elif ones == "likeliest":
+        dlogits[rows, logits.argmax(axis=-1)] -= 1
+    elif ones == "columns":
+        dlogits[:, targets] -= 1
+    elif ones == "everywhere":
+        dlogits -= 1
+    elif ones == "added":
+        dlogits[rows, targets] += 1
+    dlogits = sign * (dlogits if early else dlogits / count)
+    return dlogits.sum(axis=0) if rows_mean else dlogits
+
+
+def cross_entropy_backward_cases():
+    """Return tables with T = V and with T and V different, then large scores."""
+    rng = np.random.default_rng(131)
+
+    def random(T, V):
+        return Case((random_numbers(rng, T, V), rng.integers(0, V, T)), random=True)
+
+    sizes = [(2, 2), (3, 3), (4, 4), (2, 3), (3, 2), (4, 3), (2, 5), (5, 4), (3, 6), (5, 3)] * 2
+    return [
+        Case((array([[0, 0], [1, 0]]), np.array([0, 0]))),
+        Case((array([[0, 1, 2], [2, 1, 0]]), np.array([0, 1]))),
+        Case((array([[1, 0, 3], [0, 2, 1], [4, 1, 0]]), np.array([0, 2, 1]))),
+        Case((array([[0, 1], [3, 1], [2, -1]]), np.array([0, 1, 0]))),
+        Case((array([[2000, 1, 0], [0, 1, 3000]]), np.array([0, 1])), extreme=True),
+        *(random(*size) for size in sizes),
+    ]
+
+
+CROSS_ENTROPY_BACKWARD = Exercise(
+    name="cross_entropy_backward",
+    notebook="13",
+    minutes=12,
+    core=True,
+    signature="cross_entropy_backward(logits, targets)",
+    task="Return the gradient of the loss, (T, V): how the mean surprise of all T positions changes with each score. It is "
+    "the probability (softmax of the row), minus 1 at the target, all divided by T. logits is (T, V); targets (T,) has the id "
+    "of the token that came after each position.",
+    reference=cross_entropy_backward,
+    variant=cross_entropy_backward_variant,
+    package_name="neo_np.gpt_neo.backward.cross_entropy_backward",
+    also_right=(cross_entropy_backward_by_rows,),
+    cases=cross_entropy_backward_cases,
+    mistakes=(
+        mistake(
+            "of_the_mean",
+            {"rows_mean": True},
+            "you take the mean over the rows, so the result is (V,). Only the loss is a mean, not its gradient.",
+            "Each of the T V scores has a slope of its own. Which shape must a gradient have?",
+        ),
+        mistake(
+            "sign",
+            {"sign": -1},
+            "all signs are wrong: this is the direction in which the loss falls.",
+            "If the score of the target grows, the surprise falls. Which sign has its slope, then?",
+        ),
+        mistake(
+            "no_mean",
+            {"divide": "nothing"},
+            "the division by T is missing: this belongs to the sum of all surprises.",
+            "The loss is a mean over T positions. How much does one of them count?",
+        ),
+        mistake(
+            "probabilities_only",
+            {"ones": "nowhere"},
+            "the result has only probabilities: the 1 at the target is not subtracted.",
+            "Where does your result depend on `targets`?",
+        ),
+        mistake(
+            "targets_only",
+            {"values": "nothing"},
+            "only the target counts: the probabilities are missing.",
+            "If the score of another token grows, the target becomes less likely. Does your result say so?",
+        ),
+        mistake(
+            "divided_by_V",
+            {"divide": "V"},
+            "you divide by V, the number of tokens in the vocabulary.",
+            "The loss is a mean of how many surprises?",
+        ),
+        mistake(
+            "mean_over_everything",
+            {"divide": "T V"},
+            "you divide by T V, the number of all scores.",
+            "The loss is a mean of how many surprises?",
+        ),
+        mistake(
+            "divided_too_early",
+            {"early": True},
+            "only the probabilities are divided by T, and 1 is subtracted after that.",
+            "What belongs into the bracket before you divide?",
+        ),
+        mistake(
+            "scores_for_probabilities",
+            {"values": "scores"},
+            "you take the scores themselves and not their softmax.",
+            "The formula begins with probabilities. Which function makes them from scores?",
+        ),
+        mistake(
+            "log_probabilities",
+            {"values": "logs"},
+            "you take the logs of the probabilities.",
+            "The formula begins with probabilities. Is there a logarithm in it?",
+        ),
+        mistake(
+            "argmax_as_target",
+            {"ones": "likeliest"},
+            "1 is subtracted at the likeliest token and not at the one that came.",
+            "The score of which token should rise?",
+        ),
+        mistake(
+            "whole_columns",
+            {"ones": "columns"},
+            "1 is subtracted from whole columns.",
+            "`table[:, ids]` means columns. Which two lists of indices pick one entry in each row? (Notebook 01.)",
+        ),
+        mistake(
+            "subtracted_everywhere",
+            {"ones": "everywhere"},
+            "1 is subtracted from every entry.",
+            "In how many entries of each row does the 1 belong?",
+        ),
+        mistake(
+            "one_added",
+            {"ones": "added"},
+            "1 is added at the target and not subtracted.",
+            "Each row of the result adds up to 0. What does yours add up to?",
+        ),
+        mistake(
+            "axis_0",
+            {"axis": 0},
+            "the softmax runs down the columns, over the positions.",
+            "Which axis has the V scores of one position?",
+        ),
+        mistake(
+            "no_keepdims",
+            {"keepdims": False},
+            "the sums have shape (T,), and NumPy lines them up with the columns.",
+            "What shape must they have, so that each one meets its own row?",
+        ),
+        mistake(
+            "overflow",
+            {"shift": False},
+            "exp of a large score is infinite.",
+            "What may you subtract from all scores of a row without changing the probabilities?",
+        ),
+    ),
+    hints=(
+        "Three steps: the probabilities of each row; minus 1 at the target of each row; divided by the number of rows.",
+        "The probabilities are (T, V). `dlogits[rows, targets] -= 1` with rows = 0, 1, 2, ... changes one entry in each row.",
+        "e = np.exp(logits - logits.max(axis=-1, keepdims=True))\n"
+        "dlogits = ...  # (T, V), the probabilities\n"
+        "dlogits[np.arange(len(targets)), ...] -= ...\n"
+        "return dlogits / ...",
+    ),
+    notes={
+        "np.exp(log_probs)": "The probabilities: the package gets their logs.",
+        "-= 1.0": "Minus 1 at the target of each row. The division by the number of positions comes later.",
+    },
+)
+
+
+# linear_backward
+
+
+def linear_backward(dy, x, weight):
+    """Return dx = dy weight, dweight = dy^T x, and dbias, the sum of the rows of dy."""
+    return dy @ weight, dy.T @ x, dy.sum(axis=0)
+
+
+def linear_backward_loop(dy, x, weight):
+    """Add up what each product x[t, i] weight[o, i] gives to its two factors."""
+    dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros(len(weight), dy.dtype)
+    for t, row in enumerate(dy):
+        for o, slope in enumerate(row):
+            dx[t] += slope * weight[o]
+            dweight[o] += slope * x[t]
+            dbias[o] += slope
+    return dx, dweight, dbias
+
+
+def linear_backward_variant(
+    dy, x, weight, dx_as="dy weight", dweight_as="dy^T x", dbias_as="rows", mean=False, order=(0, 1, 2), dy_used=True
+):
+    """linear_backward with a switch for each mistake."""
+    dy = dy if dy_used else np.ones_like(dy)
+    dx = {
+        "dy weight": lambda: dy @ weight,
+        "dy weight^T": lambda: dy @ weight.T,
+        "x weight": lambda: x @ weight,
+        "x weight^T": lambda: x @ weight.T,
+        "dy x": lambda: dy @ x,
+        "dy x^T x": lambda: dy @ x.T @ x,
+        "turned": lambda: (dy @ weight).T,
+    }[dx_as]()
+    dweight = {
+        "dy^T x": lambda: dy.T @ x,
+        "x^T dy": lambda: x.T @ dy,
+        "dy x": lambda: dy @ x,
+        "dy weight": lambda: dy.T @ (dy @ weight),
+    }[dweight_as]()
+    dbias = {
+        "rows": lambda: dy.sum(axis=0),
+        "unsummed": lambda: dy.copy(),
+        "outputs": lambda: dy.sum(axis=1),
+        "everything": lambda: np.full(dy.shape[1], dy.sum(), dy.dtype),
+        "kept": lambda: dy.sum(axis=0, keepdims=True),
+        "x": lambda: x.sum(axis=0),
+        "mean": lambda: dy.mean(axis=0),
+        "ones": lambda: np.ones(dy.shape[1], dy.dtype),
+    }[dbias_as]()
+    dweight, dbias = (dweight / len(x), dbias / len(x)) if mean else (dweight, dbias)
+    return tuple((dx, dweight, dbias)[i] for i in order)
+
+
+def linear_backward_cases():
+    """Return products with T = in = out, with two of them equal, and with all sizes different."""
+    rng = np.random.default_rng(132)
+    sizes = [(2, 2, 2), (3, 3, 3), (2, 3, 3), (3, 2, 2), (3, 3, 2), (2, 3, 4), (4, 2, 3), (3, 4, 2), (4, 4, 4), (1, 2, 3)] * 2
+
+    def random(T, i, o):
+        return Case((random_numbers(rng, T, o), random_numbers(rng, T, i), random_numbers(rng, o, i)), random=True)
+
+    return [
+        Case((array([[1, 2]]), array([[3, 5]]), array([[1, 0], [4, 2]]))),
+        Case((array([[1, 2], [0, 1]]), array([[3, 5], [1, 2]]), array([[1, 0], [4, 2]]))),
+        Case((array([[1, 2, 0], [0, 1, 3]]), array([[3, 5], [1, 2]]), array([[1, 0], [4, 2], [5, 1]]))),
+        Case((array([[1, 2], [0, 1], [3, 0]]), array([[3], [1], [2]]), array([[4], [5]]))),
+        *(random(*size) for size in sizes),
+    ]
+
+
+LINEAR_BACKWARD = Exercise(
+    name="linear_backward",
+    notebook="13",
+    minutes=12,
+    core=True,
+    signature="linear_backward(dy, x, weight)",
+    task="The forward pass was y = x @ weight.T + bias. dy, (T, out), is the gradient of the loss for y. Return the gradients "
+    "(dx, dweight, dbias), with the shapes of x (T, in), weight (out, in) and bias (out,). The same weight and bias were used "
+    "for all T rows.",
+    reference=linear_backward,
+    variant=linear_backward_variant,
+    package_name="neo_np.gpt_neo.backward.linear_backward",
+    also_right=(linear_backward_loop,),
+    cases=linear_backward_cases,
+    mistakes=(
+        mistake(
+            "transposed",
+            {"dweight_as": "x^T dy"},
+            "dweight is transposed: it has the shape (in, out).",
+            "dweight has the shape of weight. Which of the two factors, dy or x, must be turned, so that out comes first?",
+        ),
+        mistake(
+            "weight_transposed",
+            {"dx_as": "dy weight^T"},
+            "in dx the weight is transposed, as in the forward pass.",
+            "(T, out) @ (?, ?) must give (T, in). Which shape does weight have?",
+        ),
+        mistake(
+            "bias_not_summed",
+            {"dbias_as": "unsummed"},
+            "dbias is dy itself: the rows are not summed.",
+            "The same bias was added to each of the T rows. How many slopes does one number of it collect?",
+        ),
+        mistake(
+            "dx_uses_x",
+            tuple({"dx_as": way} for way in ("x weight", "x weight^T", "dy x", "dy x^T x")),
+            "dx is computed from x. In a product, the slope for one factor is the other factor.",
+            "y = x * w: if x grows by 1, by how much does y grow?",
+        ),
+        mistake(
+            "dweight_uses_weight",
+            {"dweight_as": "dy weight"},
+            "dweight is computed from weight. In a product, the slope for one factor is the other factor.",
+            "y = x * w: if w grows by 1, by how much does y grow?",
+        ),
+        mistake(
+            "rows_not_turned",
+            {"dweight_as": "dy x"},
+            "in dweight nothing is transposed.",
+            "(?, ?) @ (T, in) must give (out, in). Which of the two factors must be turned?",
+        ),
+        mistake(
+            "bias_over_outputs",
+            {"dbias_as": "outputs"},
+            "dbias is summed over the outputs, so it has one number for each row.",
+            "dbias has the shape of bias, (out,). Which axis must disappear?",
+        ),
+        mistake(
+            "bias_over_everything",
+            {"dbias_as": "everything"},
+            "dbias is the sum of everything.",
+            "dbias has one number for each output. Which axis must disappear?",
+        ),
+        mistake(
+            "bias_keeps_rows",
+            {"dbias_as": "kept"},
+            "dbias has the shape (1, out).",
+            "dbias has the shape of bias, (out,). What does keepdims do?",
+        ),
+        mistake(
+            "bias_averaged",
+            {"dbias_as": "mean"},
+            "dbias is the mean of the rows and not their sum.",
+            "A value that is used T times collects T slopes. Are they added or averaged?",
+        ),
+        mistake(
+            "bias_from_x",
+            {"dbias_as": "x"},
+            "dbias is the sum of the rows of x.",
+            "y = x * w + b: if b grows by 1, by how much does y grow? Does x play a part in it?",
+        ),
+        mistake(
+            "bias_is_1",
+            {"dbias_as": "ones"},
+            "dbias is 1 everywhere: the slope of y, and not of the loss.",
+            "The chain rule multiplies the slope of y by what comes from behind. Which argument holds that?",
+        ),
+        mistake(
+            "averaged",
+            {"mean": True},
+            "dweight and dbias are divided by T.",
+            "A value that is used T times collects T slopes. Are they added or averaged?",
+        ),
+        mistake(
+            "dy_ignored",
+            {"dy_used": False},
+            "dy is not used: these are the slopes of the sum of y, and not of the loss.",
+            "The chain rule multiplies the slope of y by what comes from behind. Which argument holds that?",
+        ),
+        mistake(
+            "other_order",
+            ({"order": (1, 0, 2)}, {"order": (1, 2, 0)}),
+            "the gradients are returned in another order.",
+            "Which of the three does the task name first?",
+        ),
+    ),
+    hints=(
+        "y[t, o] is a sum of products x[t, i] weight[o, i], plus bias[o]. In a product, the slope for one factor is the other "
+        "factor, times dy. Everything that was used several times collects a sum.",
+        "dx: (T, out) @ (out, in) -> (T, in). dweight: (out, T) @ (T, in) -> (out, in). dbias: the T rows of dy added up, "
+        "(out,).",
+        "dx = dy @ ...  # (T, in)\n"
+        "dweight = ... @ x  # (out, in)\n"
+        "dbias = dy.sum(axis=...)  # (out,)\n"
+        "return dx, dweight, dbias",
+    ),
+    notes={
+        "rows @ weight": "dx: not transposed, because in the forward pass the weight was transposed.",
+        "rows.T @ x_rows": "dweight: summed over all rows. dbias has a function of its own, sum_over_rows(dy).",
+    },
+)
+
+
+# layer_norm_backward
+
+
+def layer_norm_backward(dy, x, weight, eps):
+    """Return dx, dweight and dbias: an entry changes its row directly, through the mean, and through the deviation s."""
+    centered = x - x.mean(axis=-1, keepdims=True)
+    s = np.sqrt((centered**2).mean(axis=-1, keepdims=True) + eps)
+    n = centered / s
+    dn = dy * weight
+    through_mean = dn.mean(axis=-1, keepdims=True)
+    through_s = n * (dn * n).mean(axis=-1, keepdims=True)
+    dx = (dn - through_mean - through_s) / s
+    return dx, (dy * n).sum(axis=0), dy.sum(axis=0)
+
+
+def layer_norm_backward_by_matrix(dy, x, weight, eps):
+    """Build the whole table of slopes dn[i] / dx[j] of each row."""
+    C = x.shape[1]
+    dx, dweight = np.zeros_like(x), np.zeros_like(weight)
+    for t, row in enumerate(x):
+        s = np.sqrt(row.var() + eps)
+        n = (row - row.mean()) / s
+        slopes = (np.eye(C) - 1 / C - np.outer(n, n) / C) / s
+        dx[t] = slopes @ (dy[t] * weight)
+        dweight += dy[t] * n
+    return dx, dweight, dy.sum(axis=0)
+
+
+def layer_norm_backward_variant(
+    dy,
+    x,
+    weight,
+    eps,
+    mean=True,
+    variance=True,
+    gain="once",
+    use_eps=True,
+    over_s=True,
+    axis=-1,
+    average=True,
+    n_in_s=True,
+    dweight_of="n",
+    dbias_of="dy",
+    summed=True,
+    order=(0, 1, 2),
+):
+    """layer_norm_backward with a switch for each mistake."""
+    centered = x - x.mean(axis=-1, keepdims=True)
+    s = np.sqrt((centered**2).mean(axis=-1, keepdims=True) + (eps if use_eps else 0))
+    n = centered / s
+    dn = dy * weight if gain == "once" else dy
+    count = 1 if average else dn.shape[axis]
+    through_mean = dn.mean(axis=axis, keepdims=True) * count if mean else 0
+    product = (dn * n).mean(axis=axis, keepdims=True) * count
+    through_s = (n * product if n_in_s else product) if variance else 0
+    dx = dn - through_mean - through_s
+    dx = dx / s if over_s else dx
+    dx = dx * weight if gain == "after" else dx
+    dweight = dy * {"n": n, "x": x, "centered": centered, "one": 1}[dweight_of]
+    dbias = {"dy": dy, "dn": dy * weight}[dbias_of]
+    if summed is True:
+        dweight, dbias = dweight.sum(axis=0), dbias.sum(axis=0)
+    elif summed == "mean":
+        dweight, dbias = dweight.mean(axis=0), dbias.mean(axis=0)
+    return tuple((dx, dweight, dbias)[i] for i in order)
+
+
+def layer_norm_backward_cases():
+    """Return rows with T = C and with T and C different; eps is large, so that a forgotten one shows."""
+    rng = np.random.default_rng(133)
+
+    def random(T, C, eps):
+        weight, x = (1 + random_numbers(rng, C) / 4).astype(np.float32), random_numbers(rng, T, C)
+        while x.std(axis=-1).min() < 0.3:  # without eps, a row of nearly equal numbers is nothing but rounding
+            x = random_numbers(rng, T, C)
+        return Case((random_numbers(rng, T, C), x, weight, eps), random=True)
+
+    sizes = [(2, 2), (3, 3), (4, 4), (2, 3), (3, 2), (2, 5), (5, 3), (4, 6), (1, 4), (6, 4)] * 2
+    return [
+        Case((array([[1, 0, 2]]), array([[1, 2, 6]]), array([1, 1, 1]), 0.5)),
+        Case((array([[1, 0, 2], [0, 3, 1]]), array([[1, 2, 6], [0, 4, 5]]), array([1, 2, 3]), 0.5)),
+        Case((array([[1, 0, 2], [0, 3, 1], [2, 2, 0]]), array([[1, 2, 6], [0, 4, 5], [3, 1, 9]]), array([2, 1, -1]), 0.25)),
+        Case((array([[1, 0, 2], [0, 3, 1]]), array([[3, 3, 3], [1, 2, 3]]), array([1, 2, 1]), 0.5)),
+        *(random(T, C, eps) for (T, C), eps in zip(sizes, [0.25, 1.0, 0.5, 0.3, 2.0] * 4)),
+    ]
+
+
+LAYER_NORM_BACKWARD = Exercise(
+    name="layer_norm_backward",
+    notebook="13",
+    minutes=18,
+    signature="layer_norm_backward(dy, x, weight, eps)",
+    task="The forward pass was y = n weight + bias, n = (x - mean) / s, s = sqrt(variance + eps), row by row. dy, (T, C), is "
+    "the gradient of the loss for y. Return (dx, dweight, dbias), with the shapes of x (T, C), weight (C,) and bias (C,). Mean "
+    "and s depend on x too.",
+    reference=layer_norm_backward,
+    variant=layer_norm_backward_variant,
+    package_name="neo_np.gpt_neo.backward.layer_norm_backward",
+    also_right=(layer_norm_backward_by_matrix,),
+    tolerance=(1e-3, 1e-4),
+    cases=layer_norm_backward_cases,
+    mistakes=(
+        mistake(
+            "mean_constant",
+            {"mean": False},
+            "the mean is treated as a constant: the way through the mean is missing.",
+            "If one entry of the row grows, what happens to the mean, and so to all other entries of n?",
+        ),
+        mistake(
+            "variance_constant",
+            {"variance": False},
+            "the variance is treated as a constant: the way through s is missing.",
+            "If one entry of the row grows, what happens to s, and so to all entries of n?",
+        ),
+        mistake(
+            "gain_forgotten",
+            {"gain": "never"},
+            "dx does not use weight.",
+            "y = n weight + bias. What must dy be multiplied by, to become the gradient for n?",
+        ),
+        mistake(
+            "gain_at_the_end",
+            {"gain": "after"},
+            "dx is multiplied by weight at the end. Going backwards, the gain comes first.",
+            "The gain was the last step of the forward pass. Which step is it in the backward pass?",
+        ),
+        mistake(
+            "no_eps",
+            {"use_eps": False},
+            "eps is missing in s.",
+            "s must be the same number as in the forward pass. What was under the root?",
+        ),
+        mistake(
+            "not_divided",
+            {"over_s": False},
+            "dx is not divided by s.",
+            "n = (x - mean) / s. If s is large, does a change of x move n much or little?",
+        ),
+        mistake(
+            "time_axis",
+            {"axis": 0},
+            "the two means go down the columns (axis 0).",
+            "Each row was levelled by itself. Which entries can an entry of x change?",
+        ),
+        mistake(
+            "sum_for_mean",
+            {"average": False},
+            "the two ways are sums over the row and not means.",
+            "The mean is the sum divided by C. How much does it move if one entry grows by 1?",
+        ),
+        mistake(
+            "n_missing",
+            {"n_in_s": False},
+            "in the way through s the factor n is missing.",
+            "If s grows, all entries of n shrink towards 0. Which ones shrink most, the large or the small ones?",
+        ),
+        mistake(
+            "dweight_from_x",
+            ({"dweight_of": "x"}, {"dweight_of": "centered"}),
+            "dweight is made from x and not from n.",
+            "y = n weight + bias. In a product, the slope for one factor is the other factor. Which one is it here?",
+        ),
+        mistake(
+            "dweight_without_n",
+            {"dweight_of": "one"},
+            "dweight is the sum of dy: the factor n is missing.",
+            "y = n weight + bias. If weight grows by 1, by how much does y grow?",
+        ),
+        mistake(
+            "dbias_with_gain",
+            {"dbias_of": "dn"},
+            "dbias is multiplied by weight.",
+            "The bias was added after the gain. Does the gain lie on its way to the loss?",
+        ),
+        mistake(
+            "not_summed",
+            {"summed": False},
+            "dweight and dbias are not summed over the rows.",
+            "The same weight and bias were used for each of the T rows. Which shape must their gradients have?",
+        ),
+        mistake(
+            "averaged",
+            {"summed": "mean"},
+            "dweight and dbias are means over the rows.",
+            "A value that is used T times collects T slopes. Are they added or averaged?",
+        ),
+        mistake(
+            "other_order",
+            {"order": (1, 2, 0)},
+            "the gradients are returned in another order.",
+            "Which of the three does the task name first?",
+        ),
+    ),
+    hints=(
+        "Work out n and s as in the forward pass. Then three ways lead from an entry of x to the loss: directly, through the "
+        "mean, and through s.",
+        "dn = dy * weight is (T, C). From it subtract its mean over the row, (T, 1), and n times the mean of dn * n, (T, 1). "
+        "Then divide by s. dweight and dbias are sums over the rows.",
+        "centered = ...\n"
+        "s = np.sqrt(... + eps)  # (T, 1)\n"
+        "n = centered / s\n"
+        "dn = ...\n"
+        "through_mean = dn.mean(axis=-1, keepdims=True)\n"
+        "through_s = n * (...).mean(axis=-1, keepdims=True)\n"
+        "dx = (...) / s\n"
+        "return dx, (dy * ...).sum(axis=0), ...",
+    ),
+    notes={
+        "dn = dy * weight": "First back through the gain.",
+        "dn.sum(axis=-1, keepdims=True) / C": "The way through the mean.",
+        "n * ((dn * n).sum(axis=-1, keepdims=True) / C)": "The way through s.",
+    },
+)
+
+EXERCISES = (NUMERICAL_GRADIENT, CROSS_ENTROPY_BACKWARD, LINEAR_BACKWARD, LAYER_NORM_BACKWARD)

@@ -1,0 +1,491 @@
+# %% [markdown]
+# # 12 The loss
+#
+# **Question: how surprised is it?**
+#
+# About {{minutes}} minutes (an estimate). You need notebooks 00, 02 and 05.
+#
+# The model writes. But how good is it? Reading a few of its texts does not tell us much. We want one number, so that we can
+# compare two models, or one model before and after a change. Training needs such a number too.
+#
+# You know it from notebook 00. We give the model a text that *people* have written, and ask at each token: how probable was
+# the token that came? The surprise at this token is -log p, in nats. The mean surprise over a whole text is called the
+# **loss**, and its longer name is **cross-entropy**. ("Loss", because it is what training tries to make small.) The token
+# that came is called the **target** of the prediction.
+
+# %% tags=["setup"]
+# This cell finds the files of the course. Run it first; you need not read it.
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # with small arrays, one thread is the fastest
+here = Path(globals().get("__file__", "notebook")).resolve()
+root = next((folder for folder in here.parents if (folder / "neo_np").is_dir()), None)
+if root is None:  # opened by itself, for example on Colab
+    os.system("git clone --depth 1 https://github.com/OWNER/neo_np neo_np_course")
+    root = Path("neo_np_course").resolve()
+    os.chdir(root / "notebooks")
+sys.path[:0] = [str(root), str(root / "notebooks")]
+
+# %%
+import math
+import zlib
+from collections import Counter
+
+import figures
+import measure
+import numpy as np
+
+import neo_np
+from neo_np.evaluate import text as evaluation
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
+from neo_np.gpt_neo import forward, loss
+
+model = neo_np.load()
+tokenizer, config = model.tokenizer, model.config
+V = config.vocab_size
+
+# %% [markdown]
+# ## A text with its surprises
+#
+# Here is the beginning of a tale that the model has never seen.
+
+# %%
+tale = measure.tales("valid")[0]
+ids = np.array(tokenizer.encode(tale)[:36])
+tokens = tokenizer.token_strings(ids)
+print(tokenizer.decode(ids))
+
+# %% [markdown]
+# **Predict:** which of these tokens surprises the model most? Write it as a text, with its space if it begins with one, such
+# as `" king"`.
+
+# %%
+predict("12.1", ...)
+
+# %%
+logits = model.logits(ids[:-1])  # (T, V): row t predicts the token after token t
+targets = ids[1:]  # (T,) the tokens that came
+surprises = loss.cross_entropy(logits, targets)  # (T,) in nats
+hardest = int(surprises.argmax())
+reveal("12.1", tokens[hardest + 1])
+
+# %% tags=["figure"]
+lines = 1 + sum(len(token) + 1.5 for token in tokens) // 60
+figure, axes = figures.new(8.3, 0.3 + 0.75 * lines)
+figures.underlined(axes, tokens, [None, *surprises.tolist()])
+figures.show(
+    figure,
+    f"The first {len(ids)} tokens of a tale, each with a line below it and its surprise in nats: the thicker the line, the larger the surprise. "
+    f"The first token has no number, because nothing comes before it. The most surprising token is “{tokens[hardest + 1]}” with "
+    f"{surprises[hardest]:.1f}; the mean is {surprises.mean():.2f}.",
+)
+
+# %% [markdown]
+# Many thin lines belong to the rest of a word that has begun, or to small words that grammar asks for. Many thick lines
+# belong to words with which something new begins. Nobody can foresee these, so no model reaches a loss of 0.
+#
+# ## The log of a very small number
+#
+# Now we compute it ourselves. First as a slow loop, from softmax:
+
+# %%
+T = len(targets)
+surprises_loop = []
+for t in range(T):
+    p = forward.softmax(logits[t].astype(float))  # (V,)
+    surprises_loop.append(-math.log(p[targets[t]]))
+
+assert np.allclose(surprises, surprises_loop, atol=1e-4)
+
+# %% [markdown]
+# This works here, but it has a trap. A computer number cannot be as small as you like: below about 10^-324 it becomes 0. Then
+# the log is minus infinity, and one such token makes the loss of the whole text infinite.
+
+# %%
+far_apart = np.array([0.0, -2000.0])  # two scores
+with np.errstate(divide="ignore"):
+    print("p:", forward.softmax(far_apart), " -log p:", -np.log(forward.softmax(far_apart)))
+
+# %% [markdown]
+# (`np.errstate` hides NumPy's warning.) The true surprise of the second token is 2000 nats, and not infinite. The way out is
+# to take the log first, on paper. p is a quotient, and the log of a quotient is a difference:
+#
+# > log p[j] = log( exp(z[j]) / S ) = z[j] - log S,  with S = exp(z[0]) + exp(z[1]) + ... + exp(z[V - 1])
+#
+# z is the row of scores, (V,), from which its largest number was subtracted (notebook 05 said why); j is the target. S is at
+# least 1, because the largest score is now 0 and exp(0) = 1. So log S is never infinite. In NumPy, for all rows at once:
+
+# %%
+z = logits - logits.max(axis=-1, keepdims=True)  # (T, V), the largest of each row is 0
+log_p = z - np.log(np.exp(z).sum(axis=-1, keepdims=True))  # (T, V)
+by_numpy = -log_p[np.arange(T), targets]  # (T,) one number of each row
+
+assert np.allclose(by_numpy, surprises_loop, atol=1e-4)
+print("far apart:", loss.cross_entropy(far_apart[None], np.array([1])))
+
+# %% [markdown]
+# ## Exercise: cross-entropy
+
+
+# %% exercise="cross_entropy"
+@check
+def cross_entropy(logits, targets):
+    """Return the surprise at each position, (T,): -log p of the token that came, in nats. logits is (T, V); targets
+    (T,) has the id of the token that came after each position. The scores may be thousands apart: take the log of
+    the sum and not of the quotient.
+    """
+    shifted = logits - ...  # (T, V), the largest of each row is 0
+    log_p = shifted - np.log(...)  # (T, V), the log of each probability
+    return -log_p[..., targets]  # (T,), one number of each row
+
+
+# %%
+# hint("cross_entropy")
+# solution("cross_entropy")
+
+# %% [markdown]
+# ## Compared with what?
+#
+# A loss says little by itself. It needs a **baseline**: a very simple way to predict, which a good model must beat. Two are
+# usual:
+#
+# - *Knows nothing*: each of the V tokens has the probability 1 / V. The surprise is always log V.
+# - *Knows how often*: each token has the probability with which it occurs in the training text, whatever came before. This is
+#   called the **unigram** model, from *one* token at a time.
+#
+# The unigram model needs only counts (`Counter` counts how often each id occurs). A token that the counted text does not have
+# would get the probability 0, and an infinite surprise. So we add 1 to every count.
+
+# %%
+counts = np.ones(V)  # add one to each
+for id, number in Counter(id for tale in measure.tales("train") for id in tokenizer.encode(tale)).items():
+    counts[id] += number
+unigram = -np.log(counts / counts.sum())  # (V,) the surprise of each token
+
+pieces = measure.windows(model, number=24)  # (24, 128) tokens of unseen tales
+by_token = loss.cross_entropy(model.logits(pieces)[:, :-1], pieces[:, 1:])  # (24, 127)
+losses = {"knows nothing": math.log(V), "unigram": float(unigram[pieces[:, 1:]].mean()), "the model": float(by_token.mean())}
+
+# %% [markdown]
+# **Predict:** the model's loss is a part of that of "knows nothing". Which part, in percent? Write a number, such as `50`.
+
+# %%
+predict("12.2", ...)
+
+# %% tags=["figure"]
+figure, axes = figures.new(7.5, 2.1)
+figures.bars(
+    axes, list(losses), list(losses.values()), xlabel="loss: mean surprise in nats", marked=["knows nothing", "unigram"]
+)
+shown = "; ".join(f"{name} {value:.2f}" for name, value in losses.items())
+figures.show(figure, f"The loss on {by_token.size} tokens of unseen tales, for two baselines and the model: {shown} nats.")
+assert losses["the model"] < losses["unigram"] - 0.5 and losses["unigram"] < losses["knows nothing"] - 0.5
+
+# %%
+reveal("12.2", round(100 * losses["the model"] / losses["knows nothing"]))
+
+# %% [markdown]
+# Counting takes the loss from {{losses["knows nothing"]:.2f}} to {{losses["unigram"]:.2f}} nats, and reading the text before
+# each token takes it to {{losses["the model"]:.2f}}. In notebook 14 you will see a new model pass these two lines, one after
+# the other, while it learns.
+#
+# ## Perplexity
+#
+# Nats are hard to imagine. So the loss is often turned back:
+#
+# > **perplexity** = exp(loss)
+#
+# It is a number of tokens. A model that knows nothing has the loss log V, and so the perplexity V: a choice among V equally
+# likely tokens. A model with the perplexity 10 is, on average, as unsure as if it had to choose among 10 equally likely
+# tokens. The unigram model has the perplexity {{math.exp(losses["unigram"]):.0f}}, our model has
+# {{math.exp(losses["the model"]):.1f}}, of {{V}} tokens.
+#
+# ## Exercise: perplexity
+
+
+# %% exercise="perplexity"
+@check
+def perplexity(surprises):
+    """Return the perplexity, one float: e to the power of the mean surprise. surprises is an array of any shape, such
+    as (T,) or (B, T), in nats.
+    """
+    ...
+
+
+# %%
+# hint("perplexity")
+# solution("perplexity")
+
+# %% [markdown]
+# ## The real checkpoint: where is it surprised?
+#
+# A mean does not say where the surprises lie. We look at them one by one: which tokens are the hardest, and where in a piece
+# do they lie? Each row of `pieces` is a piece of a text, so its first tokens have hardly any text before them.
+#
+# **Predict:** is the mean surprise higher at the beginning or at the end of a piece? Write `"beginning"`, `"end"` or
+# `"same"`.
+
+# %%
+predict("12.3", ...)
+
+# %%
+borders = [0, 1, 2, 4, 8, 16, 32, 64, pieces.shape[1] - 1]  # each group is twice as long as the one before
+groups = [f"{low + 1}-{high}" if high > low + 1 else f"{high}" for low, high in zip(borders, borders[1:])]
+by_position = [float(by_token[:, low:high].mean()) for low, high in zip(borders, borders[1:])]
+
+order = np.argsort(-by_token, axis=None)[:8]  # the eight largest surprises of all
+places = [np.unravel_index(i, by_token.shape) for i in order]
+names = [
+    "…" + "".join(tokenizer.token_strings(pieces[b, max(0, t - 1) : t + 1])) + " →" + tokenizer.token_string(pieces[b, t + 1])
+    for b, t in places
+]
+
+# %% tags=["figure"]
+figure, panels = figures.new(8.4, 3.7, panels=2, width_ratios=[3, 4])
+worst = [float(by_token[place]) for place in places]
+figures.bars(
+    panels[0],
+    [name.replace("\n", "⏎") for name in names],
+    worst,
+    title="the eight hardest tokens",
+    xlabel="surprise in nats",
+    decimals=1,
+)
+axes = panels[1]
+figures.lines(
+    axes,
+    {"": (np.arange(len(groups)), by_position)},
+    title="by position",
+    xlabel="tokens before it",
+    ylabel="mean surprise in nats",
+)
+axes.set_xticks(range(len(groups)), groups, rotation=45, ha="right", rotation_mode="anchor")
+axes.set_ylim(0)
+figures.show(
+    figure,
+    f"Left: the eight hardest tokens of {by_token.size}, each after the arrow, with two tokens before it; the largest surprise is {worst[0]:.1f} nats. "
+    f"Right: the mean surprise by the number of tokens before it: {by_position[0]:.2f} nats with one token before it, {by_position[-1]:.2f} with {groups[-1]}.",
+)
+assert by_position[0] > by_position[-1] + 0.3
+assert by_position[0] - by_position[4] > by_position[4] - by_position[-1]
+
+# %%
+reveal("12.3", "beginning" if by_position[0] > by_position[-1] else "end")
+
+# %% [markdown]
+# With one token before it, a token costs {{by_position[0]:.2f}} nats on average; with {{groups[-1]}} tokens before it,
+# {{by_position[-1]:.2f}}. Text that is already there helps, and the first tokens of it help most: with {{groups[4]}} tokens
+# before it, a token costs {{by_position[4]:.2f}} nats.
+#
+# ## Strided windows
+#
+# This has a practical side. The model can read at most {{config.max_position_embeddings}} tokens at once, and a book is
+# longer. If we cut the book into pieces, the first tokens of every piece have no context, and the loss becomes too high. The
+# way out: let the pieces overlap, and score in each piece only the tokens that are new. How far the end moves from piece to
+# piece is called the **stride**. The smaller it is, the more context each token has, and the more the model must compute.
+#
+# The picture has a text of 9 tokens, a to i, a window of 4 and a stride of 2. A row has up to 5 tokens: 4 are read, and the
+# last of them predicts one more.
+
+# %%
+letters = list("abcdefghi")
+rows = evaluation.text_windows(letters, 4, 2)
+print(rows)
+
+# %% tags=["figure"]
+figure, axes = figures.new(7.5, 2.6)
+for i, (row, scored) in enumerate(rows):
+    start = letters.index(row[0])
+    for j, letter in enumerate(row):
+        new = j >= len(row) - scored
+        figures.box(
+            axes, start + j, -i, 0.9, 0.75, letter, figures.PALE_ORANGE if new else figures.PALE_BLUE, hatch="//" if new else ""
+        )
+        axes.texts[-1].set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.5})
+    axes.text(-0.8, -i, f"row {i}", ha="right", va="center")
+    axes.text(9, -i, f"scored: {scored}", ha="left", va="center")
+axes.set(xlim=(-2.2, 11.6), ylim=(-len(rows) + 0.4, 0.6))
+axes.axis("off")
+scores = ", ".join(str(scored) for _, scored in rows)
+figures.show(
+    figure,
+    f"{len(rows)} rows of a text of {len(letters)} tokens. Hatched tokens are scored, plain ones are only read: {scores} tokens are scored. "
+    f"Each token but the first is scored exactly once.",
+)
+assert sum(scored for _, scored in rows) == len(letters) - 1
+
+# %% [markdown]
+# ## Exercise: text windows
+
+
+# %% exercise="text_windows"
+@check
+def text_windows(ids, window, stride):
+    """Return a list of rows (row_ids, scored). A row has at most window + 1 ids, and its last `scored` ids are
+    predicted from those before them. The first row predicts as many ids as fit, each later row the next `stride`
+    ids (at the end, the rest). Each id of the text but the first one is predicted exactly once, with as much
+    context as fits.
+    """
+    ...
+
+
+# %%
+# hint("text_windows")
+# solution("text_windows")
+
+# %% [markdown]
+# Now we measure a tale with windows of 64 tokens and several strides.
+
+# %%
+long_text = tokenizer.encode(measure.tales("valid")[1])[:1000]
+strides = [64, 32, 16, 8]
+stride_losses, computed = [], []
+for stride in strides:
+    nats = 0.0
+    rows = evaluation.text_windows(long_text, 64, stride)
+    for row, scored in rows:
+        row = np.array(row)
+        nats = nats + loss.cross_entropy(model.logits(row[:-1]), row[1:])[-scored:].sum()
+    stride_losses.append(float(nats) / (len(long_text) - 1))
+    computed.append(sum(len(row) - 1 for row, _ in rows))
+for stride, value, number in zip(strides, stride_losses, computed):
+    print(f"stride {stride:2}: loss {value:.3f} nats, {number} tokens computed")
+assert stride_losses[-1] < stride_losses[0] and computed[-1] > 4 * computed[0]
+
+# %% [markdown]
+# From a stride of 64 to one of 8, the loss falls from {{stride_losses[0]:.3f}} to {{stride_losses[-1]:.3f}} nats, and the
+# work becomes {{computed[-1] / computed[0]:.1f}} times as much. It is the same model and the same text. So a loss is only
+# comparable if window and stride are the same, and they should be written beside it.
+#
+# ## Bits per byte
+#
+# Something else makes losses hard to compare: the tokenizer. A model with longer tokens has fewer of them for the same text,
+# and each one is harder to predict. Its loss *per token* is higher, even if it predicts the text just as well. So we spread
+# the surprise of the whole text over something that does not depend on the tokenizer: its bytes. The unit is then usually the
+# **bit**, the unit of surprise with logarithms to the base 2. One bit is log 2 = 0.69 nats: the surprise when a coin shows
+# heads.
+#
+# > **bits per byte** = (sum of all surprises in nats) / log 2 / (number of bytes in UTF-8)
+#
+# ## Exercise: bits per byte
+
+
+# %% exercise="bits_per_byte"
+@check
+def bits_per_byte(surprises, text):
+    """Return how many bits the model needs for each byte of a text, one float. surprises is (T,): the surprise of each
+    token of the text, in nats. One bit is log 2 nats. text is a str; count its bytes in UTF-8.
+    """
+    ...
+
+
+# %%
+# hint("bits_per_byte")
+# solution("bits_per_byte")
+
+# %% [markdown]
+# Bits per byte have a second meaning. With a trick called arithmetic coding, a text can be stored in as many bits as its
+# surprise has. So a model that predicts well is also a program that makes files small. `zlib` is such a program, the one
+# behind zip files.
+
+# %%
+scored_text = "".join(tokenizer.decode(piece[1:]) for piece in pieces)
+size = len(scored_text.encode("utf-8"))
+bits = {
+    "as a file": 8.0,
+    "unigram": float(unigram[pieces[:, 1:]].sum()) / math.log(2) / size,
+    "zlib": 8 * len(zlib.compress(scored_text.encode("utf-8"), 9)) / size,
+    "the model": float(by_token.sum()) / math.log(2) / size,
+}
+
+# %% tags=["figure"]
+figure, axes = figures.new(7.5, 2.4)
+figures.bars(axes, list(bits), list(bits.values()), xlabel="bits per byte", marked=["as a file", "unigram", "zlib"])
+shown = "; ".join(f"{name} {value:.2f}" for name, value in bits.items())
+figures.show(figure, f"Bits for each of {size} bytes of unseen tales: {shown}.")
+assert bits["the model"] < bits["zlib"] < 8 and bits["the model"] < bits["unigram"]
+
+# %% [markdown]
+# With the model, a byte of these tales needs {{bits["the model"]:.2f}} bits, with zlib {{bits["zlib"]:.2f}}. (To be fair:
+# zlib brings no knowledge of tales with it, and the model's parameters are a large file.)
+#
+# ## Break it: exp before the mean
+#
+# Perplexity is exp of the mean. A usual mistake is the other order: the mean of the exps. Both are one number for a text, and
+# no error appears. We compute both for eight pieces of text.
+
+# %%
+right = np.exp(by_token[:8].mean(axis=-1))  # one perplexity for each piece
+wrong = np.exp(by_token[:8]).mean(axis=-1)
+
+# %% tags=["figure"]
+figure, axes = figures.new(7.5, 3.3)
+x = np.arange(1, 9)
+curves = {"exp of the mean": (x, right), "mean of the exps": (x, wrong)}
+figures.lines(axes, curves, xlabel="piece of text", ylabel="perplexity (logarithmic)", log=True)
+axes.set_xticks(x)
+axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
+figures.show(
+    figure,
+    f"The perplexity of eight pieces of text, right and wrong. Exp of the mean: from {right.min():.1f} to {right.max():.1f}. Mean of the exps: from "
+    f"{wrong.min():.0f} to {wrong.max():.0f}. Knowing nothing would give {V}.",
+)
+assert (wrong > right).all() and np.median(wrong / right) > 3
+rare = np.exp(by_token[:8]).max(axis=-1).sum() / np.exp(by_token[:8]).sum()
+
+# %% [markdown]
+# The right values lie between {{right.min():.1f}} and {{right.max():.1f}}, the wrong ones between {{wrong.min():.0f}} and
+# {{wrong.max():.0f}}. In the wrong order each token counts with 1 / p. So one very rare token outweighs a hundred good
+# predictions: the hardest token of each piece makes up {{100 * rare:.0f}} % of the sum.
+#
+# ## The same in the package
+
+# %%
+show_source(
+    loss.log_softmax,
+    notes={
+        "x - x.max(axis=-1, keepdims=True)": "The largest score of each row becomes 0.",
+        "np.log(np.exp(shifted).sum": "The log of the sum, and no quotient.",
+    },
+)
+show_source(
+    loss.cross_entropy, notes={"np.take_along_axis": "One entry of each row, that of the target; it works for (B, T, V) too."}
+)
+show_source(
+    evaluation.text_windows,
+    notes={
+        "window if scored == 1 else stride": "The first row may score all that it predicts.",
+        "end - window - 1": "window ids are read, and one more is predicted.",
+    },
+)
+
+# %% [markdown]
+# `python -m neo_np.evaluate` measures loss, perplexity and bits per byte of a file with these functions.
+#
+# ## Three sentences to remember
+#
+# 1. The loss is the mean surprise, -log p of the token that came, and its log is taken without a quotient.
+# 2. A loss needs a baseline (log V, unigram), and the same text, window and stride when it is compared.
+# 3. Perplexity is exp of the mean surprise, and bits per byte are for comparing models with different tokenizers.
+#
+# ## Two questions to recall
+#
+# 1. From notebook 05: why is the largest score of a row subtracted before exp?
+# 2. From notebook 02: how many bytes can one character have in UTF-8?
+#
+# <details><summary>Answers</summary>
+#
+# 1. exp of a large score would be infinite; the subtraction changes nothing else, because the factor cancels out.
+# 2. One to four: letters of English have one, ä has two, an emoji has four.
+#
+# </details>
+
+# %%
+progress()
+
+# %% [markdown]
+# Back: [11 Generation](11_generation.ipynb). On: [13 Backpropagation](13_backpropagation.ipynb). All terms:
+# [glossary](GLOSSARY.md). Source: [loss.py](../neo_np/gpt_neo/loss.py), functions `log_softmax` and `cross_entropy`, and
+# [text.py](../neo_np/evaluate/text.py), function `text_windows`.
