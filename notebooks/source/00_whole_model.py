@@ -275,7 +275,7 @@ for step in range(12):
 print(model.tokenizer.decode(written))
 
 # %% [markdown]
-# Always taking the likeliest token gives dull text. Notebook 10 shows better ways. Here is what the model writes if each token
+# Always taking the likeliest token gives dull text. [Notebook 10](10_sampling.ipynb) shows better ways. Here is what the model writes if each token
 # is drawn at random, by its probability. (`temperature` and `seed` belong to the drawing: notebook 10.)
 
 # %%

@@ -145,7 +145,7 @@ def softmax(x):
 #
 # The **mask** is a (T, S) table that is added to the scores before softmax: 0 where a token may look, and a very low number
 # where it may not, because exp of a very low number is 0. A mask that hides the future is called **causal**. Its rows are queries
-# and its columns are keys. (S is the number of keys. Here it is equal to T. In notebook 11 it is not.)
+# and its columns are keys. (S is the number of keys. Here it is equal to T. In [notebook 11](11_generation.ipynb) it is not.)
 #
 # You get the positions of queries and keys as arrays. Why positions? A program that writes token by token has the keys of the earlier
 # tokens already, and asks only for the new ones. For example, `queries` is [2, 3] and `keys` is [0, 1, 2, 3]. Then row 0 of the mask

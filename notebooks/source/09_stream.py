@@ -316,7 +316,7 @@ show_source(
 # %% [markdown]
 # Now read the whole page: [forward.py](../neo_np/gpt_neo/forward.py). You have written nearly every function in it. New are only small
 # helpers: `activate` looks up the activation function by its name, `output_embedding` gives the token table, `no_hook` and `under` serve the
-# hooks. And `padding`, `cache` and `keep` make it work for several texts and for faster writing: notebook 11.
+# hooks. And `padding`, `cache` and `keep` make it work for several texts and for faster writing: [notebook 11](11_generation.ipynb).
 #
 # ## Your own model
 #
