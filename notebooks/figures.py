@@ -180,7 +180,7 @@ def lines(axes, curves, title=None, xlabel=None, ylabel=None, markers=True, at="
     """
     ends = []
     for (label, (x, y)), (colour, dash, marker) in zip(curves.items(), LINES):
-        every = max(1, len(x) // 8)
+        every = 1 if len(x) <= 32 else len(x) // 8
         axes.plot(
             x, y, color=colour, linestyle=dash, marker=marker if markers else None, markevery=every, label=label, linewidth=2
         )

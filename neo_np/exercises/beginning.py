@@ -1,4 +1,4 @@
-"""Has the student begun? A blank `...` in the source, an empty body or NotImplementedError mean: not yet."""
+"""Has the student begun, and finished? A blank `...` in the source, an empty body or NotImplementedError mean: not yet."""
 
 import ast
 import inspect
@@ -23,10 +23,48 @@ def not_begun(function):
     if source is None:
         return False
     definition = ast.parse(source).body[0]
+    return is_empty(definition) or bool(blanks_of(definition))
+
+
+def blanks_left(exercise, function):
+    """Return [(line number, line), ...] of the blanks of a function in which the student has begun to write, else []."""
+    source = source_of(function)
+    definition = ast.parse(source).body[0] if source else None
+    if definition is None or is_empty(definition) or code_of(definition) in map(code_of, stubs(exercise)):
+        return []
+    lines, first = source.splitlines(), first_line(function)
+    return [(first + blank.lineno - 1, lines[blank.lineno - 1].strip()) for blank in blanks_of(definition)]
+
+
+def first_line(function):
+    """Return the number of the line with `def`, in the file or cell of the function."""
+    lines, start = inspect.getsourcelines(function)
+    return max(start, 1) + len(lines) - len(source_of(function).splitlines())
+
+
+def stubs(exercise):
+    """Return the definitions of both stubs of an exercise, as syntax trees; none if a hint is no Python."""
+    try:
+        return [ast.parse(exercise.stub(blanks)).body[0] for blanks in (False, True)]
+    except SyntaxError:
+        return []
+
+
+def code_of(definition):
+    """Return a definition's body without texts, as one text that is equal for equal code."""
+    return "\n".join(ast.dump(node) for node in definition.body if not is_text(node))
+
+
+def is_empty(definition):
+    """Return whether a definition has no body: nothing but texts, `...`, `return ...`, pass or NotImplementedError."""
     body = [node for node in definition.body if not is_text(node)]
-    if all(isinstance(node, ast.Pass) for node in body) or is_not_implemented(body[0]):
-        return True
-    return any(is_blank(node) for node in blanks_and_slices(definition))
+    empty = all(isinstance(node, ast.Pass) or is_blank(getattr(node, "value", None)) for node in body)
+    return empty or is_not_implemented(body[0])
+
+
+def blanks_of(definition):
+    """Return the nodes of a definition that are blanks."""
+    return [node for node in blanks_and_slices(definition) if is_blank(node)]
 
 
 def is_text(node):

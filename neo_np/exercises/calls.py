@@ -1,14 +1,17 @@
 """Calling a student's function: in its own namespace, with copies of the inputs, its printing kept apart."""
 
+import builtins
 import copy
+import dis
 import io
 import linecache
+import sys
 import threading
 import traceback
 import warnings
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from types import FunctionType
+from types import CodeType, FunctionType, ModuleType
 
 import numpy as np
 
@@ -43,6 +46,37 @@ def with_names(function, names):
     copied.__kwdefaults__ = function.__kwdefaults__
     namespace[function.__name__] = copied
     return copied
+
+
+def outside_names(function, given):
+    """Return the names of the notebook that a function uses and that are no argument of it.
+
+    Functions that it may call (`given`), imports, builtins and the function's own name do not count.
+    """
+    if not isinstance(function, FunctionType):
+        return ()
+    namespace, known = function.__globals__, {function.__name__, *given, *vars(builtins)}
+    names = [name for name in dict.fromkeys(global_names(function.__code__)) if name in namespace and name not in known]
+    return tuple(name for name in names if not is_imported(name, namespace))
+
+
+def global_names(code):
+    """Yield the global names that some code reads, functions inside of it included."""
+    yield from (step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from global_names(constant)
+
+
+def is_imported(name, namespace):
+    """Return whether a global is a module, a function or class of one, or what a module holds under the same name."""
+    value = namespace[name]
+    if isinstance(value, ModuleType):
+        return True
+    if isinstance(value, type | FunctionType):
+        return value.__module__ != namespace.get("__name__")
+    modules = [vars(module) for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+    return any(names.get(name) is value for names in modules if names is not namespace)
 
 
 def call(function, arguments, expected, compare_as):

@@ -1,13 +1,14 @@
 """Checking a function: run it on all cases, find out what is wrong, choose the case to show."""
 
 import inspect
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from neo_np.exercises.beginning import not_begun
-from neo_np.exercises.calls import Place, call, kept_apart, place_of, with_names
+from neo_np.exercises.beginning import blanks_left, not_begun
+from neo_np.exercises.calls import Place, call, kept_apart, outside_names, place_of, with_names
 from neo_np.exercises.exercise import Case, Exercise, Mistake
 from neo_np.exercises.naming import candidates, is_wrong, named
-from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, Outcome, equal, right
+from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, Outcome, equal, right, right_in_another_type
 from neo_np.exercises.prepared import given_functions, prepared_cases
 from neo_np.exercises.readable import simplified
 from neo_np.exercises.timeout import Overtime, within
@@ -36,6 +37,13 @@ CHANGES_INPUT = Mistake(
     "Which line writes into an argument (such as `x -= ...` or `x[0] = ...`), and how can it make a new array instead?",
 )
 
+ANOTHER_TYPE = Mistake(
+    "another_type",
+    (),
+    "the numbers are right, and their type is another one: the first line of this message names both types.",
+    "Which of your lines decides the type? (`1` is an integer and `1.0` a float; `np.array(...)` makes an array of a list.)",
+)
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -52,6 +60,8 @@ class Finding:
     """All that a check found out. verdict: RIGHT, WRONG, ...; total and failing: numbers of cases.
 
     partly: what the mistakes do not explain, EXTREME or RAISED, or "". place: where an error happened or the time ran out.
+    only_changed: all results are right, and inputs are changed. blanks: (line number, line) of each `...` that is left.
+    outside: names of the notebook that the function uses and that are not its arguments.
     """
 
     exercise: Exercise
@@ -64,6 +74,9 @@ class Finding:
     place: Place | None = None
     printed: str = ""
     detail: str = ""
+    only_changed: bool = False
+    blanks: tuple = ()
+    outside: tuple = ()
 
     @property
     def ran_to_numbers(self):
@@ -76,21 +89,22 @@ def examine(exercise, function, seconds=SECONDS, on_stuck=lambda: None):
     if not callable(function):
         return Finding(exercise, ARGUMENTS, detail=f"`{exercise.name}` must be a function, and it is {function!r:.60}.")
     if not_begun(function):
-        return Finding(exercise, NOT_BEGUN)
+        return Finding(exercise, NOT_BEGUN, blanks=tuple(blanks_left(exercise, function)))
     detail = wrong_parameters(exercise, function)
     if detail:
         return Finding(exercise, ARGUMENTS, detail=detail)
+    outside = outside_names(function, exercise.given)
     own = with_names(function, given_functions(exercise))
     with kept_apart() as printed:
         try:
-            finding = within(seconds, lambda: run(exercise, own, printed), on_stuck)
+            finding = run(exercise, own, printed, lambda calls: within(seconds, calls, on_stuck))
         except Overtime as error:
             finding = Finding(exercise, SLOW, place=place_of(error, function), detail=f"{seconds:.0f}")
         except KeyboardInterrupt as error:
             finding = Finding(exercise, INTERRUPTED, place=place_of(error, function))
     if finding.verdict in (SLOW, INTERRUPTED):
-        return replace(finding, printed=printed.getvalue())
-    return finding
+        finding = replace(finding, printed=printed.getvalue())
+    return replace(finding, outside=outside)
 
 
 def wrong_parameters(exercise, function):
@@ -109,28 +123,38 @@ def wrong_parameters(exercise, function):
     return ""
 
 
-def run(exercise, function, printed):
-    """Run a function on all cases and return the `Finding`. printed: a `Printed`, to which sys.stdout leads."""
+def run(exercise, function, printed, limited):
+    """Run a function on all cases and return the `Finding`.
+
+    printed: a `Printed`, to which sys.stdout leads. limited: calls a function within the time limit.
+    """
     prepared = prepared_cases(exercise)
 
     def outcome(index):
         case, expected = prepared[index]
         return call(function, case.arguments, expected, exercise.compare_as)
 
-    outcomes, texts = [], []
-    for index in range(len(prepared)):
-        printed.begin()
-        outcomes.append(outcome(index))
-        texts.append(printed.getvalue())
+    def all_outcomes():
+        outcomes, texts = [], []
+        for index in range(len(prepared)):
+            printed.begin()
+            outcomes.append(outcome(index))
+            texts.append(printed.getvalue())
+        return outcomes, texts
+
+    outcomes, texts = limited(all_outcomes)
     failing = [i for i, (_, expected) in enumerate(prepared) if not right(outcomes[i], expected, exercise.tolerance)]
     finding = Finding(exercise, WRONG if failing else RIGHT, total=len(prepared), failing=len(failing))
-    if any(differ(outcome(i), outcomes[i], exercise.tolerance) for i in failing[:3] or range(len(prepared))):
+    twice = failing[:3] or range(len(prepared))
+    again = limited(lambda: [outcome(i) for i in twice])
+    if any(differ(other, outcomes[i], exercise.tolerance) for i, other in zip(twice, again)):
         return replace(finding, verdict=RANDOM)
     if not failing:
         return replace(finding, printed=texts[0])
-    only_changes = {i: not is_wrong(outcomes[i], prepared[i][1], exercise.tolerance) for i in failing}
-    index = min(failing, key=lambda i: (SHOWN_FIRST[outcomes[i].kind], only_changes[i], i))
-    return explained(replace(finding, printed=texts[index]), function, outcomes, failing, prepared, index)
+    only_changed = [not is_wrong(outcomes[i], prepared[i][1], exercise.tolerance) for i in range(len(prepared))]
+    index = min(failing, key=lambda i: (SHOWN_FIRST[outcomes[i].kind], only_changed[i], i))
+    finding = replace(finding, printed=texts[index], only_changed=all(only_changed))
+    return explained(finding, function, outcomes, failing, prepared, index)
 
 
 def differ(again, first, tolerance):
@@ -152,7 +176,8 @@ def explained(finding, function, outcomes, failing, prepared, index):
     case, expected = prepared[index]
     shown = Shown(index + 1, case, outcomes[index], expected)
     if case.random and outcomes[index].kind == VALUE and not outcomes[index].changed:
-        shown = simplified(exercise, function, shown, named_candidates(exercise, mistakes))
+        with suppress(Overtime):
+            shown = within(SECONDS, lambda: simplified(exercise, function, shown, named_candidates(exercise, mistakes)))
     errors = [shown.yours.error, *(outcomes[i].error for i in failing)]
     error = next((error for error in errors if error is not None), None)
     place = place_of(error, function) if error is not None else None
@@ -164,6 +189,8 @@ def find_mistakes(exercise, outcomes, failing, prepared):
     wrong = {i for i in failing if is_wrong(outcomes[i], prepared[i][1], exercise.tolerance)}
     if not wrong or any(isinstance(outcomes[i].error, PLAIN_ERRORS) for i in failing):
         return (), ""
+    if all(right_in_another_type(outcomes[i], prepared[i][1], exercise.compare_as, exercise.tolerance) for i in wrong):
+        return (ANOTHER_TYPE,), ""
     everything = sorted(range(len(prepared)), key=lambda i: i not in wrong)  # the failing ones first: most candidates end there
     ordinary = [i for i in everything if not prepared[i][0].extreme]
     finished = [i for i in everything if outcomes[i].kind != BROKEN]

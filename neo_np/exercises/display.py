@@ -6,11 +6,10 @@ import re
 import sys
 import textwrap
 
-from neo_np.exercises.messages import BAD, GOOD, NEUTRAL, Code, Question, Source, Text, Title
+from neo_np.exercises.messages import BAD, DIFFERS, GOOD, NEUTRAL, Code, Question, Source, Text, Title
 
 WIDTH = 100
 SIGNS = {GOOD: "✓", BAD: "✗", NEUTRAL: "○"}
-DIFFERS = "≠"
 PLAIN_SIGNS = str.maketrans({"✓": "+", "✗": "x", "○": "o", "≠": "!", "…": "~", "└": "`", "“": '"', "”": '"'})
 ANSI = {GOOD: "\033[32m", BAD: "\033[31m", NEUTRAL: "\033[36m", "mark": "\033[33m"}
 LOOP_IN_C = (

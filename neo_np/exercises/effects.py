@@ -7,12 +7,21 @@ import numpy as np
 from neo_np.exercises import effects_generation, effects_loss
 from neo_np.exercises.calls import kept_apart, with_names
 from neo_np.exercises.diagnosis import RIGHT
-from neo_np.exercises.own_model import NAMES, PROMPT, continue_text, functions_with, shipped_model, surprise
+from neo_np.exercises.own_model import (
+    NAMES,
+    PROMPT,
+    continue_text,
+    drawing,
+    functions_with,
+    prompt_for,
+    shipped_model,
+    surprise,
+)
 from neo_np.exercises.prepared import given_functions
 from neo_np.exercises.timeout import Overtime, within
 from neo_np.tokenizer.byte_alphabet import spell, unspell
 
-SECONDS, TOKENS = 3.0, 12
+SECONDS, TOKENS = 3.0, 16
 SAMPLE = (
     "Once upon a time there was a king who had a beautiful daughter. The princess loved the forest, and the forest loved her."
 )
@@ -46,15 +55,18 @@ def sentence(finding, own):
 
 
 def text_with(name, own, choose=None):
-    """Return the sentence with the text that the model writes with these functions."""
-    written, options = [], {"choose": choose} if choose else {}
+    """Return the sentence with the text that the model writes with these functions; tokens are drawn, or `choose` takes them.
+
+    Beginning and seed depend on the exercise only.
+    """
+    written, prompt = [], prompt_for(name)
     try:
-        within(SECONDS, lambda: continue_text(functions_with(own), PROMPT, TOKENS, written, **options))
+        within(SECONDS, lambda: continue_text(functions_with(own), prompt, TOKENS, written, choose or drawing(name)))
     except Overtime:
         if not written:
             raise
     tokenizer = shipped_model().tokenizer
-    text = " ".join(tokenizer.decode(tokenizer.encode(PROMPT) + written).split())
+    text = " ".join(tokenizer.decode(tokenizer.encode(prompt) + written).split())
     return f"With your {name} the shipped model writes: “{text} …”"
 
 
@@ -66,7 +78,8 @@ def surprise_with(own, mistakes):
         return f"With {this} the shipped model gives no numbers at all (nan)."
     if round(wrong, 2) == round(right, 2):
         return f"With {this} the shipped model hardly changes: one sentence surprises it by {right:.2f} nats per token."
-    return f"With {this} one sentence surprises the shipped model by {wrong:.2f} nats per token instead of {right:.2f}."
+    said = f"With {this} one sentence surprises the shipped model by {wrong:.2f} nats per token instead of {right:.2f}."
+    return said if wrong > right else f"{said} One sentence is a small sample: on a longer text a mistake seldom helps."
 
 
 # What the exercises do that are not a part of the model's own functions.

@@ -3,12 +3,16 @@
 import itertools
 from dataclasses import dataclass
 
+import numpy as np
+
 from neo_np.exercises.diagnosis import ARGUMENTS, EXTREME, INTERRUPTED, NOT_BEGUN, RAISED, RANDOM, RIGHT, SLOW
+from neo_np.exercises.explanations import explanation
 from neo_np.exercises.grids import argument_grids, result_grids
 from neo_np.exercises.naming import is_wrong
 from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, describe, same_contents
 
 GOOD, BAD, NEUTRAL = "good", "bad", "neutral"
+DIFFERS = "≠"
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,12 @@ def message_of(finding):
     """Return the parts of the message of a finding."""
     parts = [title_of(finding)]
     if finding.verdict == NOT_BEGUN:
-        return [*parts, Text("Replace each `...` by your own code, then run this cell."), next_hint(finding)]
+        return [*parts, *blanks_of(finding), next_hint(finding)]
     parts += mistakes_of(finding)
+    if finding.outside:
+        parts.append(Text(about_outside(finding.outside)))
+    if finding.place and finding.shown and explanation(finding.place):
+        parts.append(Text(f"About the error: {explanation(finding.place)}"))
     if finding.shown:
         parts.append(table_of(finding))
         if finding.place and finding.shown.yours.error is None:
@@ -80,6 +88,8 @@ def title_of(finding):
     name, verdict, place = finding.exercise.name, finding.verdict, finding.place
     if verdict == RIGHT:
         return Title(GOOD, f"{name}: right. It agrees with the reference on {cases(finding.total)}.")
+    if verdict == NOT_BEGUN and finding.blanks:
+        return Title(NEUTRAL, f"{name}: not finished yet. {number_of_blanks(finding.blanks)}")
     if verdict == NOT_BEGUN:
         return Title(NEUTRAL, f"{name}: not begun yet.")
     if verdict == ARGUMENTS:
@@ -92,6 +102,30 @@ def title_of(finding):
     if verdict == RANDOM:
         return Title(BAD, f"{name}: not yet. Called twice with the same input, your function gives two different results.")
     return Title(BAD, f"{name}: not yet. {what_is_wrong(finding)}")
+
+
+def number_of_blanks(blanks):
+    """Return the sentence that says how many blanks are left, and in which lines."""
+    places = " and ".join(f"line {number}" for number in sorted({number for number, _ in blanks}))
+    return f"One `...` is left in {places}." if len(blanks) == 1 else f"{len(blanks)} `...` are left in {places}."
+
+
+def blanks_of(finding):
+    """Return what to do about blanks, with the lines in which they are left."""
+    parts = [Text("Replace each `...` by your own code, then run this cell.")]
+    if finding.blanks:
+        lines = [f"line {number}: {line}" for number, line in sorted(set(finding.blanks))]
+        parts.append(Code("Still to fill in", "\n".join(lines)))
+    return parts
+
+
+def about_outside(names):
+    """Return the sentence about names of the notebook that a function uses."""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return (
+        f"Your function uses {listed} of the notebook, which is not one of its arguments. With other inputs it fails or "
+        "computes with wrong values: use the arguments only, for example sizes from `x.shape`."
+    )
 
 
 def error_of(place):
@@ -112,25 +146,31 @@ def what_is_wrong(finding):
     if yours.kind == TYPE and yours.value is None:
         return "Your function returns None. Does it end with a `return` line?"
     if yours.kind in (TYPE, SHAPE):
-        return f"Your function returns {yours.found}, and {describe(expected)} was expected."
+        advice = " `np.array(...)` makes an array of a list." if is_list_for_array(yours, expected) else ""
+        return f"Your function returns {yours.found}, and {describe(expected)} was expected.{advice}"
     if yours.kind == BROKEN:
         return "Your result has numbers that are not finite (inf or nan)."
     share = f" on {'all' if finding.failing == finding.total else f'{finding.failing} of'} {cases(finding.total)}"
     share = "" if finding.total == 1 else share
-    return (
-        f"The results are right, but the input is changed{share}."
-        if only_changes_input(finding)
-        else f"The result is wrong{share}."
-    )
+    if finding.only_changed:
+        return f"The results are right, but the input is changed{share}."
+    if shows_changed_input(finding):
+        return "In the case below the result is right, but the input is changed; other cases are wrong."
+    return f"The result is wrong{share}."
+
+
+def is_list_for_array(yours, expected):
+    """Return whether a list or tuple came back where an array was expected."""
+    return isinstance(expected, np.ndarray) and isinstance(yours.raw, list | tuple)
 
 
 def mistakes_of(finding):
     """Return each named mistake in one sentence, with its question."""
     mistakes, parts = finding.mistakes, []
     if len(mistakes) == 1:
-        parts = [Text(f"It looks like this: {mistakes[0].says}"), Question(mistakes[0].asks)]
+        parts = [Text(f"Probable mistake: {mistakes[0].says}"), Question(mistakes[0].asks)]
     elif mistakes:
-        parts = [Text(f"It looks like {'two' if len(mistakes) == 2 else 'three'} mistakes at once:")]
+        parts = [Text(f"Probably {'two' if len(mistakes) == 2 else 'three'} mistakes at once:")]
         for number, mistake in enumerate(mistakes, 1):
             says = mistake.says[0].upper() + mistake.says[1:]
             parts += [Text(f"{number}. {says}"), Question(mistake.asks)]
@@ -153,16 +193,18 @@ def table_of(finding):
     heading = f"Case {shown.number} of {finding.total}"
     if yours.error is not None:
         return Table(f"{heading}, the inputs", inputs, [])
-    if only_changes_input(finding):
+    if shows_changed_input(finding):
         changed = [(name, after) for (name, before), after in zip(arguments, yours.after) if not same_contents(before, after)]
         return Table(heading, inputs, list(itertools.chain(*(argument_grids(f"{name} afterwards", x) for name, x in changed))))
-    return Table(heading, inputs, result_grids(yours, shown.expected, exercise.tolerance))
+    results = result_grids(yours, shown.expected, exercise.tolerance)
+    marked = any(differs for grid in results for row in grid.rows for _, differs in row)
+    return Table(f"{heading} ({DIFFERS} marks what differs)" if marked else heading, inputs, results)
 
 
-def only_changes_input(finding):
-    """Return whether the result that is shown is right, and the only mistake is that the input is changed."""
-    shown = finding.shown
-    return shown.yours.changed and not is_wrong(shown.yours, shown.expected, finding.exercise.tolerance)
+def shows_changed_input(finding):
+    """Return whether the result of the case that is shown is right and only its input is changed."""
+    yours, expected = finding.shown.yours, finding.shown.expected
+    return yours.changed and not is_wrong(yours, expected, finding.exercise.tolerance)
 
 
 def next_hint(finding):

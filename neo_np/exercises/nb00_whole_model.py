@@ -23,6 +23,7 @@ def next_token_variant(logits, row=-1, axis="vocabulary", give="id", largest=Tru
     return {
         "id": lambda: int(scores.argmax()) + shift,
         "score": lambda: scores.max(),
+        "score_as_int": lambda: int(scores.max()),
         "all": lambda: logits.argmax(axis=-1),
         "row": lambda: np.eye(len(scores), dtype=bool)[scores.argmax()],
     }[give]()
@@ -84,7 +85,7 @@ NEXT_TOKEN = Exercise(
         ),
         mistake(
             "score",
-            {"give": "score"},
+            ({"give": "score"}, {"give": "score_as_int"}),
             "you return the largest score itself, not its place.",
             "`max` gives the score. Which function gives the place of the largest score?",
         ),

@@ -207,8 +207,8 @@ PAIRWISE_DOTS = Exercise(
         mistake(
             "transposed_partner",
             ({"product": "left_turned"}, {"turned": True}),
-            "the wrong one is transposed, or the whole table: rows and columns are exchanged.",
-            "(T, C) @ (?, ?) must give (T, S). Which shape is in the middle, and which of the two has to be turned?",
+            "rows and columns are exchanged: the rows of the table must belong to x, and y must be transposed.",
+            "(T, C) @ (?, ?) must give (T, S). Which of x and y comes first, and which of the two must be transposed?",
         ),
         mistake(
             "wrong_axis",

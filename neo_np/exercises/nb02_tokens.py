@@ -151,9 +151,22 @@ def count_pairs_variant(
     overlap=True,
     joined=False,
     wrap=False,
+    loop="items",
+    add=True,
 ):
     """count_pairs with a switch for each mistake."""
     counts = {}
+    if loop == "keys":
+        for tokens, times in words:
+            for pair in zip(tokens, tokens[1:]):
+                counts[pair] = counts.get(pair, 0) + times
+        return counts
+    if across in ("left", "right"):
+        row = [(token, times) for tokens, times in words.items() for token in tokens]
+        for (left, left_times), (right, right_times) in zip(row, row[1:]):
+            times = left_times if across == "left" else right_times
+            counts[left, right] = counts.get((left, right), 0) + times
+        return counts
     if across == "repeated":
         words = {sum((tokens * times for tokens, times in words.items()), ()): 1}
     elif across:
@@ -165,7 +178,7 @@ def count_pairs_variant(
         pairs = apart(pairs) if not overlap else pairs
         for pair in dict.fromkeys(pairs) if once_a_word else pairs:
             key = tuple(sorted(pair)) if unordered else "".join(pair) if joined else pair
-            counts[key] = counts.get(key, 0) + (times if weighted else 1)
+            counts[key] = (counts.get(key, 0) if add else 0) + (times if weighted else 1)
     return counts
 
 
@@ -219,7 +232,7 @@ COUNT_PAIRS = Exercise(
         ),
         mistake(
             "across_words",
-            ({"across": True}, {"across": "repeated"}),
+            ({"across": True}, {"across": "repeated"}, {"across": "left"}, {"across": "right"}),
             "pairs are counted from the end of one word to the beginning of the next.",
             "Which two tokens of two different words are neighbours in your row? Should they be?",
         ),
@@ -258,6 +271,18 @@ COUNT_PAIRS = Exercise(
             {"joined": True},
             "the keys are joined texts such as 'lo', and tuples such as ('l', 'o') were asked for.",
             "How would you tell the pair (l, ow) from the pair (lo, w)?",
+        ),
+        mistake(
+            "keys_only",
+            {"loop": "keys"},
+            "a loop over a dict gives its keys only: the two names then take a word of two tokens apart.",
+            "Which method of a dict gives each key together with its value?",
+        ),
+        mistake(
+            "overwritten",
+            {"add": False},
+            "each occurrence overwrites the count of the pair and does not add to it.",
+            "What was in counts[pair] before, and where does it go?",
         ),
         mistake(
             "no_overlap",
@@ -731,4 +756,4 @@ DECODE = Exercise(
     ),
 )
 
-EXERCISES = (BYTE_TABLE, COUNT_PAIRS, MERGE, ENCODE_WORD, DECODE)
+EXERCISES = (COUNT_PAIRS, MERGE, ENCODE_WORD, DECODE, BYTE_TABLE)

@@ -190,6 +190,7 @@ def nearest_variant(id, wte, k, by="cosine", itself="left_out", order="descendin
     if itself == "left_out":
         best = [other for other in best if other != id]
     if itself == "first_dropped":
+        best = [int(other) for other in np.argsort(scores)[::-1]] if order == "reversed" else best
         best = best[1:]
     best = best[:k]
     best = best[::-1] if order == "nearest_last" else best
@@ -197,7 +198,10 @@ def nearest_variant(id, wte, k, by="cosine", itself="left_out", order="descendin
 
 
 def nearest_cases():
-    """Return tables of tokens whose cosines have no ties; the longest tokens are not the nearest."""
+    """Return tables of tokens whose cosines have no ties; the longest tokens are not the nearest.
+
+    Extreme cases have two equal rows: the token itself may then be at the second place of the sorted list.
+    """
     rng = np.random.default_rng(33)
     by_hand = [
         (0, [[1, 0], [1, 1], [0, 3]], 1),
@@ -206,11 +210,21 @@ def nearest_cases():
         (1, [[1, 1, 0], [1, 2, 2], [0, 1, 1], [6, 0, 1], [-1, -2, -1]], 3),
     ]
     sizes = [(5, 2, 2), (6, 3, 3), (7, 4, 2), (4, 4, 1), (8, 3, 4), (6, 6, 3), (9, 5, 5), (7, 2, 4)] * 3
+    twins = [
+        (3, [[1, 2], [3, 1], [0, 1], [1, 2], [-1, 1]], 2),
+        (0, [[1, 2], [3, 1], [0, 1], [1, 2], [-1, 1]], 2),
+        (2, [[2, 1, 0], [0, 1, 1], [2, 1, 0], [1, 0, 3]], 1),
+        (1, [[0, 1, 1], [2, 1, 0], [1, 0, 3], [2, 1, 0]], 1),
+    ]
     random = []
     for V, C, k in sizes:
         wte = (random_numbers(rng, V, C) + 0.05) * rng.uniform(0.3, 3, (V, 1)).astype(np.float32)
         random.append((int(rng.integers(V)), wte, k))
-    return [Case((id, array(wte), k)) for id, wte, k in by_hand] + [Case(c) for c in random]
+    return [
+        *(Case((id, array(wte), k)) for id, wte, k in by_hand),
+        *(Case((id, array(wte), k), extreme=True) for id, wte, k in twins),
+        *(Case(c) for c in random),
+    ]
 
 
 NEAREST = Exercise(
@@ -228,8 +242,8 @@ NEAREST = Exercise(
         mistake(
             "dot_for_cosine",
             {"by": "dot"},
-            "the similarity is the dot product, so tokens with long rows win.",
-            "What must each dot product be divided by, so that only the direction counts?",
+            "the similarity is the dot product (maybe divided by one number for all tokens), so tokens with long rows win.",
+            "Each dot product must be divided by the lengths of its own two rows. Which function computes a length?",
         ),
         mistake(
             "returns_itself",
@@ -260,6 +274,12 @@ NEAREST = Exercise(
             {"itself": "first_dropped", "order": "ascending"},
             "the list runs from small to large, and the first entry is dropped as if it were the token itself.",
             "At which end of argsort's result is the token itself?",
+        ),
+        mistake(
+            "first_place_dropped",
+            ({"itself": "first_dropped"}, {"itself": "first_dropped", "order": "reversed"}),
+            "the first entry is dropped, whatever it is. With two equal rows it may be the other token.",
+            "How can you leave out the token by its id and not by its place?",
         ),
         mistake(
             "distance",

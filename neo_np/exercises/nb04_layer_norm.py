@@ -52,6 +52,8 @@ def layer_norm_variant(
     distance = {"centered": x - middle, "true_centered": x - x.mean(axis, keepdims=True), "x": x}[squares_of]
     powers = np.abs(distance) if squares == "absolute" else distance**2
     variance = powers.sum(axis, keepdims=keepdims and keep_variance) / (1 if squares == "sum" else count - ddof)
+    if squares == "square_of_mean":
+        variance = distance.mean(axis, keepdims=keepdims and keep_variance) ** 2
     size = np.sqrt(variance + (eps if eps_at == "inside" else 0)) if root and squares != "absolute" else variance
     size = size + eps if eps_at == "outside" or (eps_at == "inside" and size is variance) else size
     y = (x - middle) / size if divide else x - middle
@@ -63,6 +65,7 @@ def layer_norm_variant(
         "gain": lambda: y * weight,
         "bias": lambda: y + bias,
         "one_plus": lambda: y * (1 + weight) + bias,
+        "exchanged": lambda: y * bias + weight,
     }[affine]()
 
 
@@ -222,6 +225,18 @@ LAYER_NORM = Exercise(
             "Variance is the mean squared distance. Distance from what?",
         ),
         mistake(
+            "square_of_mean",
+            ({"squares": "square_of_mean"}, {"squares": "square_of_mean", "squares_of": "x"}),
+            "you square the mean; the variance is the mean of the squares.",
+            "Which comes first in the variance: squaring each distance, or taking the mean?",
+        ),
+        mistake(
+            "gain_and_bias_exchanged",
+            {"affine": "exchanged"},
+            "weight and bias are exchanged.",
+            "Which of the two multiplies, and which is added?",
+        ),
+        mistake(
             "absolute_distance",
             {"squares": "absolute"},
             "you divide by the mean absolute distance and not by the root of the mean squared distance.",
@@ -275,6 +290,8 @@ def linear_variant(x, weight, bias, transposed=True, biases=1, bias_sign=1, bias
         "rows": lambda: x[: len(weight)] * weight[: len(x)],
         "x_turned": lambda: x.T @ w,
     }[product]()
+    if turned == "before_bias":
+        return y.T + biases * bias_sign * bias
     bias = {"out": bias, "rows": bias[:, None], "mean": bias.mean()}[bias_axis]
     y = bias if product == "none" else y
     y = y + biases * bias_sign * bias
@@ -349,8 +366,8 @@ LINEAR = Exercise(
         ),
         mistake(
             "turned",
-            {"turned": True},
-            "the result is transposed: outputs are rows and tokens are columns.",
+            ({"turned": True}, {"turned": "before_bias"}),
+            "the product is transposed: outputs are rows and tokens are columns.",
             "The result must be (T, out). Which of x and weight comes first in the product?",
         ),
         mistake(

@@ -28,7 +28,18 @@ def softmax_loop(x):
 
 
 def softmax_variant(
-    x, axis=-1, sum_axis=None, keepdims=True, keep_maximum=True, maximum="row", base="exp", inside=False, log=False, divide=True
+    x,
+    axis=-1,
+    sum_axis=None,
+    keepdims=True,
+    keep_maximum=True,
+    keep_sum=True,
+    maximum="row",
+    base="exp",
+    inside=False,
+    log=False,
+    divide=True,
+    turned=False,
 ):
     """Softmax with a switch for each mistake."""
     shift = {
@@ -38,7 +49,8 @@ def softmax_variant(
         "mean": lambda: x.mean(axis, keepdims=True),
     }[maximum]()
     power = {"exp": np.exp, "2": np.exp2, "none": lambda y: y}[base]
-    total = power(x - shift).sum(axis if sum_axis is None else sum_axis[0], keepdims=keepdims)
+    x, shift = (shift, x) if turned else (x, shift)
+    total = power(x - shift).sum(axis if sum_axis is None else sum_axis[0], keepdims=keepdims and keep_sum)
     weights = power((x - shift) / total) if inside else power(x - shift) / (total if divide else 1.0)
     return np.log(weights) if log else weights
 
@@ -103,7 +115,7 @@ SOFTMAX = Exercise(
         ),
         mistake(
             "no_keepdims",
-            ({"keepdims": False}, {"keepdims": False, "maximum": "all"}, {"keep_maximum": False}),
+            ({"keepdims": False}, {"keepdims": False, "maximum": "all"}, {"keep_maximum": False}, {"keep_sum": False}),
             "`sum` or `max` drops the axis: its result has shape (T,), and NumPy lines that up with the columns.",
             "What shape must the row sums have, so that each one meets its own row? (`keepdims` is the word to look up.)",
         ),
@@ -127,6 +139,12 @@ SOFTMAX = Exercise(
         ),
         mistake(
             "base_2", {"base": "2"}, "you use powers of 2 and not powers of e.", "Which function of NumPy is e to the power x?"
+        ),
+        mistake(
+            "turned",
+            ({"turned": True}, {"turned": True, "maximum": "none"}),
+            "the sign is turned: the largest score of a row gets the smallest weight, as in exp(largest - x).",
+            "What is larger: exp(3 - 1) or exp(1 - 3)? Which of them should belong to the larger score?",
         ),
         mistake(
             "logarithm",
@@ -161,7 +179,9 @@ def causal_mask(queries, keys):
     return np.where(keys <= queries[:, None], np.float32(0), LOWEST)
 
 
-def causal_mask_variant(queries, keys, strict=False, upper=False, inverted=False, start=None, form="added", transposed=False):
+def causal_mask_variant(
+    queries, keys, strict=False, upper=False, inverted=False, start=None, form="added", transposed=False, pairs=False
+):
     """causal_mask with a switch for each mistake."""
     T, S = len(queries), len(keys)
     queries, keys = {
@@ -169,7 +189,7 @@ def causal_mask_variant(queries, keys, strict=False, upper=False, inverted=False
         "zero": (np.arange(T), np.arange(S)),
         "end": (np.arange(S - T, S), np.arange(S)),
     }[start]
-    distance = queries[:, None] - keys
+    distance = (queries if pairs else queries[:, None]) - keys
     distance = -distance if upper else distance
     visible = distance > 0 if strict else distance >= 0
     visible = ~visible if inverted else visible
@@ -188,9 +208,9 @@ def causal_mask_variant(queries, keys, strict=False, upper=False, inverted=False
 
 
 def hidden_is_lowest(mask):
-    """Count every number below -10,000, and -inf, as hidden: added to a score, each makes the weight 0. High ones likewise."""
-    mask = np.where(mask < -1e4, LOWEST, mask)
-    return np.where(mask > 1e4, -LOWEST, mask).astype(np.float32)
+    """Take every number below -10,000, and -inf, as -1e9: added to a score, each makes the weight 0. High ones likewise."""
+    mask = np.where(mask < -1e4, -1e9, mask)
+    return np.where(mask > 1e4, 1e9, mask).astype(np.float32)
 
 
 def causal_mask_cases():
@@ -278,6 +298,12 @@ CAUSAL_MASK = Exercise(
             "Which comparison says that a key lies in the future, and which number does a hidden place get?",
         ),
         mistake(
+            "no_new_axis",
+            {"pairs": True},
+            "each query is compared only with the key of the same number, and not with all keys.",
+            "What shape must the queries have, so that each one meets all keys? (`queries[:, None]` is worth a look.)",
+        ),
+        mistake(
             "transposed",
             {"transposed": True},
             "rows and columns are exchanged: the rows should be queries.",
@@ -328,9 +354,10 @@ def attend_variant(
     maximum="row",
     query_weights=False,
     normalize=True,
+    upright=False,
 ):
     """Attend with a switch for each mistake."""
-    scores = k @ q.T if swap else q @ k.T
+    scores = q @ k if upright else k @ q.T if swap else q @ k.T
     scores = scores / {"none": 1.0, "sqrt": math.sqrt(q.shape[-1]), "D": q.shape[-1]}[scale]
     visible = mask == 0
     scores = {
@@ -340,6 +367,8 @@ def attend_variant(
         "inverted_64": lambda: scores + np.where(visible, -1e9, 0.0),
         "subtracted": lambda: scores - mask,
         "zero": lambda: np.where(visible, scores, 0.0),
+        "multiplied": lambda: scores * mask,
+        "multiplied_64": lambda: scores * mask.astype(np.float64),
     }.get(masking, lambda: scores)()
     weights = softmax_variant(scores, axis=axis, maximum=maximum) if normalize else scores
     weights = {"after": lambda: weights * visible, "added_after": lambda: weights + mask}.get(masking, lambda: weights)()
@@ -415,6 +444,18 @@ ATTEND = Exercise(
             ({"masking": "after"}, {"masking": "added_after"}),
             "the mask comes after the softmax: the weights of a row that has hidden keys do not add up to 1 any more.",
             "If hidden scores are very low before the softmax, what are their weights, and what do the others add up to?",
+        ),
+        mistake(
+            "mask_multiplied",
+            ({"masking": "multiplied"}, {"masking": "multiplied_64"}),
+            "the scores are multiplied by the mask: visible scores become 0, and hidden ones very large or very low.",
+            "The mask is 0 where a key is visible. Which operation with 0 changes nothing?",
+        ),
+        mistake(
+            "keys_not_transposed",
+            {"upright": True},
+            "`q @ k` takes the columns of k, and each query should meet the rows of k.",
+            "(T, D) @ (?, ?) must give (T, S). Which of the two must be transposed?",
         ),
         mistake(
             "masked_score_is_0",

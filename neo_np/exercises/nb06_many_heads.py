@@ -28,6 +28,8 @@ def split_heads_variant(x, num_heads, way="right"):
         "exchanged": lambda: x.reshape(T, D, H).swapaxes(0, 1),
         "exchanged_no_swap": lambda: x.reshape(D, T, H),
         "D_before_T": lambda: x.reshape(T, H, D).transpose(1, 2, 0),
+        "last_swap": lambda: x.reshape(T, H, D).swapaxes(1, 2),
+        "outer_swap": lambda: x.reshape(T, H, D).swapaxes(0, 2),
         "turned_first": lambda: x.T.reshape(H, T, D),
         "turned_H_D_T": lambda: x.T.reshape(H, D, T),
         "tokens": lambda: x.reshape(H, T // H, C) if T % H == 0 else x.reshape(H, -1, C),
@@ -110,6 +112,12 @@ SPLIT_HEADS = Exercise(
             "Inside a head, what is a row: a token or a channel?",
         ),
         mistake(
+            "wrong_swap",
+            ({"way": "last_swap"}, {"way": "outer_swap"}),
+            "the wrong axes are exchanged after `reshape`.",
+            "After `reshape` the shape is (T, H, D), and (H, T, D) is wanted. Which two axes change places?",
+        ),
+        mistake(
             "turned_first",
             {"way": "turned_first"},
             "x is transposed before it is cut.",
@@ -184,7 +192,7 @@ MERGE_HEADS = Exercise(
     minutes=6,
     core=True,
     signature="merge_heads(x)",
-    task="Put the heads side by side: (H, T, D) -> (T, C) with C = H D. It undoes split_heads.",
+    task="Put the heads side by side: (H, T, D) -> (T, C) with C = H * D. It undoes split_heads.",
     reference=merge_heads,
     variant=merge_heads_variant,
     package_name="neo_np.gpt_neo.forward.merge_heads",
@@ -238,7 +246,7 @@ MERGE_HEADS = Exercise(
     ),
     hints=(
         "First exchange two axes, so that the heads of one token lie side by side. Then make one axis of the last two.",
-        "(H, T, D) -> swapaxes -> (T, H, D) -> reshape -> (T, H D).",
+        "(H, T, D) -> swapaxes -> (T, H, D) -> reshape -> (T, H * D).",
         "H, T, D = x.shape\nside_by_side = x.swapaxes(..., ...)  # (T, H, D)\nreturn side_by_side.reshape(..., ...)",
     ),
     notes={"swapaxes(1, 2)": "Back to (B, T, H, D); after that, the heads of one token lie side by side."},
@@ -282,13 +290,18 @@ def self_attention_variant(
     masking="added",
     output=True,
     heads=None,
+    keys="each head",
 ):
     """self_attention with a switch for each mistake."""
     C, H = x.shape[-1], heads or num_heads
     weights = {name: getattr(p, f"{name}_proj").weight for name in ("q", "k", "v", "out")}
     weights = {name: w if name in turned else w.T for name, w in weights.items()}
     q, k, v = (split_heads_variant(x @ weights[name], H, split) for name in (q_from, k_from, v_from))
-    scores = q @ k.swapaxes(1, 2) / {"none": 1.0, "sqrt_D": np.sqrt(C // H), "sqrt_C": np.sqrt(C)}[scale]
+    scores = (
+        q
+        @ (k.T if keys == "turned round" else k.swapaxes(1, 2))
+        / {"none": 1.0, "sqrt_D": np.sqrt(C // H), "sqrt_C": np.sqrt(C)}[scale]
+    )
     hidden = np.where(mask == 0, -1e9, 0.0)
     masks = {"added": mask, "none": 0.0, "inverted_64": hidden, "inverted_32": hidden.astype(np.float32), "subtracted": -mask}
     scores = scores + masks[masking]
@@ -335,9 +348,8 @@ SELF_ATTENTION = Exercise(
     minutes=20,
     signature="self_attention(x, p, num_heads, mask)",
     task="The attention part of a block: project x, (T, C), to queries, keys and values (p.q_proj.weight and so on; no "
-    "bias), split "
-    "them into heads, let each head attend with the mask (T, T), merge the heads, and apply p.out_proj.weight and "
-    "p.out_proj.bias.",
+    "bias), split them into heads, let each head attend with the mask (T, T), merge the heads, and apply p.out_proj.weight and "
+    "p.out_proj.bias. You may call split_heads, merge_heads, linear and attend(q, k, v, mask), which takes one head at a time.",
     reference=self_attention,
     variant=self_attention_variant,
     package_name="neo_np.gpt_neo.forward.self_attention",
@@ -429,6 +441,12 @@ SELF_ATTENTION = Exercise(
             ({"normalize": "queries"}, {"normalize": "heads"}),
             "the softmax runs along the wrong axis.",
             "The scores are (H, T, S). Along which axis must the weights add up to 1?",
+        ),
+        mistake(
+            "all_heads_at_once",
+            {"keys": "turned round"},
+            "`attend` takes one head, (T, D), and it gets all heads at once, (H, T, D): `.T` turns round all three axes.",
+            "How do you call `attend` once for each head and put the results together?",
         ),
         mistake(
             "no_output", {"output": False}, "the output projection is missing.", "Which of the four weights do you not use?"

@@ -28,15 +28,16 @@ def local_mask_variant(
     form="added",
     use_window=True,
     hole=False,
+    pairs=False,
 ):
     """local_mask with a switch for each mistake."""
     if start == "zero":
         queries, keys = np.arange(len(queries)), np.arange(len(keys))
-    distance = queries[:, None] - keys
+    distance = (queries if pairs else queries[:, None]) - keys
     distance = -distance if upper else distance
     near = np.abs(distance) < window + longest if not causal else distance < window + longest
     near = distance >= window if hole else near
-    near = queries[:, None] // window == keys // window if chunks else near
+    near = (queries if pairs else queries[:, None]) // window == keys // window if chunks else near
     seen = near | (not use_window)
     visible = seen & ((distance > 0 if strict else distance >= 0) | (not causal))
     visible = ~visible if inverted else visible
@@ -159,6 +160,12 @@ LOCAL_MASK = Exercise(
             {"form": "bool"},
             "the mask says True and False, and numbers to add were asked for.",
             "`np.where(condition, a, b)` makes numbers of a condition. What are a and b here?",
+        ),
+        mistake(
+            "no_new_axis",
+            {"pairs": True},
+            "each query is compared only with the key of the same number, and not with all keys.",
+            "What shape must the queries have, so that each one meets all keys? (`queries[:, None]` is worth a look.)",
         ),
         mistake(
             "nothing_hidden",

@@ -49,7 +49,7 @@ def gelu_new_variant(
             "tanh_only": np.tanh,
         }
         return other[form]() if form == "sigmoid_1.702" else other[form](x)
-    y = (cubic * x) ** 3 if cube_of == "product" else cubic * x**power
+    y = (cubic * x) ** 3 if cube_of == "product" else cubic * (3 * x if power == "times" else x**power)
     inside = root * (x * linear_term + sign * y) if inner_root else root * x + sign * y
     y = half * (one + np.tanh(inside))
     return y * x if factor else y
@@ -75,7 +75,7 @@ GELU_NEW = Exercise(
     minutes=8,
     core=True,
     signature="gelu_new(x)",
-    task="Return 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) for each number of x, an array of any shape.",
+    task="Return 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x * x * x))) for each number of x, an array of any shape.",
     reference=gelu_new,
     variant=gelu_new_variant,
     package_name="neo_np.gpt_neo.forward.gelu_new",
@@ -92,7 +92,7 @@ GELU_NEW = Exercise(
         mistake(
             "sigmoid_form",
             {"form": "sigmoid_1.702"},
-            "this is the approximation x * sigmoid(1.702 x).",
+            "this is the approximation x * sigmoid(1.702 * x).",
             "There are three GELUs in use. Which function does the task's formula contain?",
         ),
         mistake(
@@ -117,7 +117,7 @@ GELU_NEW = Exercise(
             "square_for_cube",
             {"power": 2},
             "you square x and do not raise it to the third power.",
-            "Which sign has x^3 for negative x, and which has x^2?",
+            "Which sign has x * x * x for negative x, and which has x * x?",
         ),
         mistake(
             "no_root",
@@ -167,6 +167,18 @@ GELU_NEW = Exercise(
             "the number 0.044715 is mistyped.",
             "Compare it digit by digit with the task.",
         ),
+        mistake(
+            "times_3",
+            {"power": "times"},
+            "you multiply x by 3; the formula has the third power, x * x * x.",
+            "How does Python write a power: with `*`, `**` or `^`?",
+        ),
+        mistake(
+            "no_constant",
+            {"cubic": 1.0},
+            "the factor 0.044715 of the cubic term is missing.",
+            "What is x * x * x multiplied by in the formula?",
+        ),
         mistake("minus", {"sign": -1}, "the cubic term is subtracted.", "Which sign is in the bracket?"),
         mistake("silu", {"form": "silu"}, "this is SiLU, x * sigmoid(x).", "Which function does the task's formula contain?"),
         mistake("tanh", {"form": "tanh_only"}, "this is tanh itself.", "What surrounds tanh in the task's formula?"),
@@ -199,17 +211,33 @@ def mlp_loop(x, p):
 
 
 def mlp_variant(
-    x, p, middle="gelu", end="none", fc_bias=1, proj_bias=1, residual=False, turned=False, activation="tanh", give="all"
+    x,
+    p,
+    start="none",
+    middle="gelu",
+    end="none",
+    fc_bias=1,
+    proj_bias=1,
+    residual=False,
+    turned=False,
+    upright="none",
+    activation="tanh",
+    give="all",
 ):
     """Mlp with a switch for each mistake."""
     function = {"none": lambda y: y, "gelu": lambda y: gelu_new_variant(y, activation)}
     function["twice"] = lambda y: gelu_new_variant(gelu_new_variant(y, activation), activation)
-    w1, w2 = p.c_fc.weight, p.c_proj.weight
-    hidden = x @ (w2 if turned else w1.T) + fc_bias * p.c_fc.bias
+    w1, w2, b1, b2 = p.c_fc.weight, p.c_proj.weight, fc_bias * p.c_fc.bias, proj_bias * p.c_proj.bias
+    if turned in ("layers", "weights"):
+        w1, w2 = w2, w1
+        b1, b2 = (b2, b1) if turned == "layers" else (b1, b2)
+    first = w2 if turned == "weights upright" else w1 if upright in ("both", "first") else w1.T
+    second = w1 if turned == "weights upright" else w2 if upright in ("both", "second") else w2.T
+    hidden = function[start](x) @ first + b1
     hidden = function[middle](hidden)
     if give == "hidden":
         return hidden
-    y = function[end](hidden @ (w1 if turned else w2.T) + proj_bias * p.c_proj.bias)
+    y = function[end](hidden @ second + b2)
     return x + y if residual else y
 
 
@@ -282,9 +310,21 @@ MLP = Exercise(
         ),
         mistake(
             "layers_exchanged",
-            {"turned": True},
-            "the weights are exchanged and not transposed.",
+            ({"turned": "weights upright"}, {"turned": "layers"}, {"turned": "weights"}),
+            "c_fc and c_proj are exchanged.",
             "c_fc.weight is (F, C). Which product makes (T, F) of (T, C)?",
+        ),
+        mistake(
+            "not_transposed",
+            ({"upright": "both"}, {"upright": "first"}, {"upright": "second"}),
+            "a weight is not transposed: the rows of x meet its columns.",
+            "Weights are (out, in) in the checkpoint. What must be on the right of `@`? Can you call linear?",
+        ),
+        mistake(
+            "activation_first",
+            ({"start": "gelu", "middle": "none"}, {"start": "gelu"}),
+            "the activation is applied to x, before the first linear layer.",
+            "Which of the arrays (T, C) and (T, F) does gelu_new get?",
         ),
         mistake(
             "other_activation",

@@ -36,6 +36,7 @@ def block_variant(
     parts="both",
     masked=True,
     twice=False,
+    second_reads="x",
 ):
     """Block with a switch for each mistake."""
 
@@ -59,8 +60,9 @@ def block_variant(
     if order == "mlp_first_norms_stay":
         steps = [(feed, norm_1, first), (attention, norm_2, second)]
     steps = {"both": steps, "attention": steps[:1], "mlp": steps[1:]}[parts]
-    for part, name, residual in steps:
-        normed = norm(x, name)
+    normed = x
+    for number, (part, name, residual) in enumerate(steps):
+        normed = norm(normed if number and second_reads == "normed" else x, name)
         change = part(normed)
         x = change + (normed if stream == "normed" else x) if residual else change
         x = x + change if twice else x
@@ -173,6 +175,12 @@ BLOCK = Exercise(
             "one of the two parts is missing.",
             "How many times do you add to x?",
         ),
+        mistake(
+            "norm_of_norm",
+            {"second_reads": "normed"},
+            "ln_2 reads the first normalized copy and not the new stream.",
+            "Attention has just added something to x. Which array must the second layer norm read, to see it?",
+        ),
         mistake("added_twice", {"twice": True}, "each change is added twice.", "How many times do you add to x?"),
         mistake("no_mask", {"masked": False}, "the mask is not used.", "Which argument does self_attention need last?"),
     ),
@@ -220,14 +228,17 @@ def forward_variant(
     give="logits",
     same_params=False,
     norm_each=False,
-    last="last",
+    table="transposed",
 ):
     """Forward with a switch for each mistake."""
     T, wte, wpe = len(ids), params.wte.weight, params.wpe.weight
     at = np.arange(T)
-    start = {"right": lambda: wte[ids] + wpe[at], "none": lambda: wte[ids], "from_1": lambda: wte[ids] + wpe[at + 1]}[
-        positions
-    ]()
+    start = {
+        "right": lambda: wte[ids] + wpe[at],
+        "none": lambda: wte[ids],
+        "from_1": lambda: wte[ids] + wpe[at + 1],
+        "ids": lambda: wte[ids] + wpe[ids],
+    }[positions]()
     layers = list(range(config.num_layers))
     layers = {"all": layers, "last_missing": layers[:-1], "first_missing": layers[1:], "first": layers[:1], "none": []}[blocks]
     layers = layers[::-1] if order == "down" else layers
@@ -244,7 +255,7 @@ def forward_variant(
             x = layer_norm(x, params.ln_f.weight, params.ln_f.bias, config.layer_norm_epsilon)
     if last_norm:
         x = layer_norm(x, params.ln_f.weight, params.ln_f.bias, config.layer_norm_epsilon)
-    logits = x @ wte.T
+    logits = x @ (wte if table == "upright" else wte.T)
     return {
         "logits": lambda: logits,
         "probabilities": lambda: softmax(logits),
@@ -294,7 +305,7 @@ FORWARD = Exercise(
             "no_ln_f",
             {"last_norm": False},
             "the last layer norm, ln_f, is missing.",
-            "The stream has grown from block to block. What brings it back to size 1 before the dot products?",
+            "The stream has grown from block to block. What gives each row the variance 1 before the dot products?",
         ),
         mistake(
             "residual_restarted",
@@ -319,6 +330,18 @@ FORWARD = Exercise(
             {"positions": "from_1"},
             "the positions count from 1.",
             "Which row of wpe belongs to the first token? Can you call embed?",
+        ),
+        mistake(
+            "position_by_id",
+            {"positions": "ids"},
+            "the rows of wpe are looked up by the ids and not by the positions.",
+            "Which numbers count the places of a text, whatever words are there? Can you call embed?",
+        ),
+        mistake(
+            "table_not_transposed",
+            {"table": "upright"},
+            "the token table is not transposed: the stream meets its columns and not its rows.",
+            "wte.weight is (V, C). Which shape must be on the right of (T, C), so that the result is (T, V)?",
         ),
         mistake(
             "all_global",
@@ -394,9 +417,11 @@ def logit_lens(streams, layer, params, config):
     return x @ params.wte.weight.T
 
 
-def logit_lens_variant(streams, layer, params, config, shift=1, norm="ln_f", give="logits", rows="all", change=False):
+def logit_lens_variant(
+    streams, layer, params, config, shift=1, norm="ln_f", give="logits", rows="all", change=False, table="transposed"
+):
     """logit_lens with a switch for each mistake."""
-    x = streams[layer + shift] - (streams[layer] if change else 0)
+    x = streams[-1 if shift == "last" else layer + shift] - (streams[layer] if change else 0)
     if norm == "ln_f":
         x = layer_norm(x, params.ln_f.weight, params.ln_f.bias, config.layer_norm_epsilon)
     elif norm == "twice":
@@ -405,7 +430,7 @@ def logit_lens_variant(streams, layer, params, config, shift=1, norm="ln_f", giv
     elif norm != "none":
         p = getattr(params.h[layer], norm)
         x = layer_norm(x, p.weight, p.bias, config.layer_norm_epsilon)
-    logits = x @ params.wte.weight.T
+    logits = x @ (params.wte.weight if table == "upright" else params.wte.weight.T)
     logits = {
         "logits": lambda: logits,
         "probabilities": lambda: softmax(logits),
@@ -449,7 +474,7 @@ LOGIT_LENS = Exercise(
         ),
         mistake(
             "wrong_layer",
-            ({"shift": 0}, {"shift": 2}),
+            ({"shift": 0}, {"shift": 2}, {"shift": "last"}),
             "you read the stream of another layer.",
             "streams has one entry more than there are blocks. What is streams[0]?",
         ),
@@ -458,6 +483,12 @@ LOGIT_LENS = Exercise(
             ({"rows": "last"}, {"rows": "last_kept"}),
             "the result has the last position only.",
             "How many rows should come back?",
+        ),
+        mistake(
+            "table_not_transposed",
+            {"table": "upright"},
+            "the token table is not transposed: the stream meets its columns and not its rows.",
+            "wte.weight is (V, C). Which shape must be on the right of (T, C), so that the result is (T, V)?",
         ),
         mistake(
             "other_norm",

@@ -98,9 +98,16 @@ def describe(x):
     if isinstance(x, np.generic):
         x = x.item()
     if isinstance(x, list | tuple | dict | set):
-        return f"a {type(x).__name__} of {len(x)} item{'' if len(x) == 1 else 's'}"
+        return f"a {type(x).__name__} of {len(x)} {items(x)}{'' if len(x) == 1 else 's'}"
     name = {"str": "a text (str)", "int": "an integer", "bool": "a boolean", "float": "a float", "bytes": "bytes"}
     return name.get(type(x).__name__, f"a {type(x).__name__}")
+
+
+def items(x):
+    """Return "integer", "float" or "text" if all items of a list or tuple are that, else "item"."""
+    kinds = {type(item.item() if isinstance(item, np.generic) else item) for item in x}
+    names = {int: "integer", float: "float", str: "text"}
+    return names.get(kinds.pop(), "item") if len(kinds) == 1 and isinstance(x, list | tuple) else "item"
 
 
 def equal(a, b, tolerance):
@@ -128,6 +135,19 @@ def equal(a, b, tolerance):
 def right(outcome, expected, tolerance):
     """Return whether an outcome is what was expected, inputs unchanged."""
     return outcome.kind == VALUE and not outcome.changed and equal(outcome.value, expected, tolerance)
+
+
+def right_in_another_type(outcome, expected, compare_as, tolerance):
+    """Return whether a result has the right numbers in another type, such as integers for floats."""
+    if outcome.kind != TYPE or not isinstance(expected, np.ndarray | np.generic | int | float):
+        return False
+    if not isinstance(outcome.raw, np.ndarray | np.generic | int | float | list | tuple):
+        return False
+    try:
+        converted = np.asarray(outcome.raw).astype(float)
+        return equal(compare_as(converted), np.asarray(expected, float), tolerance)
+    except (TypeError, ValueError):  # rows of different lengths, or objects that are no numbers
+        return False
 
 
 def same_contents(a, b):

@@ -4,6 +4,7 @@ The references of notebooks 03 to 09 call each other and make up a GPT-Neo for o
 """
 
 import functools
+import zlib
 from types import FunctionType
 
 import numpy as np
@@ -38,6 +39,17 @@ NAMES = (
     "forward",
 )
 PROMPT = "Once upon a time there was a"
+PROMPTS = (
+    PROMPT,
+    "There was once a king who",
+    "In a deep forest there lived",
+    "One day the little girl",
+    "A poor miller had",
+    "Long ago there was an old",
+    "The youngest son went",
+    "In the night the wolf",
+)
+TEMPERATURE = 0.8
 SENTENCE = "Once upon a time there was a king who had three sons, and he loved them all very much."
 
 
@@ -76,6 +88,23 @@ def surprise(functions, text=SENTENCE):
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return float(-log_p[np.arange(len(ids) - 1), ids[1:]].mean())
+
+
+def prompt_for(name):
+    """Return the beginning of the text that an exercise's function continues: always the same one for a name."""
+    return PROMPTS[zlib.crc32(name.encode()) % len(PROMPTS)]
+
+
+def drawing(seed):
+    """Return a function that draws the next id from logits (T, V). seed: an int, or a name; equal seeds draw equally."""
+    rng = np.random.default_rng(zlib.crc32(str(seed).encode()))
+
+    def choose(logits):
+        scores = np.asarray(logits[-1], float) / TEMPERATURE
+        cumulative = np.exp(scores - scores.max()).cumsum()
+        return int(np.searchsorted(cumulative, rng.random() * cumulative[-1]))
+
+    return choose
 
 
 def continue_text(functions, prompt, number, written, choose=lambda logits: int(np.argmax(logits[-1]))):

@@ -27,7 +27,10 @@ def predict(name: str, guess: Any) -> None:
 
 
 def reveal(name: str, value: Any) -> None:
-    """Show the guess and the answer side by side; without a guess, ask for one and keep the answer hidden."""
+    """Show the guess and the answer side by side; without a guess, ask for one and keep the answer hidden.
+
+    A list holds several right answers, and each of them is a right guess. Texts are compared without spaces and case.
+    """
     kept = read_record()["guesses"].get(name)
     if kept is None:
         show(
@@ -41,8 +44,10 @@ def reveal(name: str, value: Any) -> None:
         return
     update("guesses", name, revealed=True)
     guess, answer = str(kept.get("guess")), in_words(value)
-    if guess == answer:
-        show([Title(GOOD, f"Prediction {name}: you guessed {guess}, and it is {answer}.")])
+    several = [in_words(item) for item in value] if isinstance(value, list) else []
+    if comparable(guess) in map(comparable, [answer, *several]):
+        said = f"it is one of {answer}" if len(several) > 1 and comparable(guess) != comparable(answer) else f"it is {answer}"
+        show([Title(GOOD, f"Prediction {name}: you guessed {guess}, and {said}.")])
     else:
         show(
             [
@@ -52,16 +57,19 @@ def reveal(name: str, value: Any) -> None:
         )
 
 
+def comparable(words):
+    """Return a guess or an answer in words as it is compared: without quotation marks, spaces and case."""
+    return "".join(words.split()).strip("“”").casefold()
+
+
 def in_words(value):
     """Return a guess or an answer as a short text."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     if isinstance(value, float):
         return number(value, 3).rstrip("0").rstrip(".")
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return ", ".join(in_words(item) for item in value)
     return f"“{value}”" if isinstance(value, str) else str(value)

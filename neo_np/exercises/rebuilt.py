@@ -7,16 +7,19 @@ from neo_np.exercises.course import find
 from neo_np.exercises.diagnosis import RIGHT, examine
 from neo_np.exercises.display import show
 from neo_np.exercises.messages import GOOD, NEUTRAL, Text, Title
-from neo_np.exercises.own_model import NAMES, continue_text, functions_with, shipped_model
+from neo_np.exercises.own_model import NAMES, continue_text, drawing, functions_with, shipped_model
 from neo_np.exercises.record import read_answers
 
 
-def write_with_answers(prompt: str = "Once upon a time", max_new_tokens: int = 20) -> None:
-    """Write a text with the shipped checkpoint and the student's own functions; the references take the place of the others."""
+def write_with_answers(prompt: str = "Once upon a time", max_new_tokens: int = 20, seed: int | None = None) -> None:
+    """Write a text with the shipped checkpoint and the student's own functions; the references take the place of the others.
+
+    Tokens are drawn. Without a seed, the number of own functions is the seed: each further function gives a new text.
+    """
     own, broken = answers()
     written = []
     with kept_apart():
-        continue_text(functions_with(own), prompt, max_new_tokens, written)
+        continue_text(functions_with(own), prompt, max_new_tokens, written, drawing(len(own) if seed is None else seed))
     tokenizer = shipped_model().tokenizer
     text = tokenizer.decode(tokenizer.encode(prompt) + written)
     missing = [name for name in NAMES if name not in own and name not in broken]

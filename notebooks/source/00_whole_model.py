@@ -38,7 +38,7 @@ import figures
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import forward, loss
 from neo_np.gpt_neo.params import count
 
@@ -95,8 +95,8 @@ parts = tables | blocks
 
 # %% tags=["figure"]
 figure, axes = figures.new(8, 3.6)
-total, gap = sum(parts.values()), 0.032
-figures.blank(axes, 1 + gap * (len(parts) + 1), 3.2)
+total, gap, last = sum(parts.values()), 0.032, 0.16
+figures.blank(axes, 1 + gap * (len(parts) + 2) + last, 3.2)
 x = gap
 for number, (name, size) in enumerate(parts.items()):
     width = size / total
@@ -113,23 +113,29 @@ for number, (name, size) in enumerate(parts.items()):
     else:
         figures.arrow(axes, (x + width, 1.6), (x + width + gap, 1.6))
     x += width + gap
+axes.add_patch(
+    figures.Rectangle((x, 1.0), last, 1.2, facecolor=figures.PALE_ORANGE, edgecolor="black", linestyle="--", hatch="//")
+)
+axes.text(x + last / 2, 1.6, "token table\nagain", ha="center", va="center", fontsize=10,
+          bbox={"facecolor": figures.PALE_ORANGE, "edgecolor": "none", "pad": 2})  # fmt: skip
+figures.arrow(axes, (x + last / 2, 1.0), (x + last / 2, 0.6))
+axes.text(x + last / 2, 0.5, "logits (T, V)", ha="center", va="top", fontsize=11)
 axes.text(gap, 2.75, "ids (T,)", ha="left", fontsize=11)
 figures.arrow(axes, (gap + 0.04, 2.65), (gap + 0.04, 2.2))
 axes.text((gap + x) / 2, 2.45, "each block reads rows (T, C) and adds to them", ha="center", fontsize=11)
-axes.text(x, 2.75, "logits (T, V)", ha="right", fontsize=11)
-axes.text(x, 0.45, "compare with the token table again", ha="right", fontsize=10)
-axes.set_title("Areas show the number of parameters")
+axes.set_title("Solid boxes: areas show the number of parameters")
 share = sum(blocks.values()) / total
 figures.show(
     figure,
     f"The way of the data from left to right: ids of shape (T,), token table ({tables['tokens']:,} parameters) and position "
-    f"table ({tables['positions']:,}), then {len(blocks)} blocks of {blocks['block 0']:,} parameters each, at the end logits "
-    f"of shape (T, V). The blocks hold {share:.0%} of the {total:,} parameters shown.",
+    f"table ({tables['positions']:,}), then {len(blocks)} blocks of {blocks['block 0']:,} parameters each, at the end a comparison "
+    f"with the token table again, which gives logits of shape (T, V). The blocks hold {share:.0%} of the {total:,} parameters shown.",
 )
 
 # %% [markdown]
-# This model has {{count(params):,}} parameters in {{config.num_layers}} blocks. That is small: the smallest released
-# GPT-Neo has 125 million, and the largest models have several hundred thousand million. The way of the data is the same.
+# This model has {{count(params):,}} parameters: those of the picture, and {{count(params) - total:,}} of one last small step, which
+# notebook 04 explains. That is small: the smallest released GPT-Neo has 125 million, and the largest models have several
+# hundred billion. The way of the data is the same.
 #
 # Now run the model:
 
@@ -207,18 +213,22 @@ def next_token(logits):
 
 
 # %% [markdown]
-# Are you stuck? Remove the `#` in the next cell. Run it up to three times: the hints say more and more.
+# Are you stuck? Remove the `#` in front of `hint` in the next cell. Run it up to three times: the hints say more and more.
+# After one check with a result, `solution` shows a right answer.
 
 # %%
 # hint("next_token")
+# solution("next_token")
 
 # %% [markdown]
 # ## The real checkpoint: five likely tokens
 #
-# The model never gives only one answer: it spreads the probability over all {{config.vocab_size}} tokens. Here are
-# the five likeliest ones. Beside it, one word of the text is changed.
+# The model never gives only one answer: it spreads the probability over all {{config.vocab_size}} tokens. The next picture shows
+# the five likeliest ones: on the left after our text, on the right after the same text with one word changed. In pictures, the
+# sign ␣ is a space.
 #
-# **Predict:** in the second text, "time" becomes "hill". Does the likeliest next token stay the same? Write `True` or `False`.
+# **Predict:** in the second text, "time" becomes "hill". How many of the five likeliest tokens are in both lists? Write a number from
+# 0 to 5.
 
 # %%
 predict("00.2", ...)
@@ -235,26 +245,22 @@ def likeliest(text, number=5):
 
 
 texts = text, text.replace("time", "hill")
+found = [likeliest(one) for one in texts]
+in_both = len(set(found[0][0]) & set(found[1][0]))
+reveal("00.2", in_both)
 
 # %% tags=["figure"]
-figure, panels = figures.new(8, 2.9, panels=2)
-found = []
-for axes, one in zip(panels, texts):
-    names, p = likeliest(one)
-    found.append((names, p))
+figure, panels = figures.new(8, 2.9, panels=2, sharex=True)
+for axes, one, (names, p) in zip(panels, texts, found):
     figures.bars(axes, names, p, title=f"“{one}” ...", xlabel="probability")
     axes.title.set_fontsize(10)
 in_words = ["; ".join(f"“{name}” {value:.2f}" for name, value in zip(names, p)) for names, p in found]
 figures.show(figure, f"The five likeliest next tokens. After “{texts[0]}”: {in_words[0]}. After “{texts[1]}”: {in_words[1]}.")
 
-# %%
-same = found[0][0][0] == found[1][0][0]
-reveal("00.2", same)
-
 # %% [markdown]
-# In the first text the likeliest token is "{{found[0][0][0]}}" with a probability of {{found[0][1][0]:.2f}}; after the
-# change it is "{{found[1][0][0]}}" with {{found[1][1][0]:.2f}}. Compare the other four too. One word far from
-# the end moves the probabilities of what comes next: the model reads the whole text, and not only the last word.
+# Tokens in both lists: {{in_both}}. After the first text the likeliest token is "{{found[0][0][0]}}" with a probability of
+# {{found[0][1][0]:.2f}}; after the second one it is "{{found[1][0][0]}}" with {{found[1][1][0]:.2f}}. One word far from the end moves the
+# probabilities of what comes next: the model reads the whole text, and not only the last word.
 
 # %% [markdown]
 # ## Writing is predicting again and again
@@ -269,7 +275,7 @@ for step in range(12):
 print(model.tokenizer.decode(written))
 
 # %% [markdown]
-# Always taking the likeliest token gives dull text. Notebook 10 shows better ways. Here is what the model writes if each token
+# Always taking the likeliest token gives dull text. [Notebook 10](10_sampling.ipynb) shows better ways. Here is what the model writes if each token
 # is drawn at random, by its probability. (`temperature` and `seed` belong to the drawing: notebook 10.)
 
 # %%
@@ -340,7 +346,9 @@ figures.show(
 # ## The same in the package
 #
 # Here is the function of the package that goes from ids to logits. It is only two lines long, because each step is a function of
-# its own. At the end of notebook 09 you know all of them.
+# its own. At the end of notebook 09 you have written nearly all of them yourself. Skip the arguments `padding`, `cache`, `hook` and
+# `keep`, and the letter B in the shapes: they are for several texts at once, for faster writing and for looking inside. Later
+# notebooks explain them.
 
 # %%
 show_source(

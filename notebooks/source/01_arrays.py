@@ -26,7 +26,7 @@ import figures
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import forward, loss
 
 model = neo_np.load()
@@ -57,7 +57,7 @@ print("the last row:      ", x[-1])
 predict("01.1", ...)
 
 # %%
-reveal("01.1", str(x.mean(axis=1).shape))
+reveal("01.1", x.mean(axis=1).shape)
 print(x.mean(axis=1))
 
 # %% [markdown]
@@ -107,31 +107,42 @@ figures.show(
 # stretched to the right: each *row* gets its own number. If you want to subtract from each row its own mean, the means
 # need the shape (3, 1). So you write `keepdims=True`.
 #
-# First the slow loop:
+# Here is another example: each number as a share of its row, so that each row adds up to 1. First the slow loop:
 
 # %%
 T, C = x.shape
-centered_loop = np.zeros((T, C))
+shares_loop = np.zeros((T, C))
 for t in range(T):
     row_sum = 0.0
     for c in range(C):
         row_sum = row_sum + x[t, c]
-    row_mean = row_sum / C
     for c in range(C):
-        centered_loop[t, c] = x[t, c] - row_mean
-print(centered_loop)
+        shares_loop[t, c] = x[t, c] / row_sum
+print(shares_loop.round(2))
 
 # %% [markdown]
 # And the NumPy line:
 
 # %%
-centered = x - x.mean(axis=-1, keepdims=True)
-assert np.allclose(centered, centered_loop)
+shares = x / x.sum(axis=-1, keepdims=True)  # (3, 4) / (3, 1)
+assert np.allclose(shares, shares_loop)
 
 # %% [markdown]
+# Shapes that do not fit give an error. You will meet it often, so here it is once on purpose. (`try` and `except` catch the
+# error, so that the notebook runs on.)
+
+# %%
+try:
+    x / x.sum(axis=-1)  # (3, 4) / (3,)
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# Read the shapes in the message from the right: 4 and 3 are not equal, and none of them is 1.
+#
 # ## Exercise: center the rows
 #
-# Now you. Fill in the blanks.
+# Now you: subtract, from each row, its mean. Fill in the blanks.
 
 
 # %% exercise="center_rows"
@@ -147,6 +158,7 @@ def center_rows(x):
 
 # %%
 # hint("center_rows")
+# solution("center_rows")
 
 # %% [markdown]
 # ## The dot product
@@ -156,8 +168,8 @@ def center_rows(x):
 # places with the same signs, and negative if the signs differ.
 #
 # The **matrix product**, written `@` in Python, makes many dot products at once: `(x @ z)[i, j]` is the dot product of row i
-# of x with *column* j of z. The two axes in the middle must be equal: `(T, C) @ (C, S)` gives `(T, S)`. The **transpose** `y.T`
-# exchanges rows and columns. So you get from y of shape (S, C) to the shape (C, S).
+# of x with *column* j of z. The two axes in the middle must be equal: `(T, C) @ (C, S)` gives `(T, S)`. (The letters are sizes, and
+# S is simply the second number of rows.) The **transpose** `y.T` exchanges rows and columns: if y is (S, C), then y.T is (C, S).
 
 # %%
 a = np.array([[1.0, 2.0], [0.0, 1.0], [4.0, 1.0]])  # (3, 2)
@@ -169,12 +181,11 @@ for i in range(3):
         for c in range(2):
             dots_loop[i, j] = dots_loop[i, j] + a[i, c] * b[j, c]  # row i of a with row j of b
 
-dots = np.einsum("ic,jc->ij", a, b)  # says the same: for each i and j, add up over c
-assert np.allclose(dots, dots_loop)
-print(dots)
+assert dots_loop[2, 1] == a[2] @ b[1]  # with two simple rows, @ is one dot product
+print(dots_loop)
 
 # %% [markdown]
-# Write the same with `@` in the exercise.
+# In the exercise, write all of them as one matrix product.
 #
 # ## Exercise: all pairs
 
@@ -188,12 +199,14 @@ def pairwise_dots(x, y):
 
 # %%
 # hint("pairwise_dots")
+# solution("pairwise_dots")
 
 # %% [markdown]
 # ## Picking one number from each row
 #
 # Arrays can be an index too. `x[[0, 2]]` gives the rows 0 and 2. With two arrays as an index, NumPy reads them in pairs:
-# `x[[0, 1, 2], [3, 0, 2]]` gives the three numbers x[0, 3], x[1, 0] and x[2, 2].
+# `x[[0, 1, 2], [3, 0, 2]]` gives the three numbers x[0, 3], x[1, 0] and x[2, 2]. If you need a row of whole numbers, `np.arange` makes it:
+# `np.arange(4)` is the array 0, 1, 2, 3.
 #
 # **Predict:** what does `x[[0, 1, 2], [3, 0, 2]]` give? Look at x above and write three numbers, such as `[1, 1, 1]`.
 
@@ -202,7 +215,7 @@ predict("01.2", ...)
 
 # %%
 picked = x[[0, 1, 2], [3, 0, 2]]
-reveal("01.2", [int(value) for value in picked])
+reveal("01.2", picked.astype(int))
 
 # %% [markdown]
 # This is what the surprise of notebook 00 needs: from each row of probabilities, take the one of the token that came.
@@ -221,13 +234,14 @@ def pick_targets(table, ids):
 
 # %%
 # hint("pick_targets")
+# solution("pick_targets")
 
 # %% [markdown]
 # ## The real checkpoint: rows of the token table
 #
 # The token table of the model has the shape (V, C): one row of C numbers for each token of the vocabulary. Here are six
-# tokens. The table below has the dot product of each with each, by one matrix product. Each row was divided
-# by its own length first, so that only its direction counts; notebook 03 explains this.
+# tokens. The table below has the dot product of each with each, by one matrix product. Each row was divided by its own length first, so
+# that only its direction counts. Length is meant as in geometry: the root of the sum of the squared numbers. Notebook 03 explains this.
 
 # %%
 words = [" king", " queen", " man", " woman", " house", " tree"]
@@ -290,7 +304,8 @@ assert np.allclose(right.sum(axis=1), 0) and not np.allclose(wrong.sum(axis=1), 
 # ## The same in the package
 #
 # You find these operations everywhere in the package. Here are three functions that use what you just learnt. You need not
-# understand them completely yet.
+# understand them completely yet. (In the shapes, `...` means: whatever axes come before, so a function works for one text and for many at once.
+# `None` in an index adds an axis of size 1. `eps` is a very small number: notebook 04.)
 
 # %%
 show_source(
@@ -300,8 +315,6 @@ show_source(forward.linear, notes={"x @ weight.T": "A matrix product: all dot pr
 show_source(loss.cross_entropy, notes={"np.take_along_axis": "Picks one number from each row, like your pick_targets."})
 
 # %% [markdown]
-# The `...` in `(..., 1)` means: whatever axes come before. So the function works for one text and for many at once.
-#
 # ## Three sentences to remember
 #
 # 1. `axis=` names the axis that disappears, and `keepdims=True` keeps it with the size 1.

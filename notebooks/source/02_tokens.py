@@ -32,7 +32,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import loss
 from neo_np.tokenizer import byte_alphabet, learn
 from neo_np.tokenizer import merge as merge_module
@@ -43,7 +43,7 @@ tokenizer = model.tokenizer
 # %% [markdown]
 # ## How a word is cut
 #
-# The tokenizer starts with the single letters of a word. It has a list of **merges**: pairs of pieces that are joined, in the order
+# The tokenizer starts with the single letters of a word (with its bytes, as you will soon see). It has a list of **merges**: pairs of pieces that are joined, in the order
 # in which they were learnt. Again and again, it looks for the pair of neighbours that comes first in this list, and joins
 # it, until no pair of neighbours is in the list. Here is one word, step by step, from top to bottom:
 
@@ -98,7 +98,7 @@ reveal("02.1", len(pieces))
 #
 # There are more than 150,000 characters in the world's scripts. A tokenizer with an id for each of them would need a huge table. So
 # GPT-Neo begins with bytes. A **byte** is a number from 0 to 255. **UTF-8** is the usual way to write characters as bytes: English
-# letters take one byte, é takes two, an emoji takes four.
+# letters take one byte, é takes two, and an emoji takes four or more.
 
 # %%
 for character in ["a", "é", "王", "🌙"]:
@@ -114,30 +114,6 @@ for character in ["a", "é", "王", "🌙"]:
 
 # %%
 print(byte_alphabet.spell(" the king"))
-
-# %% [markdown]
-# ## Exercise: the byte alphabet
-
-
-# %% exercise="byte_table"
-@check
-def byte_table():
-    """Return {byte: character} for all 256 bytes. The printable bytes (33 to 126, 161 to 172, 174 to 255) are shown as
-    the character with the same code. All others, in increasing order, get the characters with the codes 256, 257,
-    258, and so on.
-    """
-    table, free = {}, 256
-    for byte in range(256):
-        if ...:  # 33 to 126, 161 to 172, or 174 to 255
-            table[byte] = ...
-        else:
-            table[byte] = ...
-            free += 1
-    return table
-
-
-# %%
-# hint("byte_table")
 
 # %% [markdown]
 # ## How the merges are learnt
@@ -156,7 +132,7 @@ print(tokenizer.pre_tokenize("The king's 12 sons, all of them, slept."))
 # 3. Repeat.
 #
 # Here is the slow loop, on {{len(measure.tales("train"))}} tales by the brothers Grimm. To join a pair is one of the exercises
-# below, so here the package does it.
+# below, so here the package does it. (The tokenizer of our model has learnt from more text, so its list has the same pairs at other places.)
 
 # %%
 counts = Counter()  # a dict whose counts begin at 0
@@ -172,7 +148,7 @@ for step in range(8):
             pairs[left, right] += count
     best = max(pairs, key=pairs.get)
     merges.append(best)
-    print(f"merge {step}: {best[0]} + {best[1]}  ({pairs[best]} times)")
+    print(f"step {step}: {best[0]} + {best[1]}  ({pairs[best]} times)")
     words = [(merge_module.merge_pair(tokens, best, best[0] + best[1]), count) for tokens, count in words]
 
 assert merges == learn.learn_merges_fast(counts, 8)  # the package's fast version finds the same
@@ -184,7 +160,8 @@ assert merges == learn.learn_merges_fast(counts, 8)  # the package's fast versio
 #
 # ## Exercises: count, merge, encode
 #
-# With these three functions you have a complete tokenizer. They work with text, so they can be tested with any letters.
+# With these three functions you have a complete tokenizer. They work with text, so they can be tested with any letters. In the first
+# one, `words` is a dict, and not a list as in the loop above.
 
 
 # %% exercise="count_pairs"
@@ -193,7 +170,16 @@ def count_pairs(words):
     """Count how often each pair of neighbouring tokens occurs. words is {tuple of tokens: how often the word occurs};
     the result is {(left, right): count}, such as {("l", "o"): 7}. No pair reaches from one word into the next.
     """
-    ...
+    counts = {}
+    for tokens, times in words.items():
+        for pair in zip(...):
+            counts[pair] = counts.get(pair, 0) + ...
+    return counts
+
+
+# %%
+# hint("count_pairs")
+# solution("count_pairs")
 
 
 # %% exercise="merge"
@@ -203,6 +189,11 @@ def merge(tokens, pair):
     right, from left to right. tokens is a list of str, pair is a tuple of two str.
     """
     ...
+
+
+# %%
+# hint("merge")
+# solution("merge")
 
 
 # %% exercise="encode_word"
@@ -216,7 +207,8 @@ def encode_word(word, merges):
 
 
 # %%
-# hint("merge")
+# hint("encode_word")
+# solution("encode_word")
 
 # %% [markdown]
 # ## From ids back to text
@@ -229,8 +221,16 @@ for id in tokenizer.encode("A café at night: 🌙"):
     print(f"{id:6}  {tokenizer.token_bytes(id)}")
 
 # %% [markdown]
-# The emoji became several tokens, and none of them is a character by itself. If bytes are not valid UTF-8, Python shows the
-# **replacement character** �.
+# The emoji became several tokens, and none of them is a character by itself. In Python, `b"..."` is a value of the type `bytes`.
+# `.decode("utf-8")` makes text of it. Bytes that are not valid UTF-8 are an error, or, with `errors="replace"`, they become the
+# **replacement character** �:
+
+# %%
+half = "é".encode()[:1]  # the first of the two bytes of é
+print(half, half.decode("utf-8", errors="replace"))
+
+# %% [markdown]
+# Just as `"".join(...)` makes one text of many, `b"".join(...)` makes one `bytes` of many.
 #
 # ## Exercise: decode
 
@@ -246,6 +246,27 @@ def decode(ids, token_bytes):
 
 # %%
 # hint("decode")
+# solution("decode")
+
+# %% [markdown]
+# ## Exercise: the byte alphabet (optional)
+#
+# This one takes some care and little thought. You may skip it. Above you saw the table at work: the space became "Ġ".
+
+
+# %% exercise="byte_table"
+@check
+def byte_table():
+    """Return {byte: character} for all 256 bytes. The printable bytes (33 to 126, 161 to 172, 174 to 255) are shown as
+    the character with the same code. All others, in increasing order, get the characters with the codes 256, 257,
+    258, and so on.
+    """
+    ...
+
+
+# %%
+# hint("byte_table")
+# solution("byte_table")
 
 # %% [markdown]
 # ## The real checkpoint: bytes per token
@@ -265,6 +286,7 @@ texts = {
     "emoji": "🌙🐺👑🏰🌲",
 }
 bytes_per_token = {name: len(text.encode()) / len(tokenizer.encode(text)) for name, text in texts.items()}
+reveal("02.2", max(bytes_per_token, key=bytes_per_token.get))
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.5)
@@ -272,9 +294,6 @@ figures.bars(axes, list(bytes_per_token), list(bytes_per_token.values()), xlabel
 shown = "; ".join(f"{name} {value:.2f}" for name, value in bytes_per_token.items())
 figures.show(figure, f"Mean number of bytes in a token: {shown}. A token of an English tale holds the most.")
 assert max(bytes_per_token, key=bytes_per_token.get) == "tale"
-
-# %%
-reveal("02.2", max(bytes_per_token, key=bytes_per_token.get))
 
 # %% [markdown]
 # An English tale has {{bytes_per_token["tale"]:.2f}} bytes in each token, because the merges were learnt from such
@@ -352,7 +371,7 @@ show_source(
     merge_module.merge_steps,
     notes={
         "min(pairwise(ids)": "All pairs of neighbours; the one with the lowest rank. A pair without a rule has rank infinity.",
-        "merge_pair(ids, pair, merged[pair])": "Your merge, on ids.",
+        "merge_pair(ids, pair, merged_ids[pair])": "Your merge, on ids.",
     },
 )
 

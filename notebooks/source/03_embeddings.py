@@ -30,7 +30,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import forward
 
 model = neo_np.load()
@@ -59,6 +59,8 @@ first = wpe[:64].astype(float)
 unit = first / np.linalg.norm(first, axis=-1, keepdims=True)  # norm is the length
 cosines = unit @ unit.T  # (64, 64)
 beside = np.array([cosines.diagonal(k).mean() for k in range(64)])  # the mean cosine at each distance
+rises = bool((np.diff(beside[:33]) > 0).any())  # is the curve higher again at some larger distance?
+fall = "in waves: further away it may be higher again" if rises else "step by step"
 
 # %% tags=["figure"]
 figure, panels = figures.new(8, 3.7, panels=2)
@@ -75,9 +77,9 @@ figures.show(
 assert beside[1] > beside[16]
 
 # %% [markdown]
-# Neighbouring positions have similar rows: {{beside[1]:.2f}} at distance 1, and {{beside[16]:.2f}} at distance 16. In this way the
-# model knows which tokens are near to each other. No formula says so when it runs: the rows are parameters, and training
-# formed them.
+# Neighbouring positions have similar rows: the mean cosine is {{beside[1]:.2f}} at distance 1. From there it falls, {{fall}}. It is
+# {{beside[8]:.2f}} at distance 8, {{beside[16]:.2f}} at 16, and {{beside[32]:.2f}} at 32. So the rows tell the model which tokens are near to
+# each other. The rows are parameters: training has given them their final form.
 #
 # ## Looking up
 #
@@ -95,15 +97,18 @@ for t in range(T):
         x_loop[t, c] = token_row[c] + position_row[c]
 
 # %% [markdown]
-# In NumPy, an array of ids as an index takes many rows at once:
+# The model has computed the same. In NumPy no loop is needed: an array of whole numbers as an index takes many rows at once. Here is a
+# small table:
 
 # %%
-x = wte[ids] + wpe[np.arange(T)]  # (T, C)
-assert np.array_equal(x, x_loop)
-print(x.shape)
+x = x_loop
+assert np.allclose(x, model.hidden_states(ids)[0])  # the stream of the model, right after the embeddings
+
+table = np.array([[0, 1], [10, 11], [20, 21]])  # (3, 2)
+print(table[np.array([2, 0, 2, 1])])  # rows 2, 0, 2 and 1: (4, 2)
 
 # %% [markdown]
-# "king" occurs twice in this text.
+# Back to the model. " king" occurs twice in our text.
 #
 # **Predict:** are the two rows of x for the two "king" tokens equal? Write `True` or `False`.
 
@@ -133,6 +138,7 @@ def embed(ids, wte, wpe):
 
 # %%
 # hint("embed")
+# solution("embed")
 
 # %% [markdown]
 # ## The real checkpoint: neighbours of a word
@@ -145,11 +151,16 @@ def embed(ids, wte, wpe):
 predict("03.2", ...)
 
 # %%
-lengths = np.linalg.norm(wte, axis=-1, keepdims=True)  # (V, 1)
 king = tokenizer.encode(" king")[0]
-cosines = (wte / lengths) @ (wte[king] / lengths[king])  # (V,)
-order = [int(id) for id in np.argsort(-cosines) if id != king][:8]
-names = tokenizer.token_strings(order)
+cosine_of = {}
+for id in range(len(wte)):
+    dot = float(wte[id] @ wte[king])
+    cosine_of[id] = dot / float(np.linalg.norm(wte[id]) * np.linalg.norm(wte[king]))
+
+by_cosine = sorted(cosine_of, key=cosine_of.get, reverse=True)  # all ids, the one with the largest cosine first
+order = [id for id in by_cosine if id != king][:8]
+names, cosines = tokenizer.token_strings(order), np.array([cosine_of[id] for id in range(len(wte))])
+reveal("03.2", names[:5])
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 3.2)
@@ -160,15 +171,16 @@ figures.show(
     f"The eight tokens whose rows are most similar to the row of “ king”: {shown}. The mean over all tokens is {cosines.mean():.2f}.",
 )
 
-# %%
-reveal("03.2", names[:5])
-
 # %% [markdown]
 # The nearest token is "{{names[0]}}" with a cosine of {{cosines[order[0]]:.2f}}; over all tokens the mean is {{cosines.mean():.2f}}.
 # Words that can take each other's place in a tale have similar rows. Why? The model uses the rows to predict. If two words
-# are followed by similar texts, similar rows give good predictions for both.
+# are followed by similar texts, similar rows give good predictions for both. (A token without ␣ in front is a piece of a longer
+# word, as "peror" is the end of " emperor". Such a piece gets a row that is similar to the row of the whole word.)
 #
 # ## Exercise: the nearest tokens
+#
+# Do the same without a loop over all tokens. `np.argsort` sorts places: `np.argsort([30, 10, 20])` gives 1, 2, 0, because the smallest
+# number has the place 1. `np.linalg.norm(x, axis=-1)` gives the length of each row of x.
 
 
 # %% exercise="nearest"
@@ -183,6 +195,7 @@ def nearest(id, wte, k):
 
 # %%
 # hint("nearest")
+# solution("nearest")
 
 # %% [markdown]
 # ## Break it: no positions
@@ -231,7 +244,8 @@ assert surprise["from 1"] < surprise["right"] + 0.3
 
 # %% [markdown]
 # Without positions, the mean surprise rises from {{surprise["right"]:.2f}} to {{surprise["no positions"]:.2f}} nats. The model still sees
-# which words occur, and no longer in which order. Numbered backwards, it is {{surprise["backwards"]:.2f}}. Positions that begin with
+# which words occur, and hardly in which order. (It still sees a little of the order, because no token sees those that come after it:
+# notebook 05.) Numbered backwards, it is {{surprise["backwards"]:.2f}}. Positions that begin with
 # 1 instead of 0 change it only to {{surprise["from 1"]:.2f}}: the distances between the tokens are still right. Such a small
 # mistake is hard to find by reading what the model writes. A test finds it at once.
 #

@@ -9,8 +9,9 @@
 # to x and passes it on. x flows through the whole model like a stream, so it is called the **residual stream**, or short the
 # **stream**. ("Residual" because a block computes only the rest that must be added.)
 #
-# If many blocks add to the same numbers, these can become large. A part that reads the stream would see small numbers in
-# the first block and large ones in the last. So each part reads a levelled copy. This notebook builds the levelling, the
+# If many blocks add to the same numbers, their size changes from block to block, and from token to token. A part that reads the stream
+# would see rows of one size in the first block and of another size in the last. So each part reads a levelled copy. The aim is the same
+# size everywhere, and not a small size: a levelled row may be larger than the row itself. This notebook builds the levelling, the
 # **layer norm**, and a second small tool that is used everywhere: the **linear layer**.
 
 # %% tags=["setup"]
@@ -34,7 +35,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import forward
 
 model = neo_np.load()
@@ -54,7 +55,7 @@ eps = config.layer_norm_epsilon
 # Layer norm makes the mean 0 and the variance 1. Then it multiplies each channel by a parameter, the **gain** (called `weight` in
 # the files), and adds another parameter, the **bias**. As a formula:
 #
-# > y = (x - m) / sqrt(v + eps) * weight + bias
+# > y = (x - m) / sqrt(v + eps) × weight + bias
 #
 # x is one row, (C,); m is its mean; v is its variance; weight and bias are (C,), one number for each channel;
 # eps is a very small number, {{eps:g}}, so that a row of equal numbers is not divided by 0.
@@ -113,19 +114,15 @@ for t in range(T):
         y_loop[t, c] = (x[t, c] - mean) / np.sqrt(variance + eps) * weight[c] + bias[c]
 
 # %% [markdown]
-# And with NumPy:
+# The package's function gives the same numbers:
 
 # %%
-centered = x - x.mean(axis=-1, keepdims=True)  # (T, C) - (T, 1)
-y = centered / np.sqrt(x.var(axis=-1, keepdims=True) + eps) * weight + bias
-
-assert np.allclose(y, y_loop, atol=1e-4)
-assert np.allclose(y, forward.layer_norm(x, weight, bias, eps), atol=1e-4)
+assert np.allclose(forward.layer_norm(x, weight, bias, eps), y_loop, atol=1e-4)
 
 # %% [markdown]
-# `x.var` is the variance. In the exercise, compute it from its definition: the mean of the squared distances from the mean.
-#
 # ## Exercise: layer norm
+#
+# Write it without a loop. Take care of the shapes: mean and variance must meet their own row, as in notebook 01.
 
 
 # %% exercise="layer_norm"
@@ -142,6 +139,7 @@ def layer_norm(x, weight, bias, eps):
 
 # %%
 # hint("layer_norm")
+# solution("layer_norm")
 
 # %% [markdown]
 # ## The linear layer
@@ -149,10 +147,10 @@ def layer_norm(x, weight, bias, eps):
 # The second tool mixes channels. A **linear layer** takes a row of numbers and makes a new row, maybe of another length. Each
 # new number is a dot product of the row with a row of parameters, plus one more parameter, the bias:
 #
-# > y[j] = x[0] weight[j, 0] + x[1] weight[j, 1] + ... + bias[j]
+# > y[j] = x[0] × weight[j, 0] + x[1] × weight[j, 1] + ... + bias[j]
 #
-# x is one row, (in,); weight is (out, in): one row for each output j; bias is (out,). For many rows at once this is a matrix product:
-# `x @ weight.T + bias`. The files keep the weight as (out, in), so it must be transposed.
+# x is one row, (in,); weight is (out, in): one row for each output j; bias is (out,). For many rows at once, (T, in), this is a matrix
+# product and an addition. Here is the slow loop:
 
 # %%
 x_small = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 3.0]])  # (T, in) = (2, 3)
@@ -166,11 +164,13 @@ for t in range(2):
             y_loop[t, j] = y_loop[t, j] + x_small[t, i] * w_small[j, i]
         y_loop[t, j] = y_loop[t, j] + b_small[j]
 
-assert np.array_equal(x_small @ w_small.T + b_small, y_loop)
+assert np.array_equal(forward.linear(x_small, w_small, b_small), y_loop)
 print(y_loop)
 
 # %% [markdown]
 # ## Exercise: linear
+#
+# Write the loop as one line. The files keep the weight as (out, in): which shape does `@` need on its right side?
 
 
 # %% exercise="linear"
@@ -184,6 +184,7 @@ def linear(x, weight, bias):
 
 # %%
 # hint("linear")
+# solution("linear")
 
 # %% [markdown]
 # ## The real checkpoint: the size of the stream
@@ -208,6 +209,7 @@ def length(x):
 
 sizes = [length(x) for x in states]
 levelled = [length(forward.layer_norm(x, 1, 0, eps)) for x in states]  # gain 1, bias 0
+reveal("04.2", sizes[-1] > sizes[0])
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 3.4)
@@ -222,22 +224,20 @@ figures.show(
 )
 assert np.allclose(levelled, np.sqrt(config.hidden_size), rtol=1e-2)
 
-# %%
-reveal("04.2", sizes[-1] > sizes[0])
-
 # %% [markdown]
 # The stream begins with a mean length of {{sizes[0]:.1f}} and ends with {{sizes[-1]:.1f}}. A levelled row always has the length
 # {{levelled[-1]:.1f}}: C squared distances with the mean 1 add up to C, and the root of C = {{config.hidden_size}} is
 # {{config.hidden_size**0.5:.1f}}. So every part of the model reads rows of one size, and the gains then set how strongly it uses each
 # channel.
 #
-# There are three kinds of layer norm in the
-# model: `ln_1` in front of attention and `ln_2` in front of the MLP, both in each block, and `ln_f` (f for *final*) after the last block.
-# None of them changes the stream: they make a copy for the part that reads it. The exception is `ln_f`, after which the stream ends.
+# The model has three kinds of layer norm: `ln_1` in front of attention and `ln_2` in front of the MLP, both in each block, and `ln_f`
+# (f for *final*) at the end. ln_1 and ln_2 make copies for the part that reads them, and the stream itself stays as it is. ln_f comes
+# after the last addition.
 #
 # ## Break it: the wrong axis
 #
-# `axis=-1` levels each token by itself. With `axis=0` each channel would be levelled over all tokens of the text, later ones included. We
+# `axis=-1` levels each token by itself. Along the axis of the tokens, each channel would be levelled over all tokens of the text, later
+# ones included. (For one text, (T, C), the axis of the tokens is 0. Here several texts are computed together, (B, T, C), and it is -2.) We
 # try both, and also no levelling at all. A hook (see notebook 03) replaces what each layer norm returns; you need not
 # read its code.
 
@@ -259,7 +259,7 @@ def replace_norms(norm):
     return hook
 
 
-def along_time(x, weight, bias):
+def over_tokens(x, weight, bias):
     """Level each channel over the tokens: the wrong axis."""
     centered = x - x.mean(axis=-2, keepdims=True)
     return centered / np.sqrt(x.var(axis=-2, keepdims=True) + eps) * weight + bias
@@ -272,7 +272,7 @@ def no_levelling(x, weight, bias):
 
 ways = {
     "right": replace_norms(lambda x, weight, bias: forward.layer_norm(x, weight, bias, eps)),
-    "axis of time": replace_norms(along_time),
+    "over the tokens": replace_norms(over_tokens),
     "no levelling": replace_norms(no_levelling),
 }
 surprise = {name: measure.surprise(model, pieces, hook) for name, hook in ways.items()}
@@ -280,16 +280,18 @@ assert abs(surprise["right"] - measure.surprise(model, pieces)) < 1e-3  # our ow
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.3)
-figures.bars(axes, list(ways), list(surprise.values()), xlabel="mean surprise in nats", marked=["axis of time", "no levelling"])
+figures.bars(
+    axes, list(ways), list(surprise.values()), xlabel="mean surprise in nats", marked=["over the tokens", "no levelling"]
+)
 shown = "; ".join(f"{name} {value:.2f}" for name, value in surprise.items())
 figures.show(
     figure,
     f"Mean surprise in nats on {pieces.size} tokens of unseen tales: {shown}. Knowing nothing gives {np.log(config.vocab_size):.2f}.",
 )
-assert surprise["axis of time"] > surprise["right"] + 0.5 and surprise["no levelling"] > surprise["right"] + 0.5
+assert surprise["over the tokens"] > surprise["right"] + 0.5 and surprise["no levelling"] > surprise["right"] + 0.5
 
 # %% [markdown]
-# The mean surprise rises from {{surprise["right"]:.2f}} to {{surprise["axis of time"]:.2f}} nats with the wrong axis, and to
+# The mean surprise rises from {{surprise["right"]:.2f}} to {{surprise["over the tokens"]:.2f}} nats with the wrong axis, and to
 # {{surprise["no levelling"]:.2f}} without levelling. All shapes were right, and no error appeared. The wrong axis has a second fault: to
 # level a token, it uses tokens that come later. While a text is being written, these do not exist yet.
 #
@@ -299,7 +301,7 @@ assert surprise["axis of time"] > surprise["right"] + 0.5 and surprise["no level
 show_source(
     forward.layer_norm,
     notes={
-        "/ C  # for": "A mean, written as sum / C: divided by C, not by C - 1.",
+        "/ C  # for": "A mean, written as sum / C. (C - 1 is for estimating from a sample; here the row is everything there is.)",
         "np.sqrt(variance + eps)": "eps lies inside the root.",
         "* weight + bias": "First the gain, then the bias: each channel has its own.",
     },

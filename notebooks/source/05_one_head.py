@@ -32,7 +32,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import forward
 
 model = neo_np.load()
@@ -54,6 +54,15 @@ D = config.head_size  # the number of channels of one head
 # 1. Scores of tokens that come later are hidden: while a text is written, these tokens do not exist yet.
 # 2. The scores of a row are turned into **weights**: positive numbers that add up to 1.
 # 3. The result for each token is the mean of the values, weighted by its weights.
+#
+# (Take care with the word *weight*: in attention it says how much a token looks at another one. In the files, `weight` is also the name
+# of parameters that multiply.)
+#
+# Here is a head that is small enough for paper. D is 2, and the text has two tokens. The second token has the query (1, 0). The keys of the
+# two tokens are (0, 1) and (2, 0). So its scores are 1 × 0 + 0 × 1 = 0 and 1 × 2 + 0 × 0 = 2. `exp` makes 1.00 and 7.39 of them, and
+# after division by the sum, 8.39, the weights are 0.12 and 0.88. The values are (10, 0) and (0, 5). So the result is
+#
+# > 0.12 × (10, 0) + 0.88 × (0, 5) = (1.2, 4.4)
 #
 # The picture has the weights of one head of the real model. Each row belongs to the token that looks (its query), each column to the
 # token that is looked at (its key). We chose the head that looks most at the token before.
@@ -92,7 +101,7 @@ assert np.allclose(weights.sum(axis=-1), 1, atol=1e-5)
 
 # %% [markdown]
 # The first row has only one choice, so its weight is 1.00. Layers are counted from 0, like list items in Python; layer is
-# another word for block.
+# another word for block. ("Linear layer" and "layer norm" are names of small parts, and not of blocks.)
 #
 # ## Softmax: from scores to weights
 #
@@ -129,15 +138,27 @@ def softmax(x):
 
 # %%
 # hint("softmax")
+# solution("softmax")
 
 # %% [markdown]
 # ## Exercise: hide the future
 #
 # The **mask** is a (T, S) table that is added to the scores before softmax: 0 where a token may look, and a very low number
 # where it may not, because exp of a very low number is 0. A mask that hides the future is called **causal**. Its rows are queries
-# and its columns are keys. (S is the number of keys. Here it is equal to T. In notebook 11 it is not.)
+# and its columns are keys. (S is the number of keys. Here it is equal to T. In [notebook 11](11_generation.ipynb) it is not.)
 #
-# You get the positions of queries and keys as arrays. Remember broadcasting: `queries[:, None]` makes a column of shape (T, 1).
+# You get the positions of queries and keys as arrays. Why positions? A program that writes token by token has the keys of the earlier
+# tokens already, and asks only for the new ones. For example, `queries` is [2, 3] and `keys` is [0, 1, 2, 3]. Then row 0 of the mask
+# belongs to position 2, and it may look at the keys 0, 1 and 2.
+#
+# Remember broadcasting: `queries[:, None]` makes a column of shape (T, 1). And `np.where(condition, a, b)` gives a where the condition is
+# True, and b where it is False:
+
+# %%
+print(np.where(np.array([3, -1, 5]) > 0, 1.0, -100.0))
+
+# %% [markdown]
+# Now write the mask.
 
 
 # %% exercise="causal_mask"
@@ -152,6 +173,7 @@ def causal_mask(queries, keys):
 
 # %%
 # hint("causal_mask")
+# solution("causal_mask")
 
 # %% [markdown]
 # ## One head, slowly
@@ -159,11 +181,7 @@ def causal_mask(queries, keys):
 # Now everything together, on the real checkpoint: the head of the picture, one query at a time.
 
 # %%
-seen = {}
-model.logits(ids, hook=seen.__setitem__)  # this hook keeps every array under its name
-q = seen[f"h.{layer}.attn.q"][0, head]  # (T, D): text 0 of the batch, one head
-k = seen[f"h.{layer}.attn.k"][0, head]
-v = seen[f"h.{layer}.attn.v"][0, head]
+q, k, v, z = measure.one_head(model, ids, layer, head)  # what the model computed: (T, D) each; z is the result
 
 z_loop = np.zeros((T, D))
 for t in range(T):
@@ -179,22 +197,15 @@ for t in range(T):
         weight = exps[s] / sum(exps)
         z_loop[t] = z_loop[t] + weight * v[s]
 
-# %% [markdown]
-# And with NumPy:
-
-# %%
-positions = np.arange(T)
-mask = forward.causal_mask(positions, positions, config.window(layer))  # (T, T)
-z = forward.softmax(q @ k.T + mask) @ v  # (T, D)
-
 assert np.allclose(z, z_loop, atol=1e-4)
-assert np.allclose(z, seen[f"h.{layer}.attn.z"][0, head], atol=1e-4)  # the model computed the same
 
 # %% [markdown]
-# `config.window(layer)` is `None` in a layer whose tokens see all earlier tokens, and a number in a layer with a shorter view;
-# notebook 07 is about these.
+# The loop gives what the model computed.
 #
 # ## Exercise: attend
+#
+# Write the same without loops. The loop `for s in range(t + 1)` becomes the mask; each of the four steps becomes one operation on
+# whole arrays.
 
 
 # %% exercise="attend"
@@ -208,6 +219,7 @@ def attend(q, k, v, mask):
 
 # %%
 # hint("attend")
+# solution("attend")
 
 # %% [markdown]
 # ## The real checkpoint: to divide or not to divide
@@ -232,9 +244,8 @@ def divided(name, array):
 pieces = measure.windows(model)
 right, scaled = measure.surprise(model, pieces), measure.surprise(model, pieces, divided)
 
-shrunk = {}
-model.logits(ids, hook=lambda name, array: shrunk.__setitem__(name, array) or divided(name, array))
-flat = shrunk[f"h.{layer}.attn.weights"][0, head]
+flat = measure.record(model, ids, divided)[f"h.{layer}.attn.weights"][head]
+reveal("05.2", "lower" if scaled < right - 0.01 else "higher" if scaled > right + 0.01 else "same")
 
 # %% tags=["figure"]
 figure, panels = figures.new(8, 3.4, panels=2, width_ratios=[3, 2])
@@ -248,9 +259,6 @@ figures.show(
     f"from {weights[-1].max():.2f} to {flat[-1].max():.2f}. The mean surprise on unseen tales rises from {right:.2f} to {scaled:.2f} nats.",
 )
 assert scaled > right + 0.1
-
-# %%
-reveal("05.2", "lower" if scaled < right - 0.01 else "higher" if scaled > right + 0.01 else "same")
 
 # %% [markdown]
 # The surprise rises from {{right:.2f}} to {{scaled:.2f}} nats. The division makes all scores smaller, so the weights become more equal, and
@@ -331,7 +339,7 @@ show_source(
 # ## Three sentences to remember
 #
 # 1. Query and key decide who looks at whom, and the value is what is handed over.
-# 2. weights = softmax(q k^T + mask), and each row of weights adds up to 1. (k^T is the transpose, `k.T` in Python.)
+# 2. weights = softmax(q k^T + mask), and each row of weights adds up to 1. (q k^T is the matrix product with the transpose, `q @ k.T` in Python.)
 # 3. GPT-Neo does not divide the scores by sqrt(D), and the mask hides the future.
 #
 # ## Two questions to recall

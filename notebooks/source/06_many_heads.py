@@ -30,7 +30,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import forward
 
 model = neo_np.load()
@@ -43,32 +43,32 @@ assert H * D == C
 # ## Cutting the channels
 #
 # The C channels are shared out: head 0 gets the first D channels of every token, head 1 the next D, and so on. So H heads of D channels
-# make C = H D channels. Here is a small example with T = 3 tokens, H = 3 heads and D = 2. Each letter is one channel; the digit is the token.
+# make C = H × D channels. Here is a small example with T = 4 tokens, H = 3 heads and D = 2. Each letter is one channel; the digit is the token.
 
 # %%
-T_small, H_small, D_small = 3, 3, 2
+T_small, H_small, D_small = 4, 3, 2
 letters = np.array([[f"{letter}{t}" for letter in "abcdef"] for t in range(T_small)])  # (T, C)
 owner = np.tile(np.repeat(np.arange(H_small), D_small), (T_small, 1))  # the head of each channel
 
 # %% tags=["figure"]
-figure, panels = figures.new(8, 2.6, panels=4, width_ratios=[6.6, 2.6, 2.6, 2.6])
-figures.cells(panels[0], letters, owner, title="(T, C) = (3, 6)", names=["token 0", "token 1", "token 2"])
+figure, panels = figures.new(8, 2.9, panels=4, width_ratios=[6.6, 2.6, 2.6, 2.6])
+figures.cells(panels[0], letters, owner, title="(T, C) = (4, 6)", names=[f"token {t}" for t in range(T_small)])
 for h in range(H_small):
     part = slice(h * D_small, (h + 1) * D_small)
     figures.cells(panels[h + 1], letters[:, part], owner[:, part], title=f"head {h}")
 figures.show(
     figure,
-    "Left: a table of 3 tokens with 6 channels a to f. Right: the three heads, shape (H, T, D) = (3, 3, 2). Head 0 has the channels a and b of "
-    "all 3 tokens, head 1 has c and d, head 2 has e and f.",
+    "Left: a table of 4 tokens with 6 channels a to f. Right: the three heads, shape (H, T, D) = (3, 4, 2). Head 0 has the channels a and b of "
+    "all 4 tokens, head 1 has c and d, head 2 has e and f.",
 )
 
 # %% [markdown]
-# Every head sees all tokens, but only its own channels. The result has three axes, `(H, T, D)`: a stack of H tables.
+# Every head gets all tokens, but only its own channels. The result has three axes, `(H, T, D)`: a stack of H tables.
 #
 # The slow loop:
 
 # %%
-x = np.arange(18).reshape(3, 6)  # (T, C), numbered, so that we see where each number goes
+x = np.arange(24).reshape(4, 6)  # (T, C), numbered, so that we see where each number goes
 T = len(x)
 
 heads_loop = np.zeros((H_small, T, D_small), int)
@@ -79,8 +79,17 @@ for h in range(H_small):
 print(heads_loop)
 
 # %% [markdown]
-# NumPy needs two steps. **reshape** gives the same numbers another shape and keeps their order: it reads row by row. So
-# (T, C) can become (T, H, D): the last axis is cut into H pieces. Then **swapaxes** exchanges two axes, and (T, H, D) becomes (H, T, D).
+# NumPy needs two steps. **reshape** gives the same numbers another shape and keeps their order: it reads row by row. So one axis can be cut
+# into two, or two neighbours can become one. **swapaxes** exchanges two axes, counted from 0. Here are both on other numbers:
+
+# %%
+row = np.arange(6)
+table = row.reshape(2, 3)  # (6,) -> (2, 3)
+print(table)
+print(table.swapaxes(0, 1))  # (2, 3) -> (3, 2)
+
+# %% [markdown]
+# For the heads, (T, C) becomes (T, H, D): the last axis is cut into H pieces. Then (T, H, D) becomes (H, T, D).
 #
 # **Predict:** is `x.reshape(H, T, D)`, in one step, the same? Write `True` or `False`.
 
@@ -88,12 +97,11 @@ print(heads_loop)
 predict("06.1", ...)
 
 # %%
-heads = x.reshape(T, H_small, D_small).swapaxes(0, 1)
-assert np.array_equal(heads, heads_loop)
-reveal("06.1", bool(np.array_equal(x.reshape(H_small, T, D_small), heads)))
+one_step = x.reshape(H_small, T, D_small)
+reveal("06.1", bool(np.array_equal(one_step, heads_loop)))
 
 # %% [markdown]
-# reshape does not know what is a token and what is a channel. `x.reshape(H, T, D)` simply takes the first T D numbers for
+# reshape does not know what is a token and what is a channel. `x.reshape(H, T, D)` simply takes the first T × D numbers for
 # head 0, and these are all channels of the first tokens. The shape is right, and the content is wrong.
 #
 # ## Exercises: split and merge
@@ -111,19 +119,24 @@ def split_heads(x, num_heads):
     return cut.swapaxes(..., ...)  # (H, T, D)
 
 
+# %%
+# hint("split_heads")
+# solution("split_heads")
+
 # %% [markdown]
-# `merge_heads` goes the way back. First exchange the axes, then reshape.
+# `merge_heads` goes the way back: the same steps in the opposite order.
 
 
 # %% exercise="merge_heads"
 @check
 def merge_heads(x):
-    """Put the heads side by side: (H, T, D) -> (T, C) with C = H D. It undoes split_heads."""
+    """Put the heads side by side: (H, T, D) -> (T, C) with C = H * D. It undoes split_heads."""
     ...
 
 
 # %%
-# hint("split_heads")
+# hint("merge_heads")
+# solution("merge_heads")
 
 # %% [markdown]
 # ## The whole attention of a layer
@@ -140,11 +153,10 @@ def merge_heads(x):
 text = "Once upon a time there was a king who had a daughter, and the king"
 ids = np.array(tokenizer.encode(text))
 T = len(ids)
-seen = {}
-model.logits(ids, hook=seen.__setitem__)
+seen = measure.record(model, ids)  # what the model computes, by name
 
 p = params.h[0].attn.attention
-normed = seen["h.0.ln_1"][0]  # (T, C): the levelled stream
+normed = seen["h.0.ln_1"]  # (T, C): the levelled stream
 mask = forward.causal_mask(np.arange(T), np.arange(T), config.window(0))
 
 q, k, v = (normed @ weight.T for weight in (p.q_proj.weight, p.k_proj.weight, p.v_proj.weight))  # (T, C) each
@@ -155,22 +167,14 @@ for h in range(H):
     merged_loop[:, own] = weights @ v[:, own]  # (T, D)
 out_loop = merged_loop @ p.out_proj.weight.T + p.out_proj.bias
 
-# %% [markdown]
-# And all heads at once. For arrays with three axes, `@` multiplies the last two axes, for each head by itself:
-
-# %%
-q, k, v = (rows.reshape(T, H, D).swapaxes(0, 1) for rows in (q, k, v))  # (H, T, D)
-z = forward.softmax(q @ k.swapaxes(1, 2) + mask) @ v  # (H, T, T) @ (H, T, D) -> (H, T, D)
-out = z.swapaxes(0, 1).reshape(T, C) @ p.out_proj.weight.T + p.out_proj.bias
-
-assert np.allclose(out, out_loop, atol=1e-4)
-assert np.allclose(out, seen["h.0.attn.out"][0], atol=1e-4)  # the model computed the same
+assert np.allclose(out_loop, seen["h.0.attn.out"], atol=1e-4)  # the model computed the same
 
 # %% [markdown]
 # ## Exercise: self-attention
 #
-# **Self-attention** means that queries, keys and values come from the same text. You may call the functions of earlier exercises; the
-# checker lends you right ones.
+# **Self-attention** means that queries, keys and values come from the same text. Write it with `split_heads`, `attend` and `merge_heads`
+# in the place of the slices. You may call the functions of earlier exercises; the checker lends you right ones. `attend` is the function of
+# notebook 05: it takes one head, (T, D), at a time.
 
 
 # %% exercise="self_attention"
@@ -178,13 +182,25 @@ assert np.allclose(out, seen["h.0.attn.out"][0], atol=1e-4)  # the model compute
 def self_attention(x, p, num_heads, mask):
     """The attention part of a block: project x, (T, C), to queries, keys and values (p.q_proj.weight and so on; no
     bias), split them into heads, let each head attend with the mask (T, T), merge the heads, and apply
-    p.out_proj.weight and p.out_proj.bias.
+    p.out_proj.weight and p.out_proj.bias. You may call split_heads, merge_heads, linear and attend(q, k, v, mask),
+    which takes one head at a time.
     """
     ...
 
 
 # %%
 # hint("self_attention")
+# solution("self_attention")
+
+# %% [markdown]
+# NumPy can also compute all heads at once, without a loop. For arrays with three axes, `@` multiplies the last two axes, for each head by
+# itself:
+
+# %%
+q, k, v = (rows.reshape(T, H, D).swapaxes(0, 1) for rows in (q, k, v))  # (H, T, D)
+z = forward.softmax(q @ k.swapaxes(1, 2) + mask) @ v  # (H, T, T) @ (H, T, D) -> (H, T, D)
+merged = z.swapaxes(0, 1).reshape(T, C)
+assert np.allclose(merged, merged_loop, atol=1e-4)
 
 # %% [markdown]
 # ## The real checkpoint: all maps
@@ -196,6 +212,11 @@ attention = [layer for layer in model.attentions(ids)]  # (H, T, T) for each lay
 before = np.array([[head.diagonal(-1).mean() for head in layer] for layer in attention])  # weight on the token before
 first = np.array([[head[1:, 0].mean() for head in layer] for layer in attention])  # weight on the first token
 itself = np.array([[head.diagonal()[1:].mean() for head in layer] for layer in attention])
+
+looks = np.tril(np.array(attention), -1)  # (L, H, T, T): looks at earlier tokens only
+looks[..., :1] = 0  # and not at the first one
+bright = tuple(int(n) for n in np.unravel_index(looks.argmax(), looks.shape))  # layer, head, query, key
+tokens = tokenizer.token_strings(ids)
 
 # %% tags=["figure"]
 figure, panels = figures.grid(L, H, 8, 0.95 * L + 0.4)
@@ -219,6 +240,25 @@ figures.show(
 # this text, head {{back[1]}} of layer {{back[0]}} puts {{before[back]:.2f}} of its weight on the token before. Nobody gave the heads these
 # jobs. They came out of training. And many heads do nothing that has a simple name.
 #
+# The brightest cell of all, apart from looks at the token itself and at the first one, is in layer {{bright[0]}}, head {{bright[1]}}: there the
+# token "{{tokens[bright[2]]}}" at position {{bright[2]}} looks at "{{tokens[bright[3]]}}" at position {{bright[3]}} with the weight
+# {{looks[bright]:.2f}}. Here is this head, large:
+
+# %% tags=["figure"]
+figure, axes = figures.new(7.5, 5.2)
+large = attention[bright[0]][bright[1]]
+figures.matrix(
+    axes, large, rows=tokens, columns=tokens, numbers=False, hidden=np.triu(np.ones((T, T), bool), 1), limits=(0, 1), bar="weight",
+    title=f"layer {bright[0]}, head {bright[1]}", ylabel="looks (query)", xlabel="is looked at (key)",
+)  # fmt: skip
+most_seen = int(large[1:].sum(axis=0).argmax())
+figures.show(
+    figure,
+    f"The weights of head {bright[1]} in layer {bright[0]} with the {T} tokens; the future is hatched. “{tokens[bright[2]]}” at position {bright[2]} gives "
+    f"“{tokens[bright[3]]}” at position {bright[3]} the weight {looks[bright]:.2f}. The token that is looked at most is “{tokens[most_seen]}” at position {most_seen}.",
+)
+
+# %% [markdown]
 # ## Does a head matter?
 #
 # We switch off one head at a time: its result z is set to 0. Then we measure the mean surprise on unseen tales.
@@ -244,7 +284,8 @@ def without(layer, head):
 
 pieces = measure.windows(model, number=4)
 right = measure.surprise(model, pieces)
-rise = np.array([[measure.surprise(model, pieces, without(i, h)) - right for h in range(H)] for i in range(L)])
+rise = np.array([[measure.surprise(model, pieces, without(i, h)) - right for h in range(H)] for i in range(L)]).round(3)
+reveal("06.2", int((rise < 0.02).sum()))
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 0.5 * L + 1.2)
@@ -254,23 +295,20 @@ figures.matrix(
     rows=[f"layer {i}" for i in range(L)],
     columns=[f"{h}" for h in range(H)],
     signed=True,
-    decimals=2,
+    decimals=3,
     xlabel="head",
     title="rise of the mean surprise without this head",
 )
 most = tuple(int(n) for n in np.unravel_index(rise.argmax(), rise.shape))
 figures.show(
     figure,
-    f"How much the mean surprise rises, in nats, when one head is switched off; with all heads it is {right:.2f}. The largest rise is {rise[most]:+.2f}, "
-    f"by head {most[1]} of layer {most[0]}; the smallest is {figures.no_minus_zero(rise.min()):+.2f}.",
+    f"How much the mean surprise rises, in nats, when one head is switched off; with all heads it is {right:.3f}. The largest rise is {rise[most]:+.3f}, "
+    f"by head {most[1]} of layer {most[0]}; the smallest is {figures.no_minus_zero(rise.min(), 3):+.3f}.",
 )
 assert rise.max() > 0.02
 
-# %%
-reveal("06.2", int((rise < 0.02).sum()))
-
 # %% [markdown]
-# Head {{most[1]}} of layer {{most[0]}} matters most here: without it the mean surprise rises by {{rise[most]:.2f}} nats.
+# Head {{most[1]}} of layer {{most[0]}} matters most here: without it the mean surprise rises by {{rise[most]:.3f}} nats.
 # {{int((rise < 0.02).sum())}} of {{L * H}} heads matter very little *one at a time*. That does not mean that they are useless: other heads may do
 # the same work in their place.
 #
@@ -291,20 +329,21 @@ broken = measure.surprise(model, pieces, wrong_split)
 mixed, mixed_owner = letters.reshape(H_small, T_small, D_small), owner.reshape(H_small, T_small, D_small)
 
 # %% tags=["figure"]
-figure, panels = figures.new(8, 2.6, panels=3, width_ratios=[2.6, 2.6, 6])
+figure, panels = figures.new(8, 2.9, panels=3, width_ratios=[2.6, 2.6, 6])
 figures.cells(panels[0], letters[:, :2], owner[:, :2], title="head 0, right")
 figures.cells(panels[1], mixed[0], mixed_owner[0], title="head 0, wrong")
 figures.bars(panels[2], ["right", "no swap"], [right, broken], xlabel="mean surprise in nats", marked=["no swap"])
 figures.show(
     figure,
-    f"Head 0 should have the channels a and b of tokens 0, 1 and 2. With one reshape it has all six channels of token 0, in 3 rows. In the real model "
+    f"Head 0 should have the channels a and b of tokens 0 to 3. With one reshape it has all 6 channels of token 0, and two of token 1. In the real model "
     f"the mean surprise rises from {right:.2f} to {broken:.2f} nats.",
 )
 assert broken > right + 0.5
 
 # %% [markdown]
-# In the wrong head 0, the rows that should be three tokens are three pieces of token 0. The mean surprise rises from {{right:.2f}} to
-# {{broken:.2f}} nats. Such a mistake hides if a test has T = H: then even the wrong shapes look right. So test with sizes that all differ.
+# In the wrong head 0, the rows that should be four tokens are three pieces of token 0 and one of token 1. The mean surprise rises from
+# {{right:.2f}} to {{broken:.2f}} nats. The shape (H, T, D) was right, so a test must compare the numbers. Another mistake, to forget the swap,
+# gives the shape (T, H, D). It hides if a test has T = H. So test with sizes that all differ.
 #
 # ## The same in the package
 
@@ -323,7 +362,7 @@ show_source(
 #
 # ## Three sentences to remember
 #
-# 1. Each layer has H heads; each one has D = C / H channels, and sees all tokens up to its own.
+# 1. Each layer has H heads; each one has D = C / H of the channels of every token, and its own weights.
 # 2. To split, cut the last axis with reshape, then exchange two axes: (T, C), (T, H, D), (H, T, D).
 # 3. The results of the heads are put side by side, and the output projection mixes them.
 #

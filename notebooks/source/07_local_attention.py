@@ -5,7 +5,7 @@
 #
 # About {{minutes}} minutes (an estimate). You need notebooks 05 and 06: mask, heads.
 #
-# In attention every token is compared with every earlier token. For a text of T tokens these are about T T / 2 comparisons: twice the
+# In attention every token is compared with every earlier token. For a text of T tokens these are about T × T / 2 comparisons: twice the
 # text, four times the work. GPT-Neo saves some of it. Its layers are of two kinds, in turns:
 #
 # - In a **global layer** a token sees all tokens before it, and itself.
@@ -32,7 +32,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import forward
 from neo_np.gpt_neo.params import random_params
 
@@ -62,7 +62,7 @@ changed[place] = 40
 
 
 def moved(model, ids, other_ids):
-    """Return how far the stream moves, as a share of its length: a row for the embeddings and for each block, a column for each token."""
+    """Return the size of the change / the size of the row: a row for the embeddings and for each block, a column for each token."""
     states = zip(model.hidden_states(ids)[:-1], model.hidden_states(other_ids)[:-1])
     return np.array([np.linalg.norm(b - a, axis=-1) / np.linalg.norm(a, axis=-1) for a, b in states])
 
@@ -81,7 +81,7 @@ figures.matrix(
     numbers=False,
     log=True,
     limits=(1e-3, 2),
-    bar="share that changes",
+    bar="change / size of the row",
     xlabel="position of the token",
 )
 figures.show(
@@ -92,12 +92,7 @@ figures.show(
 assert list(reached) == [1, 4, 7, 10, 13]
 
 # %% [markdown]
-# Each local layer carries news W - 1 tokens further: a token sees itself and W - 1 tokens before it. After L local layers, news has
-# reached
-#
-# > L (W - 1) + 1
-#
-# tokens; L is the number of local layers, W the window, and the 1 is the token itself.
+# (The colour is the size of the change, divided by the size of the row before. It may be larger than 1.)
 #
 # **Predict:** how many tokens does news reach in a model of 3 local layers with window 5, the token itself included?
 
@@ -105,9 +100,19 @@ assert list(reached) == [1, 4, 7, 10, 13]
 predict("07.1", ...)
 
 # %%
-reveal("07.1", 3 * (5 - 1) + 1)
+reached = 1  # at first, only the token itself knows the news
+for layer in range(3):
+    reached = reached + 4  # the last one that knows it is seen by the 4 tokens after it
+reveal("07.1", reached)
 
 # %% [markdown]
+# Each local layer carries news W - 1 tokens further: a token sees itself and W - 1 tokens before it. In a model whose L layers are all
+# local, news has reached at the end
+#
+# > L × (W - 1) + 1
+#
+# tokens. L is the number of layers, W the window, and the 1 is the token itself.
+#
 # ## The mask of a local layer
 #
 # A local layer is an ordinary layer with another mask. The slow loop:
@@ -125,16 +130,16 @@ for t in range(T):  # the query
         if in_the_future or too_far_back:
             mask_loop[t, s] = -1e9
 
+print((mask_loop == 0).astype(int))  # 1: the query may look at this key
+assert np.array_equal(mask_loop == 0, forward.causal_mask(positions, positions, window) == 0)
+
 # %% [markdown]
-# And with NumPy. `&` means "and", for each cell of a table of True and False:
+# In NumPy, `&` means "and" for each cell of a table of True and False, and `|` means "or". Put brackets around each comparison. Here are the
+# numbers that are at least 3, but not as large as 10:
 
 # %%
-distance = positions[:, None] - positions  # (T, T)
-visible = (distance >= 0) & (distance < window)
-mask = np.where(visible, 0.0, -1e9)
-
-assert np.array_equal(mask, mask_loop)
-print(visible.astype(int))
+numbers = np.array([[1, 4, 9], [16, 3, 2]])
+print((numbers >= 3) & (numbers < 10))
 
 # %% [markdown]
 # ## Exercises: the mask and the reach
@@ -154,9 +159,10 @@ def local_mask(queries, keys, window):
 
 # %%
 # hint("local_mask")
+# solution("local_mask")
 
 # %% [markdown]
-# In the second exercise, do not forget the global layers: one of them is enough to reach everything.
+# In the second exercise, do not forget the global layers, and that a text has only `length` tokens.
 
 
 # %% exercise="reach"
@@ -168,6 +174,10 @@ def reach(attention_layers, window, length):
     """
     ...
 
+
+# %%
+# hint("reach")
+# solution("reach")
 
 # %% [markdown]
 # ## The real checkpoint: exactly zero
@@ -188,6 +198,7 @@ local = config.attention_layers.index("local")  # the first local layer
 weights = model.attentions(ids)[local].mean(axis=0)  # (T, T), mean of the heads
 zero = weights == 0
 seen = int((weights[-1] > 0).sum())
+reveal("07.2", seen)
 
 # %% tags=["figure"]
 figure, axes = figures.new(6.4, 4.8)
@@ -202,9 +213,6 @@ figures.show(
 )
 far = np.subtract.outer(np.arange(T), np.arange(T)) >= W
 assert zero[far].all() and seen == min(T, W)
-
-# %%
-reveal("07.2", seen)
 
 # %% [markdown]
 # Beyond the window, every weight is exactly 0, and not only small. It could not be otherwise: `exp` of a very low number is 0 in the computer.
@@ -221,25 +229,34 @@ effect = moved(model, ids, changed)[:, place:]  # from the changed token on
 figure, axes = figures.new(8, 0.42 * L + 1.9)
 rows = ["embeddings", *(f"after layer {i} ({kind})" for i, kind in enumerate(config.attention_layers))]
 figures.matrix(
-    axes, effect, rows=rows, numbers=False, log=True, limits=(1e-4, 1), bar="share", xlabel="distance from the changed token"
+    axes,
+    effect,
+    rows=rows,
+    numbers=False,
+    log=True,
+    limits=(1e-4, 1),
+    bar="change / size",
+    xlabel="distance from the changed token",
 )
 last = effect[-1]
 figures.show(
     figure,
-    f"One token is changed; the share of the stream that moves, by layer and distance. At the last layer it is {last[0]:.2f} at the token itself, "
+    f"One token is changed; the size of the change divided by the size of the row, by layer and distance. At the last layer it is {last[0]:.2f} at the token itself, "
     f"{last[1]:.2f} at the next one, {np.median(last[2:12]):.3f} at distances 2 to 11 and {np.median(last[-40:]):.4f} at the 40 furthest (medians).",
 )
 assert last[0] > np.median(last[2:12]) > np.median(last[-40:]) > 0
 
 # %% [markdown]
 # The median is the middle value: half of the values are smaller. In principle the first global layer carries news to every later token. In fact most
-# of the effect stays near: {{np.median(last[2:12]):.3f}} of the stream moves at distances 2 to 11, and {{np.median(last[-40:]):.4f}} far away.
+# of the effect stays near: the change is {{np.median(last[2:12]):.3f}} of the size of a row at distances 2 to 11, and
+# {{np.median(last[-40:]):.4f}} far away.
 #
 # ## Break it: other windows
 #
 # We replace the masks of the local layers, and in one case those of the global layers, and measure the mean surprise on longer pieces of tales:
 #
-# - *chunks*: the text is cut into pieces of W tokens, and no token sees further than its own piece. A usual misunderstanding.
+# - *chunks*: the text is cut into pieces of W tokens, and in the local layers no token sees further than its own piece. A usual
+#   misunderstanding.
 # - *window 4*: the local layers see only 4 tokens.
 # - *all global*: the local layers see everything.
 # - *all local*: the global layers get the window W too.
@@ -281,8 +298,9 @@ assert surprise["window 4"] > surprise["right"] and surprise["all global"] > sur
 
 # %% [markdown]
 # The largest damage comes from *{{worst}}*: {{surprise[worst]:.3f}} nats instead of {{surprise["right"]:.3f}}. Look at *all global*: there the layers
-# see *more* than in training, and the surprise is {{surprise["all global"]:.3f}}. A model has learnt to use what it saw in training. What it
-# sees beyond that is of little use to it, or disturbs it.
+# see *more* than in training, and the surprise is {{surprise["all global"]:.3f}}: a change of
+# {{surprise["all global"] - surprise["right"]:+.3f}} nats. A model has learnt to use what it saw in training. What it sees beyond that is of
+# little use to it, or disturbs it.
 #
 # ## The same in the package
 #
@@ -294,7 +312,7 @@ show_source(
     notes={
         "distance >= 0": "Not in the future.",
         "(window or math.inf)": "None means a global layer: no limit.",
-        "key_slots >= first_token": "For a batch of texts with different lengths; for one text it is always true.",
+        "key_slots >= first_slot": "For a batch of texts with different lengths; for one text it is always true.",
     },
 )
 
@@ -302,8 +320,8 @@ show_source(
 # ## Three sentences to remember
 #
 # 1. In a local layer a token sees the last W tokens, itself included; in a global layer it sees all earlier ones.
-# 2. L local layers carry news over L (W - 1) + 1 tokens, and one global layer is enough for all.
-# 3. A model must run with the masks of its training, and "more" is not better.
+# 2. L local layers carry news over L × (W - 1) + 1 tokens, and one global layer is enough for all.
+# 3. A model must run with the masks of its training; to see more than then hardly helps it.
 #
 # ## Two questions to recall
 #

@@ -32,7 +32,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import activations, forward
 from neo_np.gpt_neo.params import count
 
@@ -44,17 +44,18 @@ print(f"C = {C}, F = {F}, activation function: {config.activation_function}")
 # %% [markdown]
 # ## The activation function
 #
-# Why is something needed between the two linear layers? Two linear layers in a row are only one linear layer: sums of sums are sums. The
+# Why is something needed between the two linear layers? Two linear layers in a row are only one linear layer. For example,
+# 3 × (2x + 1) + 4 is 6x + 7: one factor and one bias, as in a single layer. The
 # **activation function** between them bends the line. It is applied to each number by itself.
 #
 # GPT-Neo uses a form of **GELU**. It leaves large positive numbers as they are, makes large negative ones 0, and goes smoothly from one to
 # the other. The exact GELU is x times the probability that a random number of the normal distribution (the bell curve with mean 0 and variance 1) is smaller than x.
 # GPT-Neo takes a formula that is quicker to compute and nearly equal, and calls it `gelu_new`:
 #
-# > gelu_new(x) = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
+# > gelu_new(x) = 0.5 × x × (1 + tanh(sqrt(2 / pi) × (x + 0.044715 × x × x × x)))
 #
-# x is one number; tanh is a function that grows smoothly from -1 to 1; pi = 3.14159...; x^3 is x * x * x; 0.044715 was chosen to come
-# near to the exact GELU.
+# x is one number; tanh is a function that grows smoothly from -1 to 1; pi = 3.14159...; 0.044715 was chosen to come near to the exact
+# GELU.
 #
 # Left: gelu_new beside two other activation functions. **relu** is 0 for negative numbers and x for the others; **silu** is x / (1 + exp(-x)).
 # Right: gelu_new minus the exact GELU.
@@ -106,13 +107,16 @@ reveal("08.1", round(float(forward.gelu_new(-10.0)), 3) + 0.0)
 # %% exercise="gelu_new"
 @check
 def gelu_new(x):
-    """Return 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) for each number of x, an array of any shape."""
+    """Return 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x * x * x))) for each number of x, an array of any
+    shape.
+    """
     inside = math.sqrt(2 / math.pi) * (x + ...)
     return 0.5 * x * (... + np.tanh(inside))
 
 
 # %%
 # hint("gelu_new")
+# solution("gelu_new")
 
 # %% [markdown]
 # ## One token, slowly
@@ -127,10 +131,9 @@ def gelu_new(x):
 
 # %%
 ids = np.array(tokenizer.encode("The king loved the king"))
-seen = {}
-model.logits(ids, hook=seen.__setitem__)
+seen = measure.record(model, ids)  # what the model computes, by name
 p = params.h[0].mlp
-row = seen["h.0.ln_2"][0, -1]  # (C,): the levelled stream of the last token
+row = seen["h.0.ln_2"][-1]  # (C,): the levelled stream of the last token
 
 out_loop = np.zeros(C)
 for f in range(F):
@@ -139,20 +142,14 @@ for f in range(F):
     out_loop = out_loop + fires * p.c_proj.weight[:, f]  # what neuron f adds
 out_loop = out_loop + p.c_proj.bias
 
-# %% [markdown]
-# All neurons and all tokens at once:
-
-# %%
-rows = seen["h.0.ln_2"][0]  # (T, C)
-out = forward.gelu_new(rows @ p.c_fc.weight.T + p.c_fc.bias) @ p.c_proj.weight.T + p.c_proj.bias
-
-assert np.allclose(out[-1], out_loop, atol=1e-3)
-assert np.allclose(out, seen["h.0.mlp.out"][0], atol=1e-3)  # the model computed the same
+assert np.allclose(out_loop, seen["h.0.mlp.out"][-1], atol=1e-3)  # the model computed the same
 
 # %% [markdown]
-# There is no loop over tokens in which one token sees another: the row of a token is all that counts.
+# Nothing here mixes tokens: the row of a token is all that counts.
 #
 # ## Exercise: mlp
+#
+# Now all neurons and all tokens at once. Steps 1, 2 and 3 become three operations on whole arrays.
 
 
 # %% exercise="mlp"
@@ -167,6 +164,7 @@ def mlp(x, p):
 
 # %%
 # hint("mlp")
+# solution("mlp")
 
 # %% [markdown]
 # ## The real checkpoint: what makes a neuron fire?
@@ -191,7 +189,7 @@ at = pieces.reshape(-1)
 top = np.argsort(-fires, axis=0)[:8]  # (8, F): the places where each neuron fires most
 top_tokens = at[top]
 agree = np.array([np.bincount(column).max() for column in top_tokens.T])  # how many of the 8 are the same token
-strength = np.take_along_axis(fires, top, axis=0).mean(axis=0)
+strength = np.take_along_axis(fires, top, axis=0).mean(axis=0)  # how strongly it fires there
 
 chosen, words = [], []
 for f in np.lexsort((-strength, -agree)):
@@ -201,6 +199,8 @@ for f in np.lexsort((-strength, -agree)):
         words.append(word)
     if len(chosen) == 3:
         break
+
+reveal("08.2", tokenizer.token_strings(words))
 
 # %% tags=["figure"]
 figure, panels = figures.grid(1, 3, 8.4, 3.1)
@@ -222,9 +222,6 @@ figures.show(
     + ".",
 )
 often = (fires > 0).mean()
-
-# %%
-reveal("08.2", tokenizer.token_strings(words))
 
 # %% [markdown]
 # The three chosen neurons like the tokens {{", ".join(f"“{word}”" for word in tokenizer.token_strings(words))}}. On average a neuron is above 0 for
@@ -273,7 +270,9 @@ assert abs(surprise["exact GELU"] - right) < 0.01 and surprise["none"] > right +
 
 # %% [markdown]
 # The exact GELU changes almost nothing: {{surprise["exact GELU"]:.3f}} nats and {{right:.3f}}. Without an activation function, the mean
-# surprise is {{surprise["none"]:.2f}}. The bend is not a detail: without it, an MLP can only do what one linear layer can do.
+# surprise is {{surprise["none"]:.2f}}; knowing nothing gives {{math.log(config.vocab_size):.2f}}. This number shows only that the function
+# does not fit to these parameters, because the model was trained with another one. Why a model needs a bend at all is another question, and
+# the answer is at the beginning of this notebook: without it, an MLP can only do what one linear layer can do.
 #
 # ## The same in the package
 

@@ -26,7 +26,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source, write_with_answers
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution, write_with_answers
 from neo_np.gpt_neo import forward as formulas
 from neo_np.gpt_neo import loss
 
@@ -48,23 +48,19 @@ L, eps = config.num_layers, config.layer_norm_epsilon
 # with every row of the token table wte by a dot product. These dot products are the logits. So the same table is used twice: to
 # turn ids into rows, and to turn rows into scores. One says that input and output embedding are *tied*.
 #
-# Because blocks only add, the stream after every block speaks the same language. So we can stop early: take the stream after some block, apply
-# `ln_f`, compare with the token table, and see what the model would say at this point. This is the **logit lens**.
+# Because blocks only add, the stream has the same channels after every block. So we can try to stop early: take the stream after some
+# block, apply `ln_f`, compare with the token table, and see what the model would say at this point. This is the **logit lens**. (You will
+# write it yourself; here `measure.logit_lens` does it.)
 
 # %%
 text = "Once upon a time there was a king who had"
 ids = np.array(tokenizer.encode(text))
 states = model.hidden_states(ids)[: L + 1]  # after the embeddings and after each block
 
-
-def lens(x):
-    """Return the logits that the model would give if x were the stream after its last block."""
-    return formulas.layer_norm(x, params.ln_f.weight, params.ln_f.bias, eps) @ params.wte.weight.T
-
-
 shown = slice(-7, None)  # the last seven tokens
-likeliest = np.array([np.exp(loss.log_softmax(lens(x))).max(axis=-1)[shown] for x in states])  # (L + 1, 7)
-said = [tokenizer.token_strings(lens(x).argmax(axis=-1)[shown]) for x in states]
+lens = [measure.logit_lens(model, x)[shown] for x in states]  # L + 1 arrays (7, V)
+likeliest = np.array([np.exp(loss.log_softmax(logits)).max(axis=-1) for logits in lens])  # (L + 1, 7)
+said = [tokenizer.token_strings(logits.argmax(axis=-1)) for logits in lens]
 
 # %% tags=["figure"]
 figure, axes = figures.new(8.4, 0.5 * (L + 1) + 1.5)
@@ -94,31 +90,25 @@ figures.show(
 
 # %% [markdown]
 # Read a column from top to bottom. Right after the embeddings, the model would say "{{said[0][-1]}}"; after the last block it says
-# "{{said[-1][-1]}}". Step by step, the stream turns from "what did I read" into "what comes next".
+# "{{said[-1][-1]}}". Why does the first row often repeat the token that was just read? There the stream is that token's own row of the table
+# wte, plus a position. It is compared with all rows of the same table, and a row fits itself well. Step by step, the stream turns from
+# "what did I read" into "what comes next".
 #
-# ## The whole model, slowly
+# ## One block, step by step
 #
-# Here is the forward pass from ids to logits, written out with functions that you know. (The package's functions have a first axis B for
-# several texts, so we take a batch of one text: `ids[None]` has the shape (1, T).)
+# The model gives each step a name. Here are the steps of the first block with the shapes of their results, in the order in which
+# the model computes them. (*resid_mid* is the stream in the middle of the block; "h.0" is the stream after block 0.)
 
 # %%
-batch = ids[None]  # (1, T)
-positions = np.arange(len(ids))
+seen = measure.record(model, ids)
+for name, array in seen.items():
+    if name == "embed" or name.startswith("h.0"):
+        print(f"{name:20} {array.shape}")
 
-x = params.wte.weight[batch] + params.wpe.weight[positions]  # (1, T, C): notebook 03
-for layer in range(L):
-    p = params.h[layer]
-    normed = formulas.layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps)  # notebook 04; the next line: 05 to 07
-    x = x + formulas.self_attention(normed, p.attn.attention, config.num_heads, config.window(layer))
-    normed = formulas.layer_norm(x, p.ln_2.weight, p.ln_2.bias, eps)
-    x = x + formulas.mlp(normed, p.mlp, config.activation_function)  # notebook 08
-x = formulas.layer_norm(x, params.ln_f.weight, params.ln_f.bias, eps)
-logits = x @ params.wte.weight.T  # (1, T, V)
-
-assert np.allclose(logits[0], model.logits(ids), atol=1e-3)
+assert np.allclose(seen["h.0.resid_mid"], seen["embed"] + seen["h.0.attn.out"], atol=1e-4)
 
 # %% [markdown]
-# This is all. A language model is these few lines, and the rest is parameters.
+# The last line checks the first of the two sums: the stream in the middle is the stream before plus what attention made.
 #
 # ## Exercise: one block
 #
@@ -143,6 +133,7 @@ def block(x, p, config, mask):
 
 # %%
 # hint("block")
+# solution("block")
 
 # %% [markdown]
 # ## Exercise: the whole model
@@ -161,6 +152,7 @@ def forward(params, config, ids):
 
 # %%
 # hint("forward")
+# solution("forward")
 
 # %% [markdown]
 # ## Exercise: the logit lens
@@ -178,6 +170,32 @@ def logit_lens(streams, layer, params, config):
 
 # %%
 # hint("logit_lens")
+# solution("logit_lens")
+
+# %% [markdown]
+# ## The whole model, written out
+#
+# Compare with your own answers: here is the forward pass from ids to logits, with the functions of the package. (The package's functions have a first axis B for
+# several texts, so we take a batch of one text: `ids[None]` has the shape (1, T).)
+
+# %%
+batch = ids[None]  # (1, T)
+positions = np.arange(len(ids))
+
+x = params.wte.weight[batch] + params.wpe.weight[positions]  # (1, T, C): notebook 03
+for layer in range(L):
+    p = params.h[layer]
+    normed = formulas.layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps)  # notebook 04; the next line: 05 to 07
+    x = x + formulas.self_attention(normed, p.attn.attention, config.num_heads, config.window(layer))
+    normed = formulas.layer_norm(x, p.ln_2.weight, p.ln_2.bias, eps)
+    x = x + formulas.mlp(normed, p.mlp, config.activation_function)  # notebook 08
+x = formulas.layer_norm(x, params.ln_f.weight, params.ln_f.bias, eps)
+logits = x @ params.wte.weight.T  # (1, T, V)
+
+assert np.allclose(logits[0], model.logits(ids), atol=1e-3)
+
+# %% [markdown]
+# This is all. A language model is these few lines, and everything else is parameters.
 
 # %% [markdown]
 # ## The real checkpoint: the surprise after each block
@@ -196,11 +214,11 @@ streams = model.hidden_states(pieces)[: L + 1]
 
 def lens_surprise(x):
     """Return the mean surprise if x, (B, T, C), were the stream after the last block."""
-    normed = formulas.layer_norm(x, params.ln_f.weight, params.ln_f.bias, eps)
-    return float(loss.cross_entropy((normed @ params.wte.weight.T)[:, :-1], pieces[:, 1:]).mean())
+    return float(loss.cross_entropy(measure.logit_lens(model, x)[:, :-1], pieces[:, 1:]).mean())
 
 
 by_layer = [lens_surprise(x) for x in streams]
+reveal("09.1", bool((np.diff(by_layer) < 0).all()))
 nothing = np.log(config.vocab_size)
 
 # %% tags=["figure"]
@@ -218,13 +236,10 @@ figures.show(
 )
 assert abs(by_layer[-1] - measure.surprise(model, pieces)) < 1e-3 and by_layer[-1] < by_layer[0]
 
-# %%
-reveal("09.1", bool((np.diff(by_layer) < 0).all()))
-
 # %% [markdown]
 # After the embeddings the lens has {{by_layer[0]:.2f}} nats, at the end {{by_layer[-1]:.2f}}. It may be worse than "knows nothing" at
-# first: the early stream was never trained to be read in this way. It says mainly "I have just read this token", and the same token rarely
-# comes twice.
+# first: training has only looked at the logits at the end, and nothing made the early stream a good prediction. It says mainly "I have just
+# read this token", and the same token rarely comes twice in a row.
 #
 # ## Break it: the residual restarted
 #
@@ -275,7 +290,9 @@ assert min(list(surprise.values())[1:]) > surprise["right"] + 0.3
 
 # %% [markdown]
 # Every one of these mistakes runs without an error. The smallest damage is {{min(list(surprise.values())[1:]) - surprise["right"]:.2f}} nats, the largest
-# {{max(surprise.values()) - surprise["right"]:.2f}}. A comparison with numbers that are known to be right finds them all. So this project compares
+# {{max(surprise.values()) - surprise["right"]:.2f}}. *Norms exchanged* looks harmless, because both layer norms level in the same way. But
+# each has its own gains and biases, and they were trained for the part that reads them: with the other norm, some channels become
+# much too large and others much too small. A comparison with numbers that are known to be right finds them all. So this project compares
 # its model with an independent program, number by number.
 #
 # ## The same in the package
@@ -297,16 +314,18 @@ show_source(
 )
 
 # %% [markdown]
-# Now read the whole page: [forward.py](../neo_np/gpt_neo/forward.py). There is no function in it that you do not know. (`padding`, `cache`
-# and `keep` make it work for several texts and for faster writing: notebook 11.)
+# Now read the whole page: [forward.py](../neo_np/gpt_neo/forward.py). You have written nearly every function in it. New are only small
+# helpers: `activate` looks up the activation function by its name, `output_embedding` gives the token table, `no_hook` and `under` serve the
+# hooks. And `padding`, `cache` and `keep` make it work for several texts and for faster writing: [notebook 11](11_generation.ipynb).
 #
 # ## Your own model
 #
 # The checker has kept every answer that passed. The next cell builds the whole model from them, and takes the functions of the course for those
-# that are missing. Then it writes.
+# that are missing. Then it writes. Each token is drawn by its probability, and the number of your functions is the seed of the drawing: with
+# each further function of yours the model tells another tale.
 
 # %%
-write_with_answers("Once upon a time", max_new_tokens=20)
+write_with_answers("Once upon a time", max_new_tokens=40)
 
 # %% [markdown]
 # ## Three sentences to remember

@@ -31,7 +31,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.generate import logits_processors, sampling
 from neo_np.gpt_neo import forward
 
@@ -145,6 +145,7 @@ def temperature(logits, value):
 
 # %%
 # hint("temperature")
+# solution("temperature")
 
 # %% [markdown]
 # In the next exercise two tokens may have the same logit, just at the border. Whether both are kept is a *convention*: somebody has to
@@ -163,6 +164,7 @@ def top_k(logits, k):
 
 # %%
 # hint("top_k")
+# solution("top_k")
 
 # %% [markdown]
 # ## Top-p, slowly
@@ -210,6 +212,7 @@ def top_p(logits, p):
 
 # %%
 # hint("top_p")
+# solution("top_p")
 
 # %% [markdown]
 # The last processor has a trap: logits can be negative. Then a division brings them nearer to 0, and that is *higher*.
@@ -227,6 +230,7 @@ def repetition_penalty(logits, ids, penalty):
 
 # %%
 # hint("repetition_penalty")
+# solution("repetition_penalty")
 
 # %% [markdown]
 # ## The draw
@@ -297,6 +301,7 @@ def sample(probabilities, u):
 
 # %%
 # hint("sample")
+# solution("sample")
 
 # %% [markdown]
 # ## How sure is the model? The entropy

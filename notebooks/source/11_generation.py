@@ -33,7 +33,7 @@ import measure
 import numpy as np
 
 import neo_np
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.generate import beam_search, speculative
 from neo_np.gpt_neo import forward, loss
 from neo_np.gpt_neo.cache import KVCache
@@ -213,6 +213,7 @@ def cached_step(id, keys, values, wte, wpe, wq, wk, wv):
 
 # %%
 # hint("cached_step")
+# solution("cached_step")
 
 # %% [markdown]
 # ## Several texts at once: beams
@@ -333,6 +334,7 @@ def beam_step(texts, scores, probabilities, end):
 
 # %%
 # hint("beam_step")
+# solution("beam_step")
 
 # %% [markdown]
 # ## Guess ahead: drafts
@@ -449,6 +451,7 @@ def accept_drafts(drafts, logits):
 
 # %%
 # hint("accept_drafts")
+# solution("accept_drafts")
 
 # %% [markdown]
 # ## Break it: a cache that forgets

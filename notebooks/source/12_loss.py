@@ -39,7 +39,7 @@ import numpy as np
 
 import neo_np
 from neo_np.evaluate import text as evaluation
-from neo_np.exercises import check, hint, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import forward, loss
 
 model = neo_np.load()
@@ -69,6 +69,7 @@ logits = model.logits(ids[:-1])  # (T, V): row t predicts the token after token 
 targets = ids[1:]  # (T,) the tokens that came
 surprises = loss.cross_entropy(logits, targets)  # (T,) in nats
 hardest = int(surprises.argmax())
+reveal("12.1", tokens[hardest + 1])
 
 # %% tags=["figure"]
 lines = 1 + sum(len(token) + 1.5 for token in tokens) // 60
@@ -80,9 +81,6 @@ figures.show(
     f"The first token has no number, because nothing comes before it. The most surprising token is “{tokens[hardest + 1]}” with "
     f"{surprises[hardest]:.1f}; the mean is {surprises.mean():.2f}.",
 )
-
-# %%
-reveal("12.1", tokens[hardest + 1])
 
 # %% [markdown]
 # Many thin lines belong to the rest of a word that has begun, or to small words that grammar asks for. Many thick lines
@@ -145,6 +143,7 @@ def cross_entropy(logits, targets):
 
 # %%
 # hint("cross_entropy")
+# solution("cross_entropy")
 
 # %% [markdown]
 # ## Compared with what?
@@ -217,6 +216,7 @@ def perplexity(surprises):
 
 # %%
 # hint("perplexity")
+# solution("perplexity")
 
 # %% [markdown]
 # ## The real checkpoint: where is it surprised?
@@ -333,6 +333,7 @@ def text_windows(ids, window, stride):
 
 # %%
 # hint("text_windows")
+# solution("text_windows")
 
 # %% [markdown]
 # Now we measure a tale with windows of 64 tokens and several strides.
@@ -382,6 +383,7 @@ def bits_per_byte(surprises, text):
 
 # %%
 # hint("bits_per_byte")
+# solution("bits_per_byte")
 
 # %% [markdown]
 # Bits per byte have a second meaning. With a trick called arithmetic coding, a text can be stored in as many bits as its

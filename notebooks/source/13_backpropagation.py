@@ -35,7 +35,7 @@ import numpy as np
 
 import neo_np
 from neo_np import Params
-from neo_np.exercises import check, hint, order_lines, predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, order_lines, predict, progress, reveal, show_source, solution
 from neo_np.gpt_neo import backward, forward, loss
 
 model = neo_np.load()
@@ -146,6 +146,7 @@ def numerical_gradient(f, x, h):
 
 # %%
 # hint("numerical_gradient")
+# solution("numerical_gradient")
 
 # %% [markdown]
 # This way is simple and always right. But it needs two runs of the model for each parameter, and this small model has
@@ -347,6 +348,7 @@ def cross_entropy_backward(logits, targets):
 
 # %%
 # hint("cross_entropy_backward")
+# solution("cross_entropy_backward")
 
 # %% [markdown]
 # ## The second step back: a linear layer
@@ -396,6 +398,7 @@ def linear_backward(dy, x, weight):
 
 # %%
 # hint("linear_backward")
+# solution("linear_backward")
 
 # %% [markdown]
 # ## The third step back: layer norm
@@ -436,6 +439,7 @@ def layer_norm_backward(dy, x, weight, eps):
 
 # %%
 # hint("layer_norm_backward")
+# solution("layer_norm_backward")
 
 # %% [markdown]
 # ## The real checkpoint: derived against numerical
@@ -473,6 +477,7 @@ for length in lengths:
     after.append(loss_of(stepped))
 after = np.array(after)
 best = int(after.argmin())
+reveal("13.3", "falls then rises" if 0 < best < 15 and after[-1] > start else "falls")
 
 # %% tags=["figure"]
 figure, panels = figures.new(8.4, 3.7, panels=2)
@@ -504,9 +509,6 @@ figures.show(
 )
 assert worst < 1e-6
 assert after[0] < start and after[best] < start - 0.2 and after[-1] > start
-
-# %%
-reveal("13.3", "falls then rises" if 0 < best < 15 and after[-1] > start else "falls")
 
 # %% [markdown]
 # The two ways agree; they differ by less than a millionth of the largest slope, which is rounding and the rest of the bend. And

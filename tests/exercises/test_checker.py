@@ -17,6 +17,7 @@ from helpers import ROOT
 from neo_np.exercises import Case, Exercise, check, diagnose, mistake, register
 from neo_np.exercises.course import EXERCISES, find
 from neo_np.exercises.diagnosis import EXTREME, RAISED, examine
+from neo_np.exercises.own_model import NAMES, prompt_for
 from neo_np.exercises.readable import LEAST_DIFFERENCE
 
 
@@ -49,7 +50,7 @@ def test_message_has_verdict_then_mistake_then_question_then_case_then_hint():
     lines = message("softmax", "return np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)").split("\n")
     starts = [
         "✗ softmax: not yet.",
-        "It looks like this:",
+        "Probable mistake:",
         "Question:",
         "Case ",
         "x ",
@@ -66,11 +67,8 @@ def test_message_has_verdict_then_mistake_then_question_then_case_then_hint():
     [
         "...",
         "return ...",
-        "e = np.exp(...)\nreturn e",
-        "return x.sum(axis=...)",
-        "return x / x.sum(axis=1, keepdims=...)",
-        "return x[...]",
-        "y = ... if True else x\nreturn y",
+        find("softmax").hints[2],
+        '"""A text."""\n' + find("softmax").hints[2],
         "pass",
         '"""Only a docstring."""',
         "raise NotImplementedError",
@@ -81,6 +79,31 @@ def test_blank_left_in_the_source_is_not_begun(body):
     verdict = diagnose("softmax", written("softmax", body))
     assert verdict.message.startswith("○ softmax: not begun yet.")
     assert not verdict.passed and verdict.mistakes == () and "Error" not in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ("e = np.exp(x)\n\nreturn e / ...", "One `...` is left in line 4."),
+        ("return x.sum(axis=...)", "One `...` is left in line 2."),
+        ("return x / x.sum(axis=..., keepdims=...)", "2 `...` are left in line 2."),
+        ("return x[...]", "One `...` is left in line 2."),
+        ("y = ... if True else x\nreturn y + ...", "2 `...` are left in line 2 and line 3."),
+        ("largest = x.max()\n" + find("softmax").hints[2].partition("\n")[2], "2 `...` are left in line 3 and line 4."),
+    ],
+)
+def test_blank_left_after_the_beginning_is_told_with_its_line(body, left):
+    verdict = diagnose("softmax", written("softmax", body))
+    assert verdict.message.startswith(f"○ softmax: not finished yet. {left}")
+    assert not verdict.passed and verdict.mistakes == () and "Error" not in verdict.message
+
+
+def test_line_of_a_blank_counts_from_the_cell_as_python_does():
+    """The decorator and what comes before it count, as in the lines of error messages."""
+    source = "import math\n\n@check\ndef softmax(x):\n    e = np.exp(x)\n    return e / ...\n"
+    function = function_of("softmax", f"from neo_np.exercises.checker import diagnose\ncheck = lambda f: f\n{source}")
+    assert "One `...` is left in line 8." in diagnose("softmax", function).message
+    assert "line 8: return e / ..." in diagnose("softmax", function).message
 
 
 @pytest.mark.parametrize(
@@ -296,7 +319,7 @@ def test_partial_explanation_says_that_there_is_something_else():
 
 def test_wrong_answer_that_no_mistake_explains_names_none():
     verdict = diagnose("softmax", written("softmax", "return np.cos(x) + 3"))
-    assert verdict.mistakes == () and "looks like" not in verdict.message
+    assert verdict.mistakes == () and "Probabl" not in verdict.message
 
 
 def test_random_case_is_shown_with_zeros_while_the_mistake_shows():
@@ -353,7 +376,7 @@ def test_check_returns_the_function_and_shows_the_message(capsys):
 
     assert softmax(np.zeros((1, 2))).tolist() == [[0.5, 0.5]]
     shown = capsys.readouterr().out
-    assert shown.startswith("✓ softmax: right.") and "shipped model writes: “Once upon a time there was a" in shown
+    assert shown.startswith("✓ softmax: right.") and f"shipped model writes: “{prompt_for('softmax')}" in shown
 
 
 def test_check_of_a_wrong_answer_tells_the_surprise_of_the_shipped_model(capsys):
@@ -362,6 +385,24 @@ def test_check_of_a_wrong_answer_tells_the_surprise_of_the_shipped_model(capsys)
     right, wrong = re.search(r"by ([\d.]+) nats per token instead of ([\d.]+)\.", shown).groups()[::-1]
     assert float(wrong) > float(right) + 0.1
     assert shown.endswith('`hint("attend")` shows the next hint.')
+
+
+def test_check_of_a_mistake_that_helps_by_chance_says_that_one_sentence_is_little(capsys, monkeypatch):
+    values = iter([2.0, 1.5])
+    monkeypatch.setattr("neo_np.exercises.effects.surprise", lambda functions: next(values))
+    check(written("attend", "return softmax(q @ k.T / np.sqrt(q.shape[1]) + mask) @ v"))
+    assert "1.50 nats per token instead of 2.00. One sentence is a small sample" in " ".join(capsys.readouterr().out.split())
+
+
+def test_texts_after_right_answers_differ_and_are_the_same_every_time(capsys):
+    def lines():
+        for name in NAMES:
+            check(find(name).reference)
+        return [line for line in capsys.readouterr().out.split("\n") if "shipped model writes" in line]
+
+    first = lines()
+    assert first == lines() and len(first) == len(NAMES)
+    assert len({line.partition("“")[2] for line in first}) == len(NAMES)
 
 
 def test_check_of_an_unknown_name_suggests_one(capsys):

@@ -90,7 +90,10 @@ def test_reveal_without_a_guess_keeps_the_answer_hidden(capsys):
         (" king", " queen", "you guessed “ king”. It is “ queen”."),
         (2.5, np.float32(1.23456), "you guessed 2.5. It is 1.235."),
         ([1, 2], np.array([2, 1]), "you guessed 1, 2. It is 2, 1."),
-        (True, False, "you guessed yes. It is no."),
+        (True, False, "you guessed True. It is False."),
+        ((3,), (4,), "you guessed (3,). It is (4,)."),
+        (" cat", [" queen", " king"], "you guessed “ cat”. It is “ queen”, “ king”."),
+        (1, np.array([1, 2]), "you guessed 1. It is 1, 2."),
         (100.0, 99, "you guessed 100. It is 99."),
     ],
 )
@@ -107,6 +110,34 @@ def test_reveal_of_a_right_guess_is_glad(capsys):
     capsys.readouterr()
     reveal("05.2", np.int64(3))
     assert shown(capsys) == "✓ Prediction 05.2: you guessed 3, and it is 3."
+
+
+@pytest.mark.parametrize(
+    ("guess", "value"),
+    [
+        ("queen", " queen"),
+        ("HIGHER", "higher"),
+        (True, np.True_),
+        ("true", True),
+        ("(3,)", (3,)),
+        ((3,), "(3,)"),
+        ("(3, )", (3,)),
+        (4.0, 4),
+        ([1, 2], np.array([1, 2])),
+    ],
+)
+def test_reveal_forgives_spaces_and_case(guess, value, capsys):
+    predict("05.2", guess)
+    reveal("05.2", value)
+    assert ", and it is" in shown(capsys)
+
+
+@pytest.mark.parametrize("guess", [" queen", "Queen", " king"])
+def test_reveal_takes_each_member_of_a_list(guess, capsys):
+    predict("05.2", guess)
+    capsys.readouterr()
+    reveal("05.2", [" queen", " king"])
+    assert shown(capsys) == f"✓ Prediction 05.2: you guessed “{guess}”, and it is one of “ queen”, “ king”."
 
 
 def test_progress_counts_what_was_passed_tried_and_compared(capsys):
@@ -193,12 +224,23 @@ def test_write_with_answers_uses_them_and_says_which(capsys):
 
 def test_write_with_answers_really_calls_them(capsys):
     """An answer that is right on the cases and odd on long inputs changes the text."""
-    write_with_answers("Once upon a time", 5)
+    write_with_answers("Once upon a time", 5, seed=0)
     before = shown(capsys).split("It writes:")[1].split("”")[0]
     odd = "def linear(x, weight, bias):\n    y = x @ weight.T + bias\n    return y if y.size < 100 else -3 * y\n"
     checked(odd, capsys)
-    write_with_answers("Once upon a time", 5)
+    write_with_answers("Once upon a time", 5, seed=0)
     assert shown(capsys).split("It writes:")[1].split("”")[0] != before
+
+
+def test_write_with_answers_gives_a_new_text_for_each_further_function(capsys):
+    texts = []
+    for source, name in [(None, None), (RIGHT, "linear"), ("def merge_heads(x):\n    return np.hstack(x)\n", "merge_heads")]:
+        if source:
+            checked(source, capsys, name)
+        for _ in range(2):
+            write_with_answers("Once upon a time", 12)
+            texts.append(shown(capsys).split("It writes:")[1].split("”")[0])
+    assert texts[0::2] == texts[1::2] and len(set(texts)) == 3
 
 
 def test_order_lines_shows_them_in_a_wrong_order_and_takes_the_right_one(capsys):

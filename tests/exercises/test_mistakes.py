@@ -3,6 +3,7 @@
 import functools
 import itertools
 import re
+import textwrap
 
 import pytest
 from exercises.answers import function_of, in_float64, read_styles, read_wrong_answers
@@ -191,6 +192,66 @@ def test_most_free_wrong_answers_are_named():
             named_answers += 1
             assert set(verdict.mistakes) == set(names.split("+")), wrong
     assert named_answers >= 0.8 * len(WRONG)
+
+
+SLIPS = [
+    ("next_token", "return int(max(logits[-1]))", "score"),
+    ("pairwise_dots", "return y @ x.T", "transposed_partner"),
+    (
+        "count_pairs",
+        "c = {}\nfor word, n in words:\n    for p in zip(word, word[1:]):\n        c[p] += n\nreturn c",
+        "keys_only",
+    ),
+    (
+        "count_pairs",
+        "row, c = [(t, n) for w, n in words.items() for t in w], {}\n"
+        "for (a, n), (b, _) in zip(row, row[1:]):\n    c[a, b] = c.get((a, b), 0) + n\nreturn c",
+        "across_words",
+    ),
+    ("nearest", "s = wte @ wte[id] / len(wte)\nreturn [int(i) for i in np.argsort(-s) if i != id][:k]", "dot_for_cosine"),
+    (
+        "nearest",
+        "n = np.linalg.norm(wte, axis=1)\nc = wte @ wte[id] / n / n[id]\n"
+        "return sorted([float(x) for x in c], reverse=True)[1 : k + 1]",
+        "cosines_returned",
+    ),
+    ("linear", "return weight @ x.T + bias", "turned"),
+    ("layer_norm", "m = x.mean(1, keepdims=True)\nreturn (x - m) / np.sqrt(m**2 + eps) * weight + bias", "square_of_mean"),
+    ("softmax", "e = np.exp(x - x.max(1, keepdims=True))\nreturn e / e.sum(1)", "no_keepdims"),
+    ("softmax", "e = np.exp(x.max(1, keepdims=True) - x)\nreturn e / e.sum(1, keepdims=True)", "turned"),
+    ("causal_mask", "return np.where(queries >= keys, 0.0, -1e9)", "no_new_axis"),
+    ("attend", "return softmax(q @ k + mask) @ v", "keys_not_transposed"),
+    ("attend", "return softmax(q @ k.T * mask) @ v", "mask_multiplied"),
+    (
+        "self_attention",
+        "q, k, v = (split_heads(x @ w.weight.T, num_heads) for w in (p.q_proj, p.k_proj, p.v_proj))\n"
+        "return linear(merge_heads(attend(q, k, v, mask)), p.out_proj.weight, p.out_proj.bias)",
+        "all_heads_at_once",
+    ),
+    (
+        "mlp",
+        "a, b = p.c_proj, p.c_fc\nreturn linear(gelu_new(linear(x, a.weight, a.bias)), b.weight, b.bias)",
+        "layers_exchanged",
+    ),
+    (
+        "mlp",
+        "a, b = p.c_fc, p.c_proj\nreturn linear(linear(gelu_new(x), a.weight, a.bias), b.weight, b.bias)",
+        "activation_first",
+    ),
+    ("mlp", "return gelu_new(x @ p.c_fc.weight + p.c_fc.bias) @ p.c_proj.weight + p.c_proj.bias", "not_transposed"),
+    (
+        "logit_lens",
+        "x = layer_norm(streams[-1], params.ln_f.weight, params.ln_f.bias, config.layer_norm_epsilon)\n"
+        "return x @ params.wte.weight.T",
+        "wrong_layer",
+    ),
+]
+
+
+@pytest.mark.parametrize(("exercise", "body", "mistake"), SLIPS, ids=[f"{slip[0]} {slip[2]}" for slip in SLIPS])
+def test_slips_that_are_easily_made_are_named(exercise, body, mistake):
+    source = f"def {EXERCISES[exercise].signature}:\n" + textwrap.indent(body, "    ")
+    assert diagnose(exercise, function_of(exercise, source)).mistakes == (mistake,)
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())

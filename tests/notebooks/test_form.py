@@ -1,6 +1,7 @@
 """The form of every notebook: its sections, pictures, links, stubs, sizes; the glossary; what the scripts need."""
 
 import io
+import itertools
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import running
 from PIL import Image
 
+import neo_np.exercises
 from neo_np.exercises.course import EXERCISES, NOTEBOOKS
 
 FILES = build.sources()
@@ -111,6 +113,41 @@ def test_notebook_needs_nothing_that_a_browser_lacks(file):
     for cell in build.read(file).cells:
         if cell.cell_type == "code":
             assert not [word for word in NO_SUCH_THING if re.search(rf"\b{word}\b", cell.source)]
+
+
+@pytest.mark.parametrize("file", FILES, ids=names)
+def test_every_exercise_is_followed_by_a_cell_with_its_hint_and_solution(file):
+    cells = build.read(file).cells
+    for cell, following in itertools.pairwise(cells):
+        name = cell.metadata.get("exercise")
+        while following.cell_type == "markdown" and name:  # notebook 00 explains the first hint cell before it
+            following = cells[cells.index(following) + 1]
+        if name:
+            assert following.source == f'# hint("{name}")\n# solution("{name}")'
+
+
+@pytest.mark.parametrize("file", FILES, ids=names)
+def test_every_name_of_the_exercises_that_a_cell_calls_is_imported(file):
+    """Commented calls count too: they are there to be uncommented."""
+    code = "\n".join(cell.source for cell in build.read(file).cells if cell.cell_type == "code")
+    imported = set(re.search(r"^from neo_np\.exercises import (.+)$", code, re.M)[1].split(", "))
+    called = set(re.findall(r"^(?:# |@)?(\w+)(?:\(|$)", code, re.M)) & set(neo_np.exercises.__all__)
+    assert called <= imported and {"check", "hint", "solution", "progress"} <= imported
+
+
+@pytest.mark.parametrize("file", FILES, ids=names)
+def test_predictions_come_before_the_picture_and_are_revealed_where_the_answer_is_computed(file):
+    """Between `predict` and `reveal` no picture shows the answer, and every prediction is revealed once."""
+    waiting, revealed = [], []
+    for cell in build.read(file).cells:
+        if cell.cell_type == "code":
+            waiting += re.findall(r'^predict\("([\d.]+)"', cell.source, re.M)
+            answers = re.findall(r'^reveal\("([\d.]+)"', cell.source, re.M)
+            assert set(answers) <= set(waiting), answers
+            waiting = [name for name in waiting if name not in answers]
+            revealed += answers
+            assert not waiting or "figures.show" not in cell.source, waiting
+    assert not waiting and len(revealed) == len(set(revealed)) >= 1
 
 
 @pytest.mark.parametrize("file", FILES, ids=names)

@@ -1,0 +1,222 @@
+"""Common errors of Python and NumPy in a student's function, each with one sentence that says what to do.
+
+The first row of the table that fits is used: a pattern of the error's text, a pattern of the student's line, the sentence.
+"""
+
+import re
+
+WRONG_INDEX = r"(slice|list) indices must be integers|arrays used as indices must be|only integers, slices"
+ARRAY_FOR_NUMBER = r"only (length-1|0-dimensional|size-1) arrays|only integer scalar arrays|must be real number, not"
+EXPLANATIONS = (
+    # whole numbers
+    (
+        r"'numpy\.float\d+' object cannot be interpreted as an integer|'float' object cannot be interpreted as an integer",
+        "",
+        "a size or a count must be an integer, and `/` always gives a float, such as 3.0: use `//`.",
+    ),
+    (
+        WRONG_INDEX,
+        r"/|mean|sqrt|float|\.0",
+        "an index must be an integer, and `/`, `mean` and `sqrt` give floats: use `//` or `int(...)`.",
+    ),
+    (
+        r"list indices must be integers or slices, not (tuple|list|numpy\.ndarray)",
+        "",
+        "a list takes one integer as its index: `np.array(...)` makes an array of it, which takes `[i, j]` and arrays.",
+    ),
+    (WRONG_INDEX, "", "an index must be an integer or an array of integers."),
+    # operators
+    (r"'bitwise_xor'|operand type\(s\) for \^", "", "`^` is no power in Python: write `**`, such as `x ** 3`."),
+    (
+        r"'bitwise_(and|or)'|operand type\(s\) for [&|]|truth value of an array",
+        r"[&|]",
+        "`&` and `|` come before comparisons: put brackets around each comparison, such as `(a >= 0) & (a < 3)`.",
+    ),
+    (
+        r"truth value of an array",
+        r"\band\b|\bor\b|\bnot\b|[<>]=?[^<>]*[<>]",
+        "`and`, `or`, `not` and chains such as `0 <= a < 3` take single values: for arrays write `&`, `|` and `~`, with each "
+        "comparison in brackets.",
+    ),
+    (
+        r"truth value of an array",
+        r"\b(max|min|sorted)\b",
+        "Python's `max`, `min` and `sorted` compare single numbers: for arrays use `np.max`, `np.min` and `np.sort`.",
+    ),
+    (
+        r"truth value of an array",
+        "",
+        "`if`, `while` and `in` need one True or False, and this is a whole array: use `np.where`, or test its numbers singly.",
+    ),
+    # shapes
+    (
+        r"matmul: .*(core dimension|not have enough dimensions)|not aligned",
+        "",
+        "`a @ b` needs as many columns in a as b has rows: (T, C) @ (C, S). Print both shapes. Does one of them need `.T`?",
+    ),
+    (
+        r"could not (be )?broadcast|non-broadcastable",
+        "",
+        "these shapes do not fit. NumPy lines them up from the right: two sizes must be equal, or one of them 1. Does one "
+        "array need `keepdims=True`, `[:, None]` or `.T`?",
+    ),
+    (
+        r"cannot reshape array",
+        "",
+        "`reshape` keeps all numbers: the new sizes, multiplied, must give as many numbers as the array has.",
+    ),
+    (
+        r"axis \d+ is out of bounds|too many indices for array|axes don't match|axis\d: bad",
+        "",
+        "the array has fewer axes than this line needs: print its shape. `mean`, `sum`, `max` and an index such as `x[0]` take "
+        "an axis away; `keepdims=True` keeps it.",
+    ),
+    (
+        r"inhomogeneous shape|setting an array element with a sequence",
+        "",
+        "the rows have different lengths, or a whole row is written into the place of one number: print the shapes.",
+    ),
+    (
+        r"all the input array|must match exactly|same number of dimensions",
+        "",
+        "arrays that are put together must have equal shapes, except along the axis at which they are joined.",
+    ),
+    # one number, or many
+    (
+        ARRAY_FOR_NUMBER,
+        r"\bmath\.",
+        "the functions of `math` take one number: for a whole array write `np.` instead, such as `np.exp` and `np.tanh`.",
+    ),
+    (
+        ARRAY_FOR_NUMBER + r"|'(list|numpy\.ndarray)' object cannot be interpreted",
+        r"range\(",
+        "`range` and `np.arange` take one number and not a whole array: did you mean `len(...)` of it?",
+    ),
+    (
+        ARRAY_FOR_NUMBER,
+        "",
+        "one number is needed here, and this is a whole array. Did you mean one of its numbers, its length or its shape?",
+    ),
+    (
+        r"object is not iterable|argument must be an iterable",
+        r"\bfor\b|\bzip\b|\bsum\b|\blist\b",
+        "a loop needs several items, and this is one value. Did you mean `range(...)`?",
+    ),
+    (
+        r"'(int|float|numpy\.\w+)' object is not (subscriptable|iterable)|'(int|float|numpy\.\w+)' has no len"
+        r"|invalid index to scalar|cannot unpack non-iterable",
+        "",
+        "one number is used here as if it were a list: print it. Did an index or a function already take it out of the array?",
+    ),
+    # lists and arrays
+    (
+        r"'list' object has no attribute '(T|shape|size|ndim|dtype|mean|sum|max|min|argmax|reshape|swapaxes|transpose|astype)'",
+        "",
+        "a list is no array: `np.array(...)` makes an array of it.",
+    ),
+    (
+        r"operand type\(s\) for .*'list'|operand type for unary .*'list'|multiply sequence by non-int"
+        r"|can only concatenate list \(not \"(float|int|numpy)",
+        "",
+        "lists do not compute number by number: `np.array(...)` makes an array of a list.",
+    ),
+    (
+        r"'numpy\.ndarray' object has no attribute '(append|extend|index|pop|insert)'",
+        "",
+        "an array has no fixed end to append to: collect in a list, then make an array with `np.array(...)`.",
+    ),
+    # tuples, dicts, text
+    (
+        r"(too many|not enough) values to unpack",
+        r"\bfor\b",
+        "the items of the loop do not fit the names before `in`. A loop over a dict gives its keys only: for both write "
+        "`for key, value in d.items():`.",
+    ),
+    (
+        r"(too many|not enough) values to unpack",
+        "",
+        "the left side must have one name for each value on the right: print the value, or its shape.",
+    ),
+    (r"KeyError", "", "the dict has no such key yet. `d.get(key, 0)` gives 0 for a missing key."),
+    (r"unhashable type", "", "a list cannot be a key of a dict: make a tuple of it, such as `(left, right)` or `tuple(...)`."),
+    (
+        r"'(tuple|str)' object (does not support item (assignment|deletion)|has no attribute '(append|insert|pop)')",
+        "",
+        "a tuple or a text cannot be changed: make a list of it with `list(...)`, or build a new one.",
+    ),
+    (r"dictionary changed size|Set changed size", "", "a dict must not grow in a loop over itself: loop over `list(d)`."),
+    (
+        r"bytes-like object|bytes found|concat str to bytes|\(not \"bytes\"\)|expected str instance, bytes|a bytes",
+        "",
+        'bytes and text do not mix: join bytes with `b"".join(...)`, and then make text of them with `.decode()`.',
+    ),
+    (r"UnicodeDecodeError", "", "these bytes are no whole characters. Are all bytes joined before they are read as text?"),
+    (
+        r"only concatenate (str|tuple|list)|expected str instance",
+        "",
+        "`+` and `join` put equal things together: text with text, a list with a list, a tuple with a tuple.",
+    ),
+    # None, brackets, names
+    (
+        r"NoneType",
+        "",
+        "one value is None. A function without `return` gives None, and so do `list.append` and `list.sort`. Or a value may be "
+        "None on purpose, as the window of a global layer.",
+    ),
+    (
+        r"'(numpy\.ndarray|list|dict|tuple|int|float|numpy\.\w+)' object is not callable",
+        "",
+        "round brackets call a function: take an element with square ones, `x[0]`, and write every `*` of a product.",
+    ),
+    (
+        r"(function|method)\w*' object is not subscriptable|'(method|builtin_function_or_method|function)'",
+        "",
+        "a function is named here and not called: write round brackets, such as `x.mean()`.",
+    ),
+    (
+        r"name '[A-Z]' is not defined",
+        "",
+        "the letters of the shapes are no names of Python: take sizes from a shape, such as `T, C = x.shape`.",
+    ),
+    (
+        r"name '(np|math)' is not defined",
+        "",
+        "the cell with the imports was not run: run the notebook from its first cell.",
+    ),
+    (
+        r"NameError",
+        "",
+        "nothing has this name. Compare it with your other lines and with the arguments, letter by letter.",
+    ),
+    (
+        r"UnboundLocalError|cannot access local variable|referenced before assignment",
+        "",
+        "the name has no value yet in this line: give it a first value before the loop or the `if`.",
+    ),
+    (
+        r"IndexError|index .* is out of bounds|out of range",
+        "",
+        "the index is too large: indices count from 0, so the last one is the length minus 1. Does a loop look at `i + 1`?",
+    ),
+    (
+        r"(missing \d+ required|takes .* positional argument|unexpected keyword|invalid keyword|multiple values for)",
+        "",
+        "a function is called with other arguments than it has: compare with its first line, or with `help(...)`.",
+    ),
+    (
+        r"has no attribute",
+        "",
+        "this object has nothing with this name: look for a typing error, or print `type(...)` of it.",
+    ),
+    (r"ZeroDivisionError", "", "something is divided by 0: print the number below the fraction line."),
+    (r"RecursionError", "", "the function calls itself without an end."),
+    (r"Cannot cast|same_kind", "", "`+=` and the like keep the type of an array: write `x = x + y`, or begin with floats."),
+)
+
+
+def explanation(place):
+    """Return the sentence for an error, or "" if the table has none. place: a `Place`, the error and the student's line."""
+    for error, line, sentence in EXPLANATIONS:
+        if re.search(error, place.what) and re.search(line, place.line):
+            return sentence
+    return ""

@@ -1,0 +1,191 @@
+"""Errors of Python and NumPy are explained in one sentence; names of the notebook and wrong types are told."""
+
+import re
+import textwrap
+
+import numpy as np
+import pytest
+from exercises.answers import function_of
+
+from neo_np.exercises import diagnose
+from neo_np.exercises.course import find
+from neo_np.exercises.explanations import EXPLANATIONS
+
+
+def message(exercise, body, **names):
+    """Return the message about a function with this body, in one line. names: what the notebook holds besides."""
+    source = f"def {find(exercise).signature}:\n" + textwrap.indent(textwrap.dedent(body).strip(), "    ") + "\n"
+    function = function_of(exercise, source)
+    function.__globals__.update(names)
+    return " ".join(diagnose(exercise, function).message.split())
+
+
+@pytest.mark.parametrize(
+    ("exercise", "body", "advice"),
+    [
+        ("split_heads", "T, C = x.shape\nD = C / num_heads\nreturn x.reshape(T, num_heads, D)", "use `//`"),
+        ("split_heads", "return [x[:, h * x.shape[1] / num_heads :] for h in range(num_heads)]", "use `//`"),
+        ("next_token", "return logits[-1][logits[-1].mean()]", "use `//` or `int(...)`"),
+        ("next_token", 'return logits["last"]', "an index must be an integer"),
+        ("gelu_new", "return 0.5 * x * (1 + np.tanh(x + 0.044715 * x^3))", "write `**`"),
+        ("gelu_new", "return 0.5 * x * (1 + math.tanh(x))", "`np.` instead"),
+        ("local_mask", "d = queries[:, None] - keys\nreturn np.where(d >= 0 and d < window, 0.0, -1e9)", "write `&`"),
+        ("local_mask", "d = queries[:, None] - keys\nreturn np.where(0 <= d < window, 0.0, -1e9)", "write `&`"),
+        ("local_mask", "d = queries[:, None] - keys\nreturn np.where(d >= 0 & d < window, 0.0, -1e9)", "brackets around each"),
+        ("softmax", "return np.exp(x - max(x))", "`np.max`"),
+        ("softmax", "if x > 0:\n    return x", "need one True or False"),
+        ("causal_mask", "return np.where(queries >= keys, 0.0, -1e9)", "lines them up from the right"),
+        ("attend", "return softmax(q @ k + mask) @ v", "Does one of them need `.T`"),
+        ("attend", "return softmax(np.dot(q, k) + mask) @ v", "Does one of them need `.T`"),
+        ("merge_heads", "H, T, D = x.shape\nreturn x.reshape(T, T, D, H)", "`reshape` keeps all numbers"),
+        ("softmax", "return x / x.sum(axis=1).sum(axis=1)", "fewer axes than this line needs"),
+        ("softmax", "s = x.sum(axis=-1)\nreturn x / s[:, 0]", "fewer axes than this line needs"),
+        ("merge_heads", "return x.swapaxes(2, 3)", "fewer axes than this line needs"),
+        ("embed", "return wte[ids] + wpe[np.arange(ids)]", "did you mean `len(...)`"),
+        ("embed", "return wte[ids] + wpe[range(ids)]", "did you mean `len(...)`"),
+        ("next_token", "return int(logits)", "one number is needed here"),
+        ("self_attention", "return merge_heads([split_heads(x, num_heads)[0]])", "`np.array(...)` makes an array of it"),
+        ("softmax", "rows = [[1.0, 2.0]]\nreturn rows / 2", "lists do not compute number by number"),
+        ("softmax", "rows = [1.0, 2.0]\nreturn rows * 0.5", "lists do not compute number by number"),
+        ("softmax", "rows = [[1.0, 2.0]]\nreturn rows[0, 1]", "a list takes one integer as its index"),
+        ("pick_targets", "y = np.zeros(0)\ny.append(1)\nreturn y", "collect in a list"),
+        ("count_pairs", "for tokens, count in words:\n    pass\nreturn {}", "`for key, value in d.items():`"),
+        ("merge", "left, right, more = pair\nreturn tokens", "one name for each value"),
+        ("count_pairs", "c = {}\nfor w in words:\n    c[w] += 1\nreturn c", "`d.get(key, 0)`"),
+        ("count_pairs", "c = {}\nfor w in words:\n    c[list(w)] = 1\nreturn c", "a list cannot be a key"),
+        ("merge", "pair[0] = tokens[0]\nreturn tokens", "make a list of it"),
+        ("count_pairs", "for w in words:\n    words[w + w] = 1\nreturn words", "loop over `list(d)`"),
+        ("decode", 'return "".join(token_bytes[i] for i in ids)', "bytes and text do not mix"),
+        ("decode", 'return b"" + "a"', "bytes and text do not mix"),
+        ("decode", 't = ""\nfor i in ids:\n    t += token_bytes[i]\nreturn t', "bytes and text do not mix"),
+        ("decode", "return str([token_bytes[i].decode() for i in ids] + [bytes([200]).decode()])", "no whole characters"),
+        ("merge", "return tokens + pair", "put equal things together"),
+        ("forward", "w = config.window(0)\nreturn np.arange(3) < w", "None on purpose"),
+        ("merge", "new = [].append(tokens[0])\nreturn new[0]", "`list.append`"),
+        ("softmax", "return np.exp(x(0))", "take an element with square ones"),
+        ("softmax", "return x / x.sum[0]", "write round brackets"),
+        ("softmax", "return x - x.max", "write round brackets"),
+        ("layer_norm", "return x.sum(axis=-1) / C", "`T, C = x.shape`"),
+        ("softmax", "e = np.exp(x)\nreturn E / e.sum()", "`T, C = x.shape`"),
+        ("softmax", "largest = x.max()\nreturn x - lagrest", "letter by letter"),
+        ("count_pairs", "for w in words:\n    total = total + 1\nreturn total", "give it a first value"),
+        ("merge", "return [tokens[i + 1] for i in range(len(tokens))]", "Does a loop look at `i + 1`"),
+        ("softmax", "return x.sum(axes=1)", "other arguments than it has"),
+        ("attend", "return softmax(q, k)", "other arguments than it has"),
+        ("softmax", "return x.exp()", "nothing with this name"),
+        ("softmax", "return np.expp(x)", "nothing with this name"),
+        ("merge", "return merge(tokens, pair)", "calls itself without an end"),
+        ("reach", "return length // 0", "divided by 0"),
+        ("pick_targets", "ids += 0.5\nreturn table[0]", "keep the type of an array"),
+        ("split_heads", "return np.array([[1.0], [1.0, 2.0]])", "different lengths"),
+        ("reach", "return sum(window)", "one value"),
+        ("reach", "return window[0]", "as if it were a list"),
+        ("reach", "return len(length)", "as if it were a list"),
+    ],
+)
+def test_common_error_is_explained_in_one_sentence(exercise, body, advice):
+    said = message(exercise, body)
+    assert "About the error: " in said, said
+    assert advice in said.split("About the error: ")[1], said
+
+
+def test_error_that_the_table_does_not_know_is_shown_without_advice():
+    assert "About the error" not in message("softmax", "raise ValueError('mine')")
+
+
+def test_every_sentence_is_short_and_has_a_pattern():
+    for error, line, sentence in EXPLANATIONS:
+        assert error and sentence[-1] in ".?" and len(sentence) <= 200, sentence
+        assert re.compile(error) and re.compile(line)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "body", "names", "used"),
+    [
+        ("embed", "return wte[ids] + wpe[np.arange(T)]", {"T": 5}, "`T`"),
+        ("pick_targets", "return table[np.arange(T), ids]", {"T": 7}, "`T`"),
+        ("layer_norm", "m = x.sum(-1, keepdims=True) / C\nreturn (x - m) * weight + bias", {"C": 2}, "`C`"),
+        ("softmax", "return [np.exp(v) / total for v in x]", {"total": 3.0}, "`total`"),
+        ("linear", "f = lambda y: y @ weight.T * scale\nreturn f(x) + bias", {"scale": 1.0}, "`scale`"),
+        ("linear", "return mine(x, weight) + bias", {"mine": eval("lambda x, w: x @ w.T", {"__name__": None})}, "`mine`"),
+        ("softmax", "return a + b", {"a": 1.0, "b": 2.0}, "`a`, `b`"),
+    ],
+)
+def test_name_of_the_notebook_is_told(exercise, body, names, used):
+    assert f"Your function uses {used} of the notebook, which is not one of its arguments." in message(exercise, body, **names)
+
+
+def test_name_of_the_notebook_is_told_although_the_answer_is_right():
+    said = message("linear", "return x @ weight.T * one + bias", one=1.0)
+    assert said.startswith("✓ linear: right.") and "uses `one` of the notebook" in said
+
+
+@pytest.mark.parametrize(
+    ("exercise", "body", "names"),
+    [
+        ("attend", "return softmax(q @ k.T + mask) @ v", {"T": 3, "softmax": None}),  # k.T is an attribute; softmax is lent
+        ("linear", "T = len(x)\nreturn x @ weight.T + bias", {"T": 3}),
+        ("linear", "return sqrt(4) * x @ weight.T + bias", {"sqrt": np.sqrt}),
+        ("linear", "return x @ weight.T + pi", {"pi": __import__("math").pi}),
+        ("linear", "return Counter(x)", {"Counter": __import__("collections").Counter}),
+        ("merge", "return tokens if len(tokens) < 2 else merge(tokens[1:], pair)", {"merge": None}),
+        ("linear", "return sum(weight @ row for row in x)", {"row": 3}),
+    ],
+)
+def test_imports_lent_functions_and_own_names_are_not_told(exercise, body, names):
+    assert "of the notebook" not in message(exercise, body, **names)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "body"),
+    [
+        ("causal_mask", "return np.where(keys <= queries[:, None], 0, -1000000000)"),
+        ("causal_mask", "return np.where(keys <= queries[:, None], 0, -10**6)"),
+        ("next_token", "return float(logits[-1].argmax())"),
+        ("center_rows", "return (x - x.mean(axis=1, keepdims=True)).astype(object)"),
+        ("center_rows", "return [[v - sum(row) / len(row) for v in row] for row in x]"),
+        ("pick_targets", "return [table[t, id] for t, id in enumerate(ids)]"),
+        ("reach", "local = len(attention_layers) * (window - 1) + 1\n"
+                  "return min(length, float('inf') if 'global' in attention_layers else local) * 1.0"),
+    ],
+)  # fmt: skip
+def test_right_numbers_of_another_type_are_told_as_that(exercise, body):
+    said = message(exercise, body)
+    assert "Probable mistake: the numbers are right, and their type is another one" in said, said
+
+
+@pytest.mark.parametrize("body", ["return [0.0 for id in ids]", "return (table[0, 0],)"])
+def test_list_for_an_array_is_told_how_to_become_one(body):
+    assert "`np.array(...)` makes an array of a list." in message("pick_targets", body).split("Case")[0]
+
+
+def test_lists_are_described_with_what_they_hold():
+    said = message("nearest", "return [0.5] * k")
+    assert "returns a list of 1 float, and a list of 1 integer was expected" in said
+
+
+def test_input_changed_beside_an_error_is_not_called_right():
+    body = """
+    for i in range(len(tokens)):
+        if i + 1 < len(tokens) and (tokens[i], tokens[i + 1]) == pair:
+            tokens[i : i + 2] = [pair[0] + pair[1]]
+        if pair == ("a", "a"):
+            tokens[i + 9]
+    return tokens
+    """
+    said = message("merge", body)
+    assert (
+        "The results are right" not in said and "the result is right, but the input is changed; other cases are wrong" in said
+    )
+    assert "stops with `IndexError: list index out of range`" in said
+
+
+def test_wrong_results_beside_a_changed_input_are_not_called_right():
+    said = message("center_rows", "x += 1\nreturn np.cos(x)")
+    assert "your function changes the array" in said and "are right" not in said and "The result is wrong" in said
+
+
+def test_masks_are_shown_as_the_task_names_them():
+    said = message("causal_mask", "return np.full((2, 2), -1e9)")
+    assert "-1e+09" in said and "e+38" not in said
+    assert "e+38" not in message("local_mask", "return np.where(queries[:, None] < keys, -1e9, 0.0)")
