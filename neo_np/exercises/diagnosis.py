@@ -84,8 +84,12 @@ class Finding:
         return self.verdict in (RIGHT, RANDOM) or (self.shown is not None and self.shown.yours.kind != BROKEN)
 
 
-def examine(exercise, function, seconds=SECONDS, on_stuck=lambda: None):
-    """Check a function and return the `Finding`. on_stuck: called if the function cannot be stopped after this many seconds."""
+def examine(exercise, function, seconds=None, on_stuck=lambda: None):
+    """Check a function and return the `Finding`.
+
+    seconds: the time limit of all cases together, None for SECONDS. on_stuck: called if the function cannot be stopped then.
+    """
+    seconds = SECONDS if seconds is None else seconds
     if not callable(function):
         return Finding(exercise, ARGUMENTS, detail=f"`{exercise.name}` must be a function, and it is {function!r:.60}.")
     if not_begun(function):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from neo_np.exercises import course, registry
+from neo_np.exercises import course, diagnosis, effects, registry
 from neo_np.exercises.grading import grader
 
 
@@ -15,8 +15,10 @@ def progress_file(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def patient_grader(monkeypatch):
-    """Let the grader wait, so that a loaded computer fails no test. Tests of a limit set their own."""
+def patience(monkeypatch):
+    """Let the checker and the grader wait, so that a loaded computer fails no test. Tests of a limit set their own."""
+    monkeypatch.setattr(diagnosis, "SECONDS", 60.0)
+    monkeypatch.setattr(effects, "SECONDS", 60.0)
     monkeypatch.setattr(grader, "SECONDS", 60.0)
     monkeypatch.setattr(grader, "WORKER_SECONDS", 120.0)
 

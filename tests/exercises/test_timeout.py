@@ -170,7 +170,8 @@ print(sum(range(10)), (sys.gettrace(), sys.getprofile()) == before)
     assert run.stdout.split() == ["False", "True", "True", "45", "True"], run.stderr
 
 
-def test_check_in_another_thread_stops_the_loop_there():
+def test_check_in_another_thread_stops_the_loop_there(monkeypatch):
+    monkeypatch.setattr("neo_np.exercises.diagnosis.SECONDS", 2.0)
     found = []
 
     def softmax(x):
