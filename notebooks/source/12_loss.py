@@ -174,6 +174,9 @@ losses = {"knows nothing": math.log(V), "unigram": float(unigram[pieces[:, 1:]].
 # %%
 predict("12.2", ...)
 
+# %%
+reveal("12.2", round(100 * losses["the model"] / losses["knows nothing"]))
+
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.1)
 figures.bars(
@@ -182,9 +185,6 @@ figures.bars(
 shown = "; ".join(f"{name} {value:.2f}" for name, value in losses.items())
 figures.show(figure, f"The loss on {by_token.size} tokens of unseen tales, for two baselines and the model: {shown} nats.")
 assert losses["the model"] < losses["unigram"] - 0.5 and losses["unigram"] < losses["knows nothing"] - 0.5
-
-# %%
-reveal("12.2", round(100 * losses["the model"] / losses["knows nothing"]))
 
 # %% [markdown]
 # Counting takes the loss from {{losses["knows nothing"]:.2f}} to {{losses["unigram"]:.2f}} nats, and reading the text before
@@ -234,6 +234,7 @@ predict("12.3", ...)
 borders = [0, 1, 2, 4, 8, 16, 32, 64, pieces.shape[1] - 1]  # each group is twice as long as the one before
 groups = [f"{low + 1}-{high}" if high > low + 1 else f"{high}" for low, high in zip(borders, borders[1:])]
 by_position = [float(by_token[:, low:high].mean()) for low, high in zip(borders, borders[1:])]
+reveal("12.3", "beginning" if by_position[0] > by_position[-1] else "end")
 
 order = np.argsort(-by_token, axis=None)[:8]  # the eight largest surprises of all
 places = [np.unravel_index(i, by_token.shape) for i in order]
@@ -270,9 +271,6 @@ figures.show(
 )
 assert by_position[0] > by_position[-1] + 0.3
 assert by_position[0] - by_position[4] > by_position[4] - by_position[-1]
-
-# %%
-reveal("12.3", "beginning" if by_position[0] > by_position[-1] else "end")
 
 # %% [markdown]
 # With one token before it, a token costs {{by_position[0]:.2f}} nats on average; with {{groups[-1]}} tokens before it,
