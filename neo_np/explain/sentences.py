@@ -204,7 +204,9 @@ def opened_line(data: Data, opening: Data) -> Line:
         reason = "because “open” asked for it"
     elif "ablation.log_prob" in data:
         change, without = signed(data["ablation.log_prob"][:, :, position][head]), without_head(data, head, position)
-        reason = f"because of all heads it helped {chosen} most: without it, the log-probability changes by {change} ({without})"
+        reason = (
+            f"because of all heads it helped {chosen} most: without it, the log-probability changes by {change} ({without})"
+        )
     else:
         reason = f"because of all heads it wrote most directly for {chosen}: {signed(direct_of_heads(data, position)[head])}"
     return ["The page opened on ", head, f", at position {position}, {reason}."]
@@ -245,9 +247,10 @@ def raised_line(data: Data, position: int, candidate: int) -> str:
     if excess.max() <= 0:
         return ""
     part, tokens = excess.argmax(), [quoted(data, id) for id in data["candidates"][position]]
+    mine, theirs = f"{signed(added[part])} to {tokens[candidate]}", f"{signed(other[part])} to {tokens[1 - candidate]}"
     return (
         "A part can raise m and still lower the probability, if it raises other tokens more: "
-        f"{data['parts'][part]} adds {signed(added[part])} to {tokens[candidate]} but {signed(other[part])} to {tokens[1 - candidate]}."
+        f"{data['parts'][part]} adds {mine} but {theirs}."
     )
 
 

@@ -41,7 +41,8 @@ WORDS: dict[str, Any] = {
     "gradient": "Gradient \u00d7 embedding of m of {token}",
     "gradient.heads": ["input token", "product", "as a bar"],
     "gradient.absent": "For a model of this size, gradients are computed for new tokens only. Select a later token.",
-    "ablation": "Change of the log-probability of {token} without each head. Without {head}, m changes by {m}, and the probability changes: {change}.",
+    "ablation": "Change of the log-probability of {token} without each head. "
+    "Without {head}, m changes by {m}, and the probability changes: {change}.",
     "ablation.layer": "without",
     "ablation.absent": "The model was not run without its heads: ask for it with ablate=True, or --ablate.",
     "left out": "These numbers were left out to keep the file small.",
