@@ -8,9 +8,9 @@ from html import escape
 
 import numpy as np
 
-from neo_np.explain.sentences import Head, choice_lines, step_at
+from neo_np.explain.sentences import Head, choice_lines, step_at, without_head
 from neo_np.explain.tables import number_cell, table, text
-from neo_np.explain.trace import CHOSEN
+from neo_np.explain.trace import CHOSEN, RUNNER_UP
 from neo_np.explain.wording import Data, fixed, head_name, percent, placed, quoted, signed, station_names, words
 
 LARGEST = 10  # rows that are shown of a table of contributions
@@ -89,18 +89,22 @@ def head_cell(layer: int, head: int, content: str, kind: str = "") -> str:
     return f'<td data-layer="{layer}" data-head="{head}"{kind}>{content}</td>'
 
 
-def waterfall(data: Data, position: int) -> str:
-    """Return the table of what each part adds to m."""
+def waterfall(data: Data, position: int, heads: Sequence[Head]) -> str:
+    """Return the table of what each part adds to m. heads: those that are shown, however small their contributions are."""
     values, token = data["direct"][position, CHOSEN], chosen_at(data, position)
-    kept, rest, others = largest_rows(values)
-    steps = [(data["parts"][part], values[part]) for part in kept]
-    steps += [(words("waterfall.others", count=others), rest)] if others else []
-    ends = np.cumsum([0, *(x for _, x in steps)])
-    low, high = ends.min(), ends.max()
-    rows = [[name, number_cell(signed(x), x), bar(a, b, low, high)] for (name, x), a, b in zip(steps, ends, ends[1:])]
-    total = values.sum()
-    rows.append([escape(words("waterfall.sum", token=token)), number_cell(signed(total), total), bar(0, total, low, high)])
-    return table(words("waterfall", token=token), words("waterfall.heads"), rows, "waterfall")
+    more = values - data["direct"][position, RUNNER_UP]
+    kept, rest, others = largest_rows(values, [data["parts"].index(head_name(*head)) for head in heads])
+    steps = [(data["parts"][part], values[part], more[part]) for part in kept]
+    steps += [(words("waterfall.others", count=others), rest, more.sum() - more[kept].sum())] if others else []
+    ends = np.cumsum([0, *(x for _, x, _ in steps)])
+    low, high, total = ends.min(), ends.max(), values.sum()
+    steps.append((escape(words("waterfall.sum", token=token)), total, more.sum()))
+    rows = [
+        [name, number_cell(signed(x), x), bar(start, end, low, high), number_cell(signed(y), y)]
+        for (name, x, y), start, end in zip(steps, [*ends[:-1], 0], [*ends[1:], total])
+    ]
+    other = quoted(data, data["candidates"][position, RUNNER_UP])
+    return table(words("waterfall", token=token), words("waterfall.heads", token=token, other=other), rows, "waterfall")
 
 
 def sources(data: Data, position: int, layer: int, head: int) -> str:
@@ -143,7 +147,8 @@ def ablation(data: Data, position: int, layer: int, head: int) -> str:
         kinds = [f' class="number {"plus" if change < 0 else "minus"}"' for change in changes]  # the colour of what helped
         rows.append([f"layer {row}", *(head_cell(row, i, signed(x), kind) for i, (x, kind) in enumerate(zip(changes, kinds)))])
     m = signed(data["ablation.m"][layer, head, position])
-    caption = words("ablation", token=chosen_at(data, position), head=head_name(layer, head), m=m)
+    change = without_head(data, (layer, head), position)
+    caption = words("ablation", token=chosen_at(data, position), head=head_name(layer, head), m=m, change=change)
     return table(caption, [words("ablation.layer"), *(f"head {i}" for i in range(data["heads"]))], rows, "ablation")
 
 
@@ -157,14 +162,16 @@ def chosen_at(data: Data, position: int) -> str:
     return quoted(data, data["candidates"][position, CHOSEN])
 
 
-def largest_rows(values: np.ndarray) -> tuple[list[int], float, int]:
-    """Return the indices of the largest values by size, in their own order, the sum of the others, and their number."""
-    kept = sorted(np.argsort(-np.abs(values), kind="stable")[:LARGEST].tolist())
+def largest_rows(values: np.ndarray, named: Sequence[int] = ()) -> tuple[list[int], float, int]:
+    """Return the indices of the largest values by size and those named, in order, the sum of the others, and their number."""
+    kept = sorted({*np.argsort(-np.abs(values), kind="stable")[:LARGEST].tolist(), *named})
     return kept, values.sum() - values[kept].sum(), len(values) - len(kept)
 
 
 def bar(start: float, end: float, low: float, high: float) -> str:
     """Return a bar from one number to another, on a scale from low to high. It only repeats a number that is beside it."""
+    if start == end:
+        return '<span class="track" aria-hidden="true"></span>'
     scale = 100 / (high - low or 1)
     place = f"left:{scale * (min(start, end) - low):.2f}%;width:{scale * abs(end - start):.2f}%"
     kind = ' class="minus"' if end < start else ""

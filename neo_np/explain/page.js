@@ -63,7 +63,7 @@ function words(name, parts = {}) {
   return Array.isArray(DATA.wording[name]) ? DATA.wording[name].map(fill) : fill(DATA.wording[name]);
 }
 
-const percent = (p) => (p > 0 && p < 1e-5 ? "< 0.001 %" : `${Number((100 * p).toPrecision(3))} %`);
+const percent = (p) => (p > 0 && p < 1e-4 ? "< 0.01 %" : `${Number((100 * p).toPrecision(3))} %`);
 const fixed = (x) => (Math.abs(x) >= 1000 || (x !== 0 && Math.abs(x) < 0.0005) ? x.toExponential(2) : x.toFixed(3));
 const signed = (x) => (x < 0 ? "−" : "+") + fixed(Math.abs(x));
 const tokenText = (id) => DATA.texts[id];
@@ -114,6 +114,7 @@ function fillTable(table, caption, heads, rows, selected = -1) {
 
 // Return a bar from one number to another, on a scale from low to high. It only repeats a number that is beside it.
 function bar(from, to, low, high) {
+  if (from === to) return el("span", { class: "track", "aria-hidden": "true" });
   const part = el("i", { class: to < from ? "minus" : null }), share = (x) => (100 * (x - low)) / (high - low || 1);
   part.style.left = `${share(Math.min(from, to))}%`;
   part.style.width = `${share(low + Math.abs(to - from))}%`;
@@ -134,14 +135,19 @@ function radios(fieldset, name, choices, chosen, choose) {
 // ---- The selection ----
 
 const S = { position: 0, layer: 0, head: 0, candidate: CHOSEN, ...DATA.opening }; // what is selected
-const V = { scale: "one", query: S.position, key: S.position, locked: false }; // how attention is shown, and the cell in it
+const V = { scale: "one", query: -1, key: -1, locked: false }; // how attention is shown, and the cell in it
 
 // Change the selection and draw everything that depends on it.
 function select(changes) {
   const limits = { position: T, layer: L, head: H, candidate: 2 };
   for (const [name, value] of Object.entries(changes)) S[name] = Math.max(0, Math.min(limits[name] - 1, value));
-  if ("position" in changes) [V.query, V.key] = [S.position, Math.min(V.key, S.position)];
+  if (!("candidate" in changes || (V.locked && V.query === S.position))) markStrongest();
   draw();
+}
+
+// Let the cell in the matrix be the largest weight from the selected position.
+function markStrongest() {
+  [V.query, V.key] = [S.position, strongestKey(S.layer, S.head, S.position)];
 }
 
 function say(text) {
@@ -181,7 +187,8 @@ function makeControls() {
     residual: "Residual stream", timings: "Timings", method: "Method" };
   for (const [id, text] of Object.entries(panels)) {
     if (id === "timings" && !DATA.timings) continue;
-    $("nav").append(el("button", { type: "button", onclick: () => show(id) }, text));
+    const [number] = /^\d\. |^/.exec($(`${id}-title`).textContent);
+    $("nav").append(el("button", { type: "button", onclick: () => show(id) }, number + text));
   }
   ids.forEach((id, position) => {
     const whole = DATA.characters[position], isEnd = position === T - 1 || at("offsets", position + 1, 0) >= at("offsets", position, 1);
@@ -206,9 +213,10 @@ function makeControls() {
     root.dataset.theme = themes[(themes.indexOf(root.dataset.theme) + 1) % themes.length];
     drawTheme();
   });
-  let theme = "light"; // paper is light; the theme of the screen comes back afterwards
-  window.addEventListener("beforeprint", () => { theme = document.documentElement.dataset.theme; document.documentElement.dataset.theme = "light"; drawTheme(); });
-  window.addEventListener("afterprint", () => { document.documentElement.dataset.theme = theme; drawTheme(); });
+  const shown = (theme, isOpen) => { [document.documentElement.dataset.theme, $("words").open] = [theme, isOpen]; drawTheme(); };
+  let before = []; // paper is light and has the words; the screen is as it was afterwards
+  window.addEventListener("beforeprint", () => { before = [document.documentElement.dataset.theme, $("words").open]; shown("light", true); });
+  window.addEventListener("afterprint", () => shown(...before));
   document.addEventListener("keydown", (event) => {
     const isFree = document.activeElement === document.body || document.activeElement.tagName === "BUTTON";
     if (event.key === "Escape" && V.locked) {
@@ -307,10 +315,10 @@ function drawControls() {
   [$("layer").value, $("head").value] = [S.layer, S.head];
 }
 
-// Scroll a box, and nothing else, so that one of its children is in view.
-function keepInView(box, child) {
-  if (child.offsetTop < box.scrollTop || child.offsetTop + child.offsetHeight > box.scrollTop + box.clientHeight)
-    box.scrollTop = child.offsetTop - box.clientHeight / 2;
+// Scroll a box, and nothing else, so that an element inside is in view, below what covers the top of the box.
+function keepInView(box, inside, covered = 0) {
+  const outer = box.getBoundingClientRect(), inner = inside.getBoundingClientRect();
+  if (inner.top < outer.top + covered || inner.bottom > outer.bottom) box.scrollTop += inner.top - outer.top - box.clientHeight / 2;
 }
 
 // ---- In short ----
@@ -392,7 +400,7 @@ function drawChoice() {
   rows.push([words("choice.kept"), ...last("choice.counts", String)], [words("choice.share"), ...last("choice.masses", percent)]);
   const source = words(DATA.mode === "given" ? "choice.given" : "choice.generated");
   fillTable(table, words("choice", { source }) + (removed ? words("choice.struck") : ""), [words("choice.token"), ...DATA.columns], rows, selected);
-  $("choice-live").replaceChildren(story, ...(DATA.mode === "sampled" ? [unitInterval(step)] : []),
+  $("choice-live").replaceChildren(story, ...(DATA.mode === "sampled" ? unitInterval(step) : []),
     el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "The rules" }, table));
 }
 
@@ -407,7 +415,14 @@ function unitInterval(step) {
   const [low, high, uniform] = ["low", "high", "uniform"].map((name) => at(`choice.${name}`, step));
   const interval = el("i"), mark = el("b");
   [interval.style.left, interval.style.width, mark.style.left] = [`${100 * low}%`, `${100 * (high - low)}%`, `${100 * uniform}%`];
-  return el("div", { id: "unit", role: "img", "aria-label": `Random number ${uniform.toFixed(4)} in [${low.toFixed(4)}, ${high.toFixed(4)})` }, interval, mark);
+  const label = (text, kind, place = 0) => {
+    const element = el("span", { class: kind }, text);
+    element.style.setProperty("--at", `${100 * place}%`);
+    return element;
+  };
+  const labels = [label("0", "first"), label("1", "last"), label(uniform.toFixed(5), "above", uniform), label(tokenText(at("choice.token", step)), "below token", (low + high) / 2)];
+  return [el("p", {}, "All kept tokens lie side by side from 0 to 1, in the order of their ids, not by probability."),
+    el("div", { id: "unit", role: "img", "aria-label": `Random number ${uniform.toFixed(4)} in [${low.toFixed(4)}, ${high.toFixed(4)})` }, interval, mark, ...labels)];
 }
 
 // ---- 3. Logit lens ----
@@ -514,7 +529,7 @@ function makeMatrix() {
   const lock = () => { V.locked = true; select({ position: V.query }); sayCell(); };
   matrix.addEventListener("pointerleave", () => { // back to the selected token
     if (V.locked) return;
-    [V.query, V.key] = [S.position, Math.min(V.key, S.position)];
+    markStrongest();
     drawMatrix();
     drawRow();
   });
@@ -560,35 +575,43 @@ function drawAttention() {
 function drawRow() {
   const rows = Array.from({ length: V.query + 1 }, (_, key) => {
     const outside = outsideWindow(S.layer, V.query, key), w = weight(S.layer, S.head, V.query, key);
-    const picture = outside ? el("span", { class: "track", "aria-hidden": "true" }, el("i", { class: "outside" })) : bar(0, w, 0, 1);
+    const picture = outside ? el("span", { class: "track", "aria-hidden": "true" }, el("i", { class: "outside" })) : bar(0, w < 1e-4 ? 0 : w, 0, 1);
     return [String(key), tokenElement(ids[key]), outside ? "outside window" : numberCell(percent(w)), picture];
   });
   fillTable($("row"), `Layer ${S.layer} head ${S.head}, standing at ${placed(V.query)}, looks at`, ["position", "token", "weight", "as a bar"], rows, V.key);
+  const most = rows.map((_, key) => [key, weight(S.layer, S.head, V.query, key)]).sort(([, a], [, b]) => b - a).slice(0, 3);
+  $("most").textContent = `Most: ${most.map(([key, w]) => `${placed(key)} ${percent(w)}`).join(", ")}.`;
+  keepInView($("row").parentElement, $("row").tBodies[0].rows[V.key], $("row").tHead.offsetHeight);
 }
 
 // ---- 5. Why this token ----
 
 const LARGEST = 10; // rows that are shown without "all rows"
 
-// Return the rows to show: the largest by size in their own order, and what the others add up to.
-function largest(values, all) {
+// Return the rows to show: the largest by size, and those that are named, in their own order; then the number of the others.
+function largest(values, all, named = []) {
   const order = values.map((_, i) => i).sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]));
-  const kept = (all ? order : order.slice(0, LARGEST)).sort((a, b) => a - b);
-  const rest = order.filter((i) => !kept.includes(i));
-  return { kept, rest: rest.reduce((sum, i) => sum + values[i], 0), others: rest.length };
+  const kept = order.filter((part, i) => all || i < LARGEST || named.includes(part)).sort((a, b) => a - b);
+  return { kept, others: values.length - kept.length };
 }
 
+// Return the sum of the numbers that are not among the kept.
+const restOf = (values, kept) => values.reduce((sum, x, i) => (kept.includes(i) ? sum : sum + x), 0);
+
 function drawWaterfall(all) {
-  const values = DATA.parts.map((_, part) => at("direct", S.position, S.candidate, part)), total = values.reduce((sum, x) => sum + x, 0);
-  const { kept, rest, others } = largest(values, all);
-  const steps = [...kept.map((part) => [DATA.parts[part], values[part]]), ...(others ? [[words("waterfall.others", { count: others }), rest]] : [])];
+  const values = DATA.parts.map((_, part) => at("direct", S.position, S.candidate, part)), token = candidate(S.candidate), other = candidate(1 - S.candidate);
+  const more = values.map((x, part) => x - at("direct", S.position, 1 - S.candidate, part)); // more than to the other candidate
+  const named = [[S.layer, S.head], ...DATA.sentences.here[S.position].flat().filter(Array.isArray)];
+  const { kept, others } = largest(values, all, named.map(([layer, head]) => DATA.parts.indexOf(headName({ layer, head }))));
+  const steps = kept.map((part) => [DATA.parts[part], values[part], more[part]]);
+  if (others) steps.push([words("waterfall.others", { count: others }), restOf(values, kept), restOf(more, kept)]);
   const ends = [0];
   for (const [, x] of steps) ends.push(ends[ends.length - 1] + x);
-  const [low, high] = [Math.min(...ends), Math.max(...ends)];
-  const rows = steps.map(([name, x], i) => [partElement(name), numberCell(signed(x), x), bar(ends[i], ends[i + 1], low, high)]);
-  const token = candidate(S.candidate);
-  rows.push([words("waterfall.sum", { token }), numberCell(signed(total), total), bar(0, total, low, high)]);
-  fillTable($("waterfall"), words("waterfall", { token }), words("waterfall.heads"), rows);
+  const [low, high, total] = [Math.min(...ends), Math.max(...ends), restOf(values, [])];
+  const row = (name, x, y, from, to) => [partElement(name), numberCell(signed(x), x), bar(from, to, low, high), numberCell(signed(y), y)];
+  const rows = steps.map(([name, x, y], i) => row(name, x, y, ends[i], ends[i + 1]));
+  rows.push(row(words("waterfall.sum", { token }), total, restOf(more, []), 0, total));
+  fillTable($("waterfall"), words("waterfall", { token }), words("waterfall.heads", { token, other }), rows);
 }
 
 // Return the name of a part; that of a head is a button that selects it.
@@ -602,8 +625,7 @@ function signedTable(name, token, heads, columns, all) {
   const { kept, others } = largest(columns[0], all), scale = Math.max(...columns.flat().map(Math.abs));
   const row = (head, numbers) => [head, ...numbers.flatMap((x) => [numberCell(signed(x), x), signedBar(x, scale)])];
   const rows = kept.map((key) => row(placed(key), columns.map((column) => column[key])));
-  const rest = (column) => column.reduce((sum, x, key) => (kept.includes(key) ? sum : sum + x), 0);
-  if (others) rows.push(row(words("tokens.others", { count: others }), columns.map(rest)));
+  if (others) rows.push(row(words("tokens.others", { count: others }), columns.map((column) => restOf(column, kept))));
   fillTable($(name), words(name, { token }), heads, rows);
 }
 
@@ -627,12 +649,15 @@ function drawAblation() {
     [cell.dataset.layer, cell.dataset.head] = [layer, head];
     return cell;
   })]);
-  const m = signed(at("ablation.m", S.layer, S.head, S.position));
-  fillTable($("ablation"), words("ablation", { token: candidate(CHOSEN), head: headName(S), m }), [words("ablation.layer"), ...HEADS], rows);
+  const m = signed(at("ablation.m", S.layer, S.head, S.position)), before = at("lens.came", STATIONS.length - 1, S.position);
+  const change = `${percent(before)} → ${percent(before * Math.exp(at("ablation.log_prob", S.layer, S.head, S.position)))}`;
+  fillTable($("ablation"), words("ablation", { token: candidate(CHOSEN), head: headName(S), m, change }), [words("ablation.layer"), ...HEADS], rows);
 }
 
 function drawWhy() {
   const all = $("all-rows").checked;
+  $("explained").textContent = words("explained", { token: candidate(S.candidate) });
+  $("raised").textContent = DATA.sentences.raised[S.position][S.candidate];
   drawWaterfall(all);
   drawSources(all);
   drawGradient(all);

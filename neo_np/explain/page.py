@@ -14,11 +14,11 @@ import numpy as np
 from neo_np.errors import NeoError
 from neo_np.explain.here import ablation, choice_here, gradient, heads_table, lens_here, lines_html, note, sources, waterfall
 from neo_np.explain.pack import block, signed_block, weights_block
-from neo_np.explain.sentences import page_sentences, strongest_head
+from neo_np.explain.sentences import named_heads, page_sentences, strongest_head
 from neo_np.explain.tables import choices_table, lens_table, short_table, tokens_table
 from neo_np.explain.tokens import visible_line
 from neo_np.explain.trace import CHOSEN
-from neo_np.explain.wording import WORDS, Data, origin, station_names
+from neo_np.explain.wording import WORDS, Data, origin, quoted, station_names, words
 
 BUDGET = 10_000_000  # bytes of a page
 THEMES = "auto", "light", "dark"
@@ -95,6 +95,8 @@ def render(data: Data, theme: str, opening: dict[str, Any], left_out: list[str])
         left_out=f"<p>Left out to keep the file small: {' and '.join(OPTIONAL[name] for name in left_out)}.</p>"
         if left_out
         else "",
+        vocabulary=str(data["vocabulary"]),
+        channels=str(data["channels"]),
         tokens_table=tokens_table(data),
         choices_table=choices_table(data),
         lens_table=lens_table(data),
@@ -120,7 +122,9 @@ def first_view(data: Data, opening: dict[str, Any], sentences: Data, left_out: l
         "choice": choice_here(data, position),
         "lens": lens_here(data, position),
         "heads_table": heads_table(data, position),
-        "waterfall": waterfall(data, position),
+        "explained": escape(words("explained", token=quoted(data, data["candidates"][position, CHOSEN]))),
+        "raised": escape(sentences["raised"][position][CHOSEN]),
+        "waterfall": waterfall(data, position, [*named_heads(sentences["here"][position]), head]),
         "sources": note("sources", WORDS["left out"]) if is_left_out else sources(data, position, *head),
         "gradient": gradient(data, position),
         "ablation": ablation(data, position, *head),

@@ -290,6 +290,7 @@ def describe(model: Model, prompt: Prompt, ids: list[int]) -> dict[str, Any]:
         "layers": list(config.attention_layers),
         "windows": [config.window(layer) for layer in range(config.num_layers)],
         "heads": config.num_heads,
+        "channels": config.hidden_size,
         "neurons": config.intermediate_size,
         "vocabulary": config.vocab_size,
         "prompt_length": len(prompt.ids),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neo_np.explain.trace import CHOSEN
+from neo_np.explain.trace import CHOSEN, RUNNER_UP
 from neo_np.explain.wording import Data, fixed, percent, placed, quoted, signed, station_names
 
 Head = tuple[int, int]
@@ -17,7 +17,10 @@ SHOWN = 3  # heads or tokens in a line
 
 
 def page_sentences(data: Data, opening: Data) -> dict[str, Any]:
-    """Return all sentences: "where", "here" and "rules" have an entry for each position; "whole" is about the whole text."""
+    """Return all sentences: "whole" is about the whole text, the others have an entry for each position.
+
+    An entry of "raised" has a text for each of the two candidates.
+    """
     positions = range(len(data["ids"]))
     by_source = data["source.chosen"].sum(axis=(0, 1))  # (T, T)
     return {
@@ -25,6 +28,7 @@ def page_sentences(data: Data, opening: Data) -> dict[str, Any]:
         "here": [lines_here(data, by_source, position) for position in positions],
         "whole": [token_before_line(data), opened_line(data, opening)],
         "rules": [choice_lines(data, position) for position in positions],
+        "raised": [[raised_line(data, position, candidate) for candidate in (CHOSEN, RUNNER_UP)] for position in positions],
     }
 
 
@@ -45,7 +49,7 @@ def where(data: Data, position: int) -> str:
 def lines_here(data: Data, by_source: np.ndarray, position: int) -> list[Line]:
     """Return the lines of "In short" at a position. by_source: (T, T) what all heads add, row = query, column = key."""
     step = step_at(data, position)
-    drawn: list[Line] = [] if step is None else [[how_chosen(data, step)]]
+    drawn: list[Line] = [] if step is None else [*rules_lines(data, step), [how_chosen(data, step)]]
     return [
         probability_line(data, position),
         *drawn,
@@ -72,11 +76,29 @@ def probability_line(data: Data, position: int) -> Line:
 
 
 def lens_line(data: Data, position: int) -> Line:
-    """Return from which station on the lens has the model's answer."""
-    differs = np.flatnonzero(data["lens.top"][:, position] != data["lens.top"][-1, position])
-    station = station_names(data)[differs[-1] + 1 if len(differs) else 0]
-    first = quoted(data, data["lens.top"][-1, position])
-    return [f"By the logit lens, {first} is the likeliest token from “{station}” on (panel 3)."]
+    """Return where the lens has the next token first, and since when the model's favourite if that is another token."""
+    chosen, top = data["candidates"][position, CHOSEN], data["lens.top"][:, position]
+    token, first = quoted(data, chosen), quoted(data, top[-1])
+    if top[-1] == chosen:
+        return [f"By the logit lens, {token} is the likeliest token {last_lead(data, top)} (panel 3)."]
+    spans = [" to ".join(f"“{station_names(data)[row]}”" for row in span) for span in runs(top == chosen)]
+    led = f"the likeliest token after {', '.join(spans)} only" if spans else "never the likeliest token"
+    return [
+        f"By the logit lens, {token} is {led} (panel 3). "
+        f"The final favourite, {first}, is the likeliest token {last_lead(data, top)}."
+    ]
+
+
+def last_lead(data: Data, top: np.ndarray) -> str:
+    """Return from which station on the likeliest token is the final one. top: (R,) the likeliest token at each station."""
+    start = runs(top == top[-1])[-1][0]
+    return "in the model's answer only" if start == len(top) - 1 else f"from “{station_names(data)[start]}” on"
+
+
+def runs(marks: np.ndarray) -> list[list[int]]:
+    """Return the first and the last index of each run of True; of a run of one, its index."""
+    starts, stops = (np.flatnonzero(marks & ~np.concatenate(other)) for other in (([False], marks[:-1]), (marks[1:], [False])))
+    return [sorted({int(start), int(stop)}) for start, stop in zip(starts, stops)]
 
 
 def ablation_line(data: Data, position: int) -> Line:
@@ -85,9 +107,15 @@ def ablation_line(data: Data, position: int) -> Line:
         return ["Which heads mattered? The model was not run without its heads, so the page does not say (panel 5c)."]
     chosen, change = quoted(data, data["candidates"][position, CHOSEN]), data["ablation.log_prob"][:, :, position]
     if found := largest(-change):
-        heads = spelled(found, lambda head: signed(float(change[head])))
+        heads = spelled(found, lambda head: f"{signed(float(change[head]))}; without it {without_head(data, head, position)}")
         return [f"Which heads mattered? Switching one head off lowers the log-probability of {chosen} most for: ", *heads, "."]
     return [f"Which heads mattered? Switching off one head never lowers the log-probability of {chosen}."]
+
+
+def without_head(data: Data, head: Head, position: int) -> str:
+    """Return the probability of the next token, and what it is without a head."""
+    before, change = data["lens.came"][-1, position], data["ablation.log_prob"][:, :, position][head]
+    return f"{percent(before)} → {percent(before * np.exp(change))}"
 
 
 def direct_line(data: Data, position: int) -> Line:
@@ -103,18 +131,27 @@ def direct_line(data: Data, position: int) -> Line:
 
 
 def sources_line(data: Data, sums: np.ndarray, position: int) -> Line:
-    """Return the tokens from which the heads brought most for the next token, and most against it."""
+    """Return the tokens from which the heads brought most for the next token, and most against it; then by all paths."""
     chosen = quoted(data, data["candidates"][position, CHOSEN])
+    heads, m = direct_of_heads(data, position).sum(), data["direct"][position, CHOSEN].sum()
+    row = np.flatnonzero(data["gradient.positions"] == position)
+    all_paths = "Panel 5b, which counts all paths, was not computed here."
+    if len(row):
+        all_paths = f"Counting all paths (5b), most {for_and_against(data, data['gradient'][row[0], : position + 1])}."
+    return [
+        f"Which tokens mattered for {chosen}? Through the heads, most {for_and_against(data, sums)}. "
+        f"This is only what the heads wrote directly ({signed(heads)} of m = {signed(m)}). {all_paths}"
+    ]
+
+
+def for_and_against(data: Data, numbers: np.ndarray) -> str:
+    """Return the tokens with the largest numbers above 0, and those with the largest below 0."""
 
     def tokens(sign: int) -> str:
-        return ", ".join(f"{placed(data, key)} ({signed(sums[key])})" for (key,) in largest(sign * sums))
+        found = [f"{placed(data, key)} ({signed(numbers[key])})" for (key,) in largest(sign * numbers)]
+        return ", ".join(found) or "none"
 
-    for_it = (
-        f"The heads brought most for {chosen} from: {tokens(1)}."
-        if tokens(1)
-        else f"No token pushed for {chosen} through the heads."
-    )
-    return [f"{for_it} Most against it: {tokens(-1)}." if tokens(-1) else f"{for_it} No token pushed against it."]
+    return f"for: {tokens(1)}; most against: {tokens(-1)}"
 
 
 def kinds_line(data: Data, position: int) -> Line:
@@ -166,8 +203,10 @@ def opened_line(data: Data, opening: Data) -> Line:
     if head != strongest_head(data, position):
         reason = "because “open” asked for it"
     elif "ablation.log_prob" in data:
-        change = signed(data["ablation.log_prob"][:, :, position][head])
-        reason = f"because of all heads it helped {chosen} most: without it, the log-probability changes by {change}"
+        change, without = signed(data["ablation.log_prob"][:, :, position][head]), without_head(data, head, position)
+        reason = (
+            f"because of all heads it helped {chosen} most: without it, the log-probability changes by {change} ({without})"
+        )
     else:
         reason = f"because of all heads it wrote most directly for {chosen}: {signed(direct_of_heads(data, position)[head])}"
     return ["The page opened on ", head, f", at position {position}, {reason}."]
@@ -201,6 +240,25 @@ def spelled(heads: list, number: Any) -> Line:
     return [part for i, head in enumerate(heads) for part in (", " if i else "", head, f" ({number(head)})") if part]
 
 
+def raised_line(data: Data, position: int, candidate: int) -> str:
+    """Return which part adds to m of a candidate and most more to m of the other one; "" if there is none."""
+    added, other = data["direct"][position, candidate], data["direct"][position, 1 - candidate]
+    excess = np.where(added > 0, other - added, 0)
+    if excess.max() <= 0:
+        return ""
+    part, tokens = excess.argmax(), [quoted(data, id) for id in data["candidates"][position]]
+    mine, theirs = f"{signed(added[part])} to {tokens[candidate]}", f"{signed(other[part])} to {tokens[1 - candidate]}"
+    return (
+        "A part can raise m and still lower the probability, if it raises other tokens more: "
+        f"{data['parts'][part]} adds {mine} but {theirs}."
+    )
+
+
+def named_heads(lines: list[Line]) -> list[Head]:
+    """Return the heads that some lines name."""
+    return [part for line in lines for part in line if not isinstance(part, str)]
+
+
 # The choice.
 
 
@@ -208,6 +266,18 @@ def step_at(data: Data, position: int) -> int | None:
     """Return the number of the choice that was made at a position; None if the next token was not chosen."""
     step = position - data["prompt_length"] + 1
     return step if 0 <= step < len(data["choice.token"]) else None
+
+
+def rules_lines(data: Data, step: int) -> list[Line]:
+    """Return a line with the probability of the next token after each rule; no line if there is no rule."""
+    token = data["choice.token"][step]
+    [shown] = np.flatnonzero(data["choice.shown"][step] == token)
+    kept, p = data["choice.kept"][step][:, shown], data["choice.probabilities"][step][:, shown]
+    seen = range(1, len(p) if kept.all() else int(kept.argmin()) + 1)  # a token that is removed stays removed
+    steps = [f"{data['columns'][column]} → {percent(p[column]) if kept[column] else 'removed'}" for column in seen]
+    if not steps:
+        return []
+    return [[f"What the rules did to the probability of {quoted(data, token)}: {percent(p[0])}, {', '.join(steps)} (panel 2)."]]
 
 
 def choice_lines(data: Data, position: int) -> list[str]:

@@ -73,7 +73,7 @@ def choices_table(data: Data) -> str:
         position = data["prompt_length"] - 1 + step
         [column] = np.flatnonzero(data["choice.shown"][step] == token)
         stages = [
-            percent(p) if kept else "<del>removed</del>"
+            escape(percent(p)) if kept else "<del>removed</del>"
             for p, kept in zip(data["choice.probabilities"][step][:, column], data["choice.kept"][step][:, column])
         ]
         left = f"{data['choice.counts'][step][-1]} of {data['vocabulary']}"
@@ -120,7 +120,7 @@ def short_table(data: Data) -> str:
     rows = []
     for position, id in enumerate(data["ids"]):
         loss = f"{data['loss'][position - 1]:.2f}" if position else ""
-        likeliest = f"{text(data, data['top.ids'][position, 0])} {percent(data['top.probabilities'][position, 0])}"
+        likeliest = f"{text(data, data['top.ids'][position, 0])} {escape(percent(data['top.probabilities'][position, 0]))}"
         rows.append([str(position), text(data, id), origin(data, position), loss, likeliest])
     heads = ["position", "token", "from", "loss (nats)", "likeliest next token"]
     return table("The tokens of the run", heads, rows)

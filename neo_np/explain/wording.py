@@ -30,8 +30,9 @@ WORDS: dict[str, Any] = {
     ],
     "heads": "The token that each head looks at most, standing at {place}.",
     "heads.layer": "layer",
+    "explained": "Explained here: {token}",
     "waterfall": "Direct contributions to m of {token}",
-    "waterfall.heads": ["part", "adds", "from here to there"],
+    "waterfall.heads": ["part", "adds", "from here to there", "{token} minus {other}"],
     "waterfall.others": "the {count} other parts together",
     "waterfall.sum": "m of {token}",
     "sources": "What the heads add to m of {token}, by source token",
@@ -40,7 +41,8 @@ WORDS: dict[str, Any] = {
     "gradient": "Gradient \u00d7 embedding of m of {token}",
     "gradient.heads": ["input token", "product", "as a bar"],
     "gradient.absent": "For a model of this size, gradients are computed for new tokens only. Select a later token.",
-    "ablation": "Change of the log-probability of {token} without each head. Without {head}, m changes by {m}.",
+    "ablation": "Change of the log-probability of {token} without each head. "
+    "Without {head}, m changes by {m}, and the probability changes: {change}.",
     "ablation.layer": "without",
     "ablation.absent": "The model was not run without its heads: ask for it with ablate=True, or --ablate.",
     "left out": "These numbers were left out to keep the file small.",
@@ -54,8 +56,8 @@ def words(name: str, **parts: Any) -> Any:
 
 
 def percent(share: float) -> str:
-    """Return a probability in percent, with three significant digits."""
-    return "< 0.001 %" if 0 < share < 1e-5 else f"{100 * share:.3g} %"
+    """Return a probability in percent, with three significant digits; below 0.01 % it only says so."""
+    return "< 0.01 %" if 0 < share < 1e-4 else f"{100 * share:.3g} %"
 
 
 def fixed(x: float) -> str:

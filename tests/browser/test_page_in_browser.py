@@ -11,6 +11,7 @@ from explain_helpers import HOSTILE, hostile_model
 from neo_np.explain import explain
 from neo_np.explain.sentences import page_sentences
 from neo_np.explain.tokens import visible
+from neo_np.explain.wording import signed
 
 PANELS = ["summary", "tokens", "choice", "lens", "attention", "why", "mlp", "residual", "method"]
 
@@ -88,8 +89,8 @@ def test_readout_at_random_cells_equals_the_model(story, open_page, tales):
         if window is not None and query - key >= window:
             assert "outside window" in text
             seen.add("outside")
-        elif attention[layer, head, query, key] < 1e-5 - 1e-6:
-            assert "< 0.001 %" in text or " 0 %" in text
+        elif attention[layer, head, query, key] < 1e-4 - 1e-5:
+            assert "< 0.01 %" in text or " 0 %" in text
         else:
             assert number(text) == pytest.approx(attention[layer, head, query, key], rel=6e-3, abs=1e-5)
             seen.add("inside")
@@ -453,6 +454,87 @@ def test_table_beside_the_matrix_follows_the_pointer(story, open_page):
     assert page.evaluate(rows) == 7
 
 
+def test_table_beside_the_matrix_shows_the_largest_weight(story, open_page, tales):
+    """The marked row is in view, the line above it names the three largest weights, and 0 % has no bar."""
+    run, file = story
+    page, attention = open_page(file), np.stack(tales.attentions(run.data["ids"]))
+    marked = (
+        "(() => { const box = document.getElementById('row').parentElement.getBoundingClientRect(),"
+        " row = document.querySelector('#row tr.selected'), r = row.getBoundingClientRect(),"
+        " head = document.getElementById('row').tHead.getBoundingClientRect();"
+        " return [Number(row.cells[0].textContent), r.top >= head.bottom - 1 && r.bottom <= box.bottom + 1]; })()"
+    )
+    page.evaluate("document.getElementById('row').scrollIntoView(); select({position: 80, layer: 0, head: 0})")
+    page.evaluate("document.querySelector('#strip [tabindex=\"0\"]').focus()")
+    for key, position in (("ArrowRight", 81), ("ArrowLeft", 80), ("End", len(run.data["ids"]) - 1), ("Home", 0)):
+        page.press(key)
+        for layer, head in np.ndindex(attention.shape[:2]):
+            page.evaluate(f"select({{layer: {layer}, head: {head}}})")
+            weights = attention[layer, head, position, : position + 1]
+            key, is_in_view = page.evaluate(marked)
+            assert is_in_view and weights[key] == pytest.approx(weights.max(), abs=2e-5)
+            said = page.evaluate("document.getElementById('most').textContent")
+            found = re.findall(r"(\d+) “.*?” (?:< )?([\d.]+) %", said)
+            assert said.startswith("Most: ") and len(found) == min(3, position + 1)
+            for (key, shown), expected in zip(found, np.sort(weights)[::-1]):
+                assert float(shown) == pytest.approx(100 * weights[int(key)], rel=6e-3, abs=1e-2)
+                assert weights[int(key)] == pytest.approx(expected, abs=2e-5)
+    page.evaluate("select({position: T - 1})")
+    bars = page.evaluate(
+        "[...document.querySelectorAll('#row tbody tr')].map((row) => [row.cells[2].textContent, !!row.querySelector('i')])"
+    )
+    assert all(has_bar == (text not in ("0 %", "< 0.01 %")) for text, has_bar in bars)
+
+
+def test_locked_cell_stays_when_another_head_is_selected(story, open_page):
+    page = open_page(story[1])
+    page.evaluate("select({position: 8}); document.getElementById('matrix').focus()")
+    page.press("Home", "ArrowRight", "ArrowRight", "Enter")
+    assert page.evaluate("[V.query, V.key, V.locked]") == [8, 2, True]
+    page.evaluate("select({head: 1})")
+    assert page.evaluate("[V.query, V.key, V.locked]") == [8, 2, True]
+    page.press("Escape")
+    page.evaluate("select({head: 2})")
+    assert page.evaluate("V.key === strongestKey(S.layer, 2, 8)")
+
+
+def test_answers_begin_on_the_first_screen(story, open_page):
+    page = open_page(story[1], 1280, 900)
+    lines = page.evaluate(
+        "[...document.querySelectorAll('#short li')].slice(0, 4).map((line) => line.getBoundingClientRect().bottom)"
+    )
+    assert max(lines) < page.evaluate("document.getElementById('bottom').getBoundingClientRect().top")
+
+
+def test_buttons_have_the_numbers_of_the_panels(story, open_page):
+    page = open_page(story[1])
+    labels = page.evaluate("[...document.querySelectorAll('#nav button')].map((button) => button.textContent)")
+    titles = page.evaluate("[...document.querySelectorAll('section:not([hidden]) > h2')].map((title) => title.textContent)")
+    assert len(labels) == len(titles) == len(PANELS) and labels[0] == "In short"
+    assert [label.split(" ")[0] for label in labels[1:]] == [title.split(" ")[0] for title in titles[1:]]
+
+
+def test_bar_of_the_draw_is_labelled(story, open_page):
+    run, file = story
+    page, data = open_page(file), run.data
+    for step in (0, 3, len(data["choice.token"]) - 1):
+        choose(page, position=data["prompt_length"] - 1 + step)
+        labels = page.evaluate(
+            "[...document.querySelectorAll('#unit span')].map((label) => [label.className, label.textContent])"
+        )
+        assert dict(labels) == {
+            "first": "0", "last": "1", "above": f"{data['choice.uniform'][step]:.5f}",
+            "below": data["texts"][int(data["choice.token"][step])],
+        }  # fmt: skip
+        bar, mark, above = page.evaluate(
+            "['#unit', '#unit b', '#unit .above'].map((name) => {"
+            " const r = document.querySelector(name).getBoundingClientRect(); return [r.left, r.right, r.width]; })"
+        )
+        middle = (above[0] + above[1]) / 2
+        assert abs(middle - mark[0]) < 50 and bar[0] - 2 <= above[0] and above[1] <= bar[1] + 2
+        assert "in the order of their ids" in page.evaluate("document.getElementById('choice-live').textContent")
+
+
 def test_parts_about_the_next_token_only_say_so_when_the_other_is_explained(story, open_page):
     run, file = story
     page = open_page(file)
@@ -467,9 +549,18 @@ def test_parts_about_the_next_token_only_say_so_when_the_other_is_explained(stor
         choose(page, position=position)
         page.evaluate("select({candidate: 0})")
         assert page.evaluate(labels) == [f"“{text(position, i)}”, {name}" for i, name in enumerate(names)]
-        assert page.evaluate(notes) == [""] * 3
+        explained = "document.getElementById('explained').textContent"
+        assert page.evaluate(notes) == [""] * 2 and page.evaluate(explained) == f"Explained here: “{text(position, 0)}”"
         page.evaluate("document.querySelectorAll('#candidates input')[1].click()")
-        assert page.evaluate(notes) == [f"This part is about “{text(position, 0)}” only."] * 3
+        assert page.evaluate(notes) == [f"This part is about “{text(position, 0)}” only."] * 2
+        assert page.evaluate(explained) == f"Explained here: “{text(position, 1)}”"
+        raised = page_sentences(run.data, run.opening)["raised"][position][1]
+        assert page.evaluate("document.getElementById('raised').textContent") == raised
+        total, difference = page.evaluate(
+            "[...document.querySelector('#waterfall tbody').lastChild.cells].filter((_, i) => i % 2).map((c) => c.textContent)"
+        )
+        m = run.data["direct"][position].sum(axis=-1)
+        assert [total, difference] == [signed(m[1]), signed(m[1] - m[0])]
 
 
 def test_signs_have_the_colour_of_help_in_every_answer(story, open_page):

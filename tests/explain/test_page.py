@@ -197,10 +197,43 @@ def test_without_ablation_the_page_does_not_say_that_the_model_ran_again(tales):
     assert "The model was not run without its heads" in without.split('<script type="application/json"')[0]
 
 
-def test_common_mistake_is_said_in_every_panel_that_has_one(tales_run):
+def test_every_panel_says_what_to_be_careful_about(tales_run):
     sections = re.findall(r'<section id="(\w+)".*?</section>', tales_run.html(), re.S)
-    with_mistake = [s for s in re.split(r"(?=<section )", tales_run.html()) if 'class="mistake">Common mistake: ' in s]
-    assert sections[:1] == ["summary"] and len(with_mistake) == 7
+    careful = [s for s in re.split(r"(?=<section )", tales_run.html()) if 'class="careful">Careful: ' in s]
+    assert sections[:1] == ["summary"] and len(careful) == 7
+    assert "ommon mistake" not in tales_run.html()
+
+
+def test_words_name_the_sizes_of_this_model(tales_run, tales):
+    words_box = re.search(r'<details id="words">.*?</details>', tales_run.html(), re.S)[0]
+    assert f"vocabulary of {tales.config.vocab_size}" in words_box
+    assert words_box.count(f"{tales.config.hidden_size} numbers") == 2
+    for term in ("embedding", "gradient", "mixed"):
+        assert f"<dt>{term}</dt>" in words_box
+
+
+@pytest.mark.parametrize("name", ["tales_run", "hostile_run"])
+def test_waterfall_has_every_head_of_in_short_and_compares_the_candidates(request, name):
+    run = request.getfixturevalue(name)
+    data, position = run.data, run.opening["position"]
+    table = unescape(re.sub(r"</?span[^>]*>", "", re.findall(r'<table id="waterfall">.*?</table>', run.html(), re.S)[0]))
+    named = [part for line in page_sentences(data, run.opening)["here"][position] for part in line if not isinstance(part, str)]
+    assert named
+    for layer, head in named:
+        assert f'<th scope="row">layer {layer} head {head}</th>' in table
+    one, other = (data["texts"][int(id)] for id in data["candidates"][position])
+    assert f"“{one}” minus “{other}”</th>" in table
+    rows = re.findall(
+        r'<th scope="row">(.*?)</th><td class="number ?\w*">(.*?)</td><td>.*?</td><td class="number ?\w*">(.*?)</td>', table
+    )
+    sums = [0.0, 0.0]
+    for name, *numbers in rows[:-1]:
+        numbers = [float(x.replace("\u2212", "-")) for x in numbers]
+        sums = [x + y for x, y in zip(sums, numbers)]
+        if name in data["parts"]:
+            mine, theirs = data["direct"][position, :, data["parts"].index(name)]
+            assert numbers == pytest.approx([mine, mine - theirs], abs=6e-4)
+    assert [float(x.replace("\u2212", "-")) for x in rows[-1][1:]] == pytest.approx(sums, abs=6e-4 * len(rows))
 
 
 def test_every_explained_word_has_one_meaning():

@@ -11,8 +11,17 @@ from neo_np.explain import explain
 from neo_np.explain.choices import column_names
 from neo_np.explain.page import read_asset
 from neo_np.explain.rules import column_rules
-from neo_np.explain.sentences import largest, lines_here, page_sentences, strongest_head
-from neo_np.explain.wording import WORDS, fixed, percent, signed, words
+from neo_np.explain.sentences import (
+    largest,
+    lines_here,
+    page_sentences,
+    raised_line,
+    rules_lines,
+    runs,
+    sources_line,
+    strongest_head,
+)
+from neo_np.explain.wording import WORDS, fixed, percent, signed, station_names, words
 from neo_np.generate.logits_processors import make_logits_processors
 from neo_np.generate.options import Options
 from neo_np.gpt_neo.loss import log_softmax
@@ -84,8 +93,12 @@ def test_heads_that_mattered_are_those_of_whole_reruns(run, sentences, tales, po
     found = heads_and_numbers(line)
     worst = sorted(changes, key=changes.get)[:3]
     assert list(found) == [head for head in worst if changes[head] < 0] and found
-    for head, number in found.items():
+    shown = re.findall(r"without it ([\d.]+) % → ([\d.]+) %", line)
+    assert len(shown) == len(found)
+    for (head, number), (p, without) in zip(found.items(), shown):
         assert number == pytest.approx(changes[head], abs=6e-4)
+        assert float(p) == pytest.approx(100 * np.exp(before), rel=6e-3)
+        assert float(without) == pytest.approx(100 * np.exp(before + changes[head]), rel=6e-3)
 
 
 def test_page_opens_on_the_head_that_helped_most_and_says_so(run, sentences, tales):
@@ -96,7 +109,13 @@ def test_page_opens_on_the_head_that_helped_most_and_says_so(run, sentences, tal
     assert opened.startswith(
         f"The page opened on layer {head[0]} head {head[1]}, at position {position}, because of all heads it helped"
     )
-    assert opened.endswith(f"the log-probability changes by {signed(changes.min())}.")
+    before, after = re.search(
+        rf"the log-probability changes by {signed(changes.min())} \(([\d.]+) % → ([\d.]+) %\)\.$", opened
+    ).groups()
+    token = run.data["ids"][position + 1]
+    assert float(before) == pytest.approx(100 * np.exp(log_softmax(tales.logits(run.data["ids"]))[position, token]), rel=6e-3)
+    without = log_probability_without(tales, run.data["ids"], *head, position, token)
+    assert float(after) == pytest.approx(100 * np.exp(without), rel=6e-3)
     without = explain(tales, "Once upon a time there was a", max_new_tokens=3, ablate=False)
     position = without.opening["position"]
     added = without.data["source.chosen"][:, :, position].sum(axis=-1)
@@ -106,7 +125,7 @@ def test_page_opens_on_the_head_that_helped_most_and_says_so(run, sentences, tal
     assert "because “open” asked for it" in spoken(page_sentences(without.data, asked)["whole"][-1])
 
 
-def test_direct_heads_and_sources_are_split_by_sign_at_every_position(run, sentences):
+def test_direct_heads_and_sources_are_split_by_sign_at_every_position(run, sentences, tales):
     data = run.data
     for position, lines in enumerate(sentences["here"]):
         by_head = data["source.chosen"][:, :, position].sum(axis=-1)
@@ -120,19 +139,103 @@ def test_direct_heads_and_sources_are_split_by_sign_at_every_position(run, sente
             sum(data["source.chosen"][layer, head, position, key] for layer, head in np.ndindex(by_head.shape))
             for key in range(position + 1)
         ]
-        [line] = [spoken(line) for line in lines if "The heads brought" in spoken(line) or "through the heads" in spoken(line)]
-        for_it, against = re.split(r"Most against it|No token pushed against", line)
-        numbers = [re.findall(r"(\d+) “[^”]*” \(([\u2212+])([\d.e-]+)\)", part) for part in (for_it, against)]
-        for found, sign in zip(numbers, (1, -1)):
-            expected = sorted((key for key in range(position + 1) if sign * sums[key] > 0), key=lambda key: -sign * sums[key])[
-                :3
-            ]
-            assert [int(key) for key, _, _ in found] == expected
-            for key, shown, size in found:
-                assert (shown == "+") == (sign > 0)
-                assert float(size) == pytest.approx(abs(sums[int(key)]), abs=6e-4)
-        if max(sums) <= 0:
-            assert line.startswith("No token pushed for")
+        [line] = [spoken(line) for line in lines if spoken(line).startswith("Which tokens mattered")]
+        directly, all_paths = line.split("This is only what the heads wrote directly")
+        gradient = data["gradient"][position, : position + 1]
+        for part, numbers in ((directly, sums), (all_paths, gradient)):
+            for side, sign in zip(part.split("most against: "), (1, -1)):
+                found = re.findall(r"(\d+) “[^”]*” \(([\u2212+])([\d.e-]+)\)", side)
+                keys = [key for key in range(position + 1) if sign * numbers[key] > 0]
+                assert [int(key) for key, _, _ in found] == sorted(keys, key=lambda key: -sign * numbers[key])[:3]
+                assert found or "none" in side
+                for key, shown, size in found:
+                    assert (shown == "+") == (sign > 0)
+                    assert float(size) == pytest.approx(abs(numbers[int(key)]), abs=6e-4)
+        heads, m = re.match(r" \((.+) of m = (.+)\)\. Counting all paths \(5b\)", all_paths).groups()
+        logits = tales.logits(data["ids"])[position].astype(float)
+        centered = logits[data["candidates"][position, 0]] - logits.mean()
+        assert float(heads.replace("\u2212", "-")) == pytest.approx(sum(sums), abs=6e-4)
+        assert float(m.replace("\u2212", "-")) == pytest.approx(centered, abs=2e-3)
+
+
+def test_tokens_line_says_that_gradients_were_not_computed():
+    data = explain(random_model(std=0.3), [3, 1, 4], "").data
+    data["gradient.positions"] = np.array([2])
+    lines = [
+        spoken(sources_line(data, data["source.chosen"].sum(axis=(0, 1))[position, : position + 1], position))
+        for position in (1, 2)
+    ]
+    assert lines[0].endswith("Panel 5b, which counts all paths, was not computed here.")
+    assert "Counting all paths (5b), most for: " in lines[1]
+
+
+def test_lens_line_is_about_the_token_that_follows(run, sentences, tales):
+    """Where it leads is read from the text of the line and compared with the last step of the model, applied early."""
+    ids, seen = run.data["ids"], {}
+    tales.logits(ids, hook=lambda name, array: seen.update({name: array}))
+    layers = [name for layer in range(tales.config.num_layers) for name in (f"h.{layer}.resid_mid", f"h.{layer}")]
+    params, tops = tales.params, []
+    for name in ["embed", *layers]:
+        x = seen[name].astype(float).reshape(len(ids), -1)
+        y = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + tales.config.layer_norm_epsilon)
+        tops.append(((y * params.ln_f.weight + params.ln_f.bias) @ params.wte.weight.T).argmax(-1))
+    names, kinds = station_names(run.data), set()
+    for position, lines in enumerate(sentences["here"]):
+        [line] = [spoken(line) for line in lines if spoken(line).startswith("By the logit lens")]
+        top, token = [int(ids[position]) for ids in tops], int(run.data["candidates"][position, 0])
+        first, second = re.fullmatch(
+            r"By the logit lens, (“.+?” is .+?) \(panel 3\)\.(?: The final favourite, (.+)\.)?", line
+        ).groups()
+        assert first.startswith(f"“{run.data['texts'][token]}” is ")
+        assert bool(second) == (top[-1] != token)
+        if second:
+            assert second.startswith(f"“{run.data['texts'][top[-1]]}”, is the likeliest token ")
+            led = [names.index(name) for name in re.findall("“(.+?)”", first)[1:]]
+            marked = [row for row, id in enumerate(top) if id == token]
+            kinds.add("some" if marked else "never")
+            assert set(led) <= set(marked) and ("never" in first) == (not marked)
+            assert {row for row in marked if row - 1 not in marked or row + 1 not in marked} == set(led)
+        if "in the model's answer only" in (second or first):
+            start = len(top) - 1
+        else:
+            start = names.index(re.search("from “(.+)” on$", second or first)[1])
+        assert set(top[start:]) == {top[-1]} and top[start - 1] != top[-1] * (start > 0)
+    assert kinds == {"some", "never"}
+
+
+def test_runs_are_the_first_and_the_last_index():
+    assert runs(np.array([1, 0, 1, 1, 1, 0, 0, 1], bool)) == [[0], [2, 4], [7]]
+    assert runs(np.array([0, 0], bool)) == [] and runs(np.array([1, 1], bool)) == [[0, 1]]
+
+
+def test_raised_line_names_a_part_that_raises_the_other_token_more(run, sentences, tales):
+    """The two tokens' numbers add up to their logits, so the part is found from the parts of each."""
+    data, found = run.data, 0
+    for position, lines in enumerate(sentences["raised"]):
+        for candidate, line in enumerate(lines):
+            mine, theirs = data["direct"][position, candidate], data["direct"][position, 1 - candidate]
+            more = {name: y - x for name, x, y in zip(data["parts"], mine, theirs) if x > 0 and y > x}
+            if not more:
+                assert line == ""
+                continue
+            found += 1
+            part, x, one, y, other = re.search(r"more: (.+) adds \+(.+) to “(.+)” but \+(.+) to “(.+)”\.$", line).groups()
+            assert part == max(more, key=more.get)
+            assert float(x) == pytest.approx(mine[data["parts"].index(part)], abs=6e-4)
+            assert float(y) == pytest.approx(theirs[data["parts"].index(part)], abs=6e-4)
+            assert [one, other] == [data["texts"][int(data["candidates"][position, i])] for i in (candidate, 1 - candidate)]
+    assert found
+    logits = tales.logits(data["ids"]).astype(float)
+    for position, (one, other) in enumerate(data["candidates"]):
+        difference = (data["direct"][position, 0] - data["direct"][position, 1]).sum()
+        assert difference == pytest.approx(logits[position, one] - logits[position, other], abs=2e-3)
+
+
+def test_raised_line_is_empty_if_no_part_raises_the_other_token_more():
+    data = {"direct": np.array([[[1.0, -2.0], [0.5, 1.0]]]), "candidates": np.array([[0, 1]]), "parts": ["a", "b"]}
+    data["texts"] = {0: "x", 1: "y"}
+    assert raised_line(data, 0, 0) == ""
+    assert raised_line(data, 0, 1).endswith("a adds +0.500 to “y” but +1.000 to “x”.")
 
 
 def test_heads_mlps_and_the_rest_add_up_to_the_logit_minus_the_mean(run, sentences, tales):
@@ -197,6 +300,13 @@ def test_rules_say_what_they_did_to_the_next_token(tales):
             assert [float(found[1]), float(found[2])] == pytest.approx([100 * before, 100 * after], rel=6e-3)
         width = float(re.search(r"last probability, ([\d.]+) %", drawn)[1])
         assert width == pytest.approx(100 * final[token], rel=6e-3)
+        [line] = [
+            spoken(line) for line in page_sentences(data, run.opening)["here"][position] if "What the rules did" in spoken(line)
+        ]
+        shown = re.search(
+            r": ([\d.]+) %, temperature 0.7 → ([\d.]+) %, top_k 20 → ([\d.]+) %, top_p 0.8 → ([\d.]+) %", line
+        ).groups()
+        assert [float(x) for x in shown] == pytest.approx([100 * x for x in p], rel=6e-3)
 
 
 def test_every_rule_has_a_sentence_of_its_own():
@@ -226,9 +336,12 @@ def test_given_greedy_and_prompt_say_how_the_token_came(tales):
     for step in removed:
         *lines, last = rules[given.data["prompt_length"] - 1 + step]
         assert "the rules would have removed it" in last and any("is not among them" in line for line in lines)
+        [line] = rules_lines(given.data, step)
+        assert line[0].count("removed") == 1 and line[0].endswith("→ removed (panel 2).")
     greedy = explain(tales, "Once", max_new_tokens=2, do_sample=False)
     *lines, last = page_sentences(greedy.data, greedy.opening)["rules"][greedy.data["prompt_length"] - 1]
     assert lines == ["No rule (logits processor) was active."] and "the likeliest after all rules" in last
+    assert rules_lines(greedy.data, 0) == []
 
 
 def test_sentences_of_a_hostile_run_name_its_tokens_visibly():
@@ -267,7 +380,7 @@ def test_numbers_are_short_and_have_a_sign(x, shown):
 
 
 @pytest.mark.parametrize(
-    ("share", "shown"), [(0, "0 %"), (5e-6, "< 0.001 %"), (0.12345, "12.3 %"), (1.0, "100 %"), (2e-5, "0.002 %")]
+    ("share", "shown"), [(0, "0 %"), (9.9e-5, "< 0.01 %"), (0.12345, "12.3 %"), (1.0, "100 %"), (2e-4, "0.02 %")]
 )
 def test_shares_are_percentages(share, shown):
     assert percent(share) == shown
