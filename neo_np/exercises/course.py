@@ -19,6 +19,7 @@ from neo_np.exercises import (
     nb11_generation,
     nb12_loss,
     nb13_backpropagation,
+    nb14_training,
     transfer,
 )
 from neo_np.exercises.exercise import Exercise
@@ -38,6 +39,7 @@ NOTEBOOKS = {
     "11": "Generation",
     "12": "The loss",
     "13": "Backpropagation",
+    "14": "Training",
 }
 FILES = (
     nb00_whole_model,
@@ -54,6 +56,7 @@ FILES = (
     nb11_generation,
     nb12_loss,
     nb13_backpropagation,
+    nb14_training,
 )
 EXERCISES = {exercise.name: exercise for file in FILES for exercise in file.EXERCISES}
 TRANSFER = {exercise.name: exercise for exercise in transfer.EXERCISES}

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from neo_np.exercises import effects_generation, effects_loss
+from neo_np.exercises import effects_generation, effects_loss, effects_training
 from neo_np.exercises.calls import kept_apart, with_names
 from neo_np.exercises.diagnosis import RIGHT
 from neo_np.exercises.own_model import (
@@ -215,4 +215,5 @@ EFFECTS = {
     "logit_lens": lens_by,
     **effects_generation.EFFECTS,
     **effects_loss.EFFECTS,
+    **effects_training.EFFECTS,
 }

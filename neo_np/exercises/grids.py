@@ -40,6 +40,8 @@ def argument_grids(label, value):
         return array_grids(label, value, np.zeros(value.shape, bool), decimals_for(value))
     if isinstance(value, np.ndarray):
         return [one_cell(label, f"an array of shape {value.shape}")]
+    if isinstance(value, tuple) and value and all(isinstance(part, np.ndarray) for part in value):
+        return list(itertools.chain(*(argument_grids(f"{label}[{i}]", part) for i, part in enumerate(value))))
     return [one_cell(label, repr(value))]
 
 

@@ -26,11 +26,16 @@ def seeded(exercise: Exercise, seed: int | None) -> Exercise:
 
 def scaled(case, rng):
     """Return a case whose random arrays are multiplied, each entry by another factor; zeros and signs stay."""
-    arguments = list(case.arguments)
-    for number in {number for number, _ in entries(case.arguments)}:
-        factors = rng.uniform(0.5, 1.5, arguments[number].shape)
-        arguments[number] = (arguments[number] * factors).astype(arguments[number].dtype)
-    return Case(tuple(arguments), random=True)
+    return Case(tuple(scaled_argument(argument, rng) for argument in case.arguments), random=True)
+
+
+def scaled_argument(argument, rng):
+    """Return an argument with other numbers if it is an array of random ones or a tuple of such arrays, else itself."""
+    if isinstance(argument, tuple):
+        return tuple(scaled_argument(part, rng) for part in argument)
+    if not any(entries((argument,))):
+        return argument
+    return (argument * rng.uniform(0.5, 1.5, argument.shape)).astype(argument.dtype)
 
 
 def agreed(exercise, case):

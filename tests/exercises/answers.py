@@ -88,6 +88,6 @@ def float64(x):
         return x.astype(np.float64) if x.dtype.kind == "f" else x.copy()
     if isinstance(x, Params):
         return Params({name: float64(array) for name, array in x.flat().items()})
-    if isinstance(x, list):
-        return [float64(item) for item in x]
+    if isinstance(x, list | tuple):
+        return type(x)(float64(item) for item in x)
     return copy.deepcopy(x)

@@ -25,6 +25,7 @@ from neo_np.exercises import nb10_sampling as nb10
 from neo_np.exercises import nb11_generation as nb11
 from neo_np.exercises import nb12_loss as nb12
 from neo_np.exercises import nb13_backpropagation as nb13
+from neo_np.exercises import nb14_training as nb14
 from neo_np.exercises.calls import call, kept_apart
 from neo_np.exercises.course import EXERCISES
 from neo_np.exercises.outcomes import right
@@ -37,6 +38,7 @@ from neo_np.gpt_neo import forward as package
 from neo_np.tokenizer.byte_alphabet import byte_to_char
 from neo_np.tokenizer.learn import learn_merges
 from neo_np.tokenizer.merge import merge_pair
+from neo_np.train import optimizer
 
 sizes = st.integers(1, 6)
 seeds = st.integers(0, 2**32 - 1)
@@ -362,6 +364,31 @@ def test_numerical_gradient_of_the_mean_surprise_is_the_derived_one(seed, T, V):
     close(found, nb13.cross_entropy_backward(logits, targets), 1e-6, 1e-9)
 
 
+@given(seeds, sizes, sizes, st.integers(1, 50), st.floats(0, 1), st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)))
+def test_adamw_step_of_any_arrays_equals_the_package(seed, T, C, step, decay, betas):
+    p, g, m, v = (numbers(seed + i, T, C) for i in range(4))
+    arguments = p, g, m, v * v, step, 0.1, decay, betas, 1e-3
+    for found, expected in zip(nb14.adamw_step(*arguments), optimizer.adamw(*arguments), strict=True):
+        close(found, expected)
+
+
+@given(seeds, st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4), st.floats(0.1, 10))
+def test_clip_of_any_arrays_equals_the_package(seed, shapes, max_norm):
+    gradients = {str(i): numbers(seed + i, *shape) for i, shape in enumerate(shapes)}
+    found = nb14.clip(tuple(gradients.values()), max_norm)
+    optimizer.clip_gradients(gradients, max_norm)
+    for clipped, expected in zip(found, gradients.values(), strict=True):
+        close(clipped, expected)
+
+
+@given(st.data(), st.floats(0.01, 2), st.floats(0, 1))
+def test_schedule_of_any_run_equals_the_package(data, peak, minimum):
+    steps = data.draw(st.integers(2, 60))
+    warmup, step = data.draw(st.integers(1, steps - 1)), data.draw(st.integers(1, steps))
+    expected = optimizer.learning_rate(step, steps, peak, warmup, minimum)
+    assert nb14.schedule(step, steps, peak, warmup, minimum) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
 def test_model_of_references_equals_the_shipped_model():
     ids = shipped_model().tokenizer.encode("Once upon a time there was a king")
     close(logits_of(functions_with({}), ids), shipped_model().logits(ids), 1e-3, 1e-3)
@@ -383,7 +410,8 @@ def test_package_name_leads_to_a_function_of_the_package(exercise):
     else:
         module, _, name = exercise.package_name.rpartition(".")
         assert module.startswith("neo_np.")
-        assert name in ("byte_to_char", "causal_mask", "merge_pair", "merge_steps", "draw", exercise.name)
+        others = "byte_to_char causal_mask merge_pair merge_steps draw adamw clip_gradients learning_rate".split()
+        assert name in (*others, exercise.name)
         assert callable(pydoc.locate(exercise.package_name))
 
 
