@@ -390,7 +390,7 @@ texts = {0: write(params)}
 batch_losses, test_losses = [], {0: test_loss(params)}
 
 began = time.process_time()
-for step, batch_loss in train(params, STEPS, peak=0.01):
+for step, batch_loss in train(params, STEPS, peak=0.004):
     batch_losses.append(batch_loss)
     if step % 10 == 0:
         test_losses[step] = test_loss(params)
@@ -453,7 +453,7 @@ for letter, step in zip("ABCD", moments):
 # ## Three learning rates
 #
 # The learning rate is the most important number of a run, and no formula gives it. One tries some. We make three short runs,
-# from the same random numbers and with the same batches. Only the peak differs: 0.001, 0.01 and 0.3.
+# from the same random numbers and with the same batches. Only the peak differs: 0.0003, 0.003 and 0.03.
 #
 # **Predict:** which run has the lowest loss at its end? Write `"small"`, `"middle"` or `"large"`.
 
@@ -462,23 +462,23 @@ predict("14.3", ...)
 
 # %%
 runs, ends = {}, {}
-for name, peak in {"small": 0.001, "middle": 0.01, "large": 0.3}.items():
+for name, peak in {"small": 0.0003, "middle": 0.003, "large": 0.03}.items():
     tried = parameters.random_params(config, seed=0)
     runs[name] = [batch_loss for _, batch_loss in train(tried, SHORT, peak)]
     ends[name] = test_loss(tried)
-assert ends["middle"] < unigram and ends["middle"] < min(ends["small"], ends["large"])
+assert ends["middle"] < unigram and ends["middle"] + 0.1 < min(ends["small"], ends["large"])
 
 # %% tags=["figure", "varies"]
 figure, axes = figures.new(8.0, 3.8)
 curves = {}
-for name, peak in {"small": "0.001", "middle": "0.01", "large": "0.3"}.items():
+for name, peak in {"small": "0.0003", "middle": "0.003", "large": "0.03"}.items():
     curves[f"{name}, {peak}"] = (np.arange(5, SHORT + 1), np.convolve(runs[name], np.ones(5) / 5, mode="valid"))
 curves["unigram"] = (np.array([1, SHORT]), np.full(2, unigram))
 figures.lines(axes, curves, xlabel="step", ylabel="loss of the batch in nats")
 shown = "; ".join(f"{name} {value:.2f}" for name, value in ends.items())
 figures.show(
     figure,
-    f"Three runs of {SHORT} steps with the peaks 0.001, 0.01 and 0.3; each curve is a mean over 5 steps. The loss on unseen tales at the end: {shown} nats; "
+    f"Three runs of {SHORT} steps with the peaks 0.0003, 0.003 and 0.03; each curve is a mean over 5 steps. The loss on unseen tales at the end: {shown} nats; "
     f"unigram {unigram:.2f}.",
 )
 
@@ -538,7 +538,7 @@ for step in range(1, SHORT + 1):
     inputs = data.random_windows(train_ids, 16, T, rng)
     batch_loss, gradients = backward.loss_and_gradients(broken, config, inputs, inputs)  # the mistake
     optimizer.clip_gradients(gradients, 1.0)
-    adamw.update(broken.flat(), gradients, optimizer.learning_rate(step, SHORT, 0.01, SHORT // 10, 0.001))
+    adamw.update(broken.flat(), gradients, optimizer.learning_rate(step, SHORT, 0.003, SHORT // 10, 0.0003))
     broken_losses.append(batch_loss)
 true_loss = test_loss(broken)
 assert broken_losses[-1] < ends["middle"] - 1 and true_loss > at_start

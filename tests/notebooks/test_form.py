@@ -28,6 +28,12 @@ SECTIONS = (
     "Three sentences",
     "Two questions",
 )
+# Runs a script whose text comes from standard input, under the name of a file.
+RUN_FROM_INPUT = """
+import sys
+file = sys.argv[1]
+exec(compile(sys.stdin.read(), file, "exec"), {"__name__": "__main__", "__file__": file})
+"""
 NO_SUCH_THING = "threading", "subprocess", "memmap", "urllib", "requests", "socket"
 
 
@@ -153,11 +159,22 @@ def test_predictions_come_before_the_picture_and_are_revealed_where_the_answer_i
 @pytest.mark.parametrize("file", FILES, ids=names)
 def test_source_runs_as_a_script_and_shows_checks_as_text(file, tmp_path):
     environment = {**os.environ, "NEO_NP_PROGRESS": str(tmp_path / "progress.json"), "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run([sys.executable, str(file)], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
+    shorter = running.shortened(text)
+    command = [sys.executable, *(("-c", RUN_FROM_INPUT) if shorter != text else ()), str(file)]
+    done = subprocess.run(command, input=shorter, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "[Picture: " in done.stdout
     for name in build.exercises_of(build.read(file)):
         assert f"{name}: not begun yet" in done.stdout
+
+
+@pytest.mark.parametrize("file", FILES, ids=names)
+def test_shortened_source_differs_only_in_the_cells_with_in_tests(file):
+    text, cells = file.read_text(encoding="utf-8"), build.read(file).cells
+    wanted = [cell.metadata["in_tests"] for cell in cells if "in_tests" in cell.metadata]
+    pairs = zip(text.split("\n"), running.shortened(text).split("\n"), strict=True)
+    assert [new for old, new in pairs if new != old] == wanted
 
 
 def test_amounts_get_steadily_lighter_and_signs_differ_in_colour():

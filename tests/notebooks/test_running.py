@@ -21,8 +21,8 @@ def test_notebook_as_shipped_shows_what_is_committed(file):
     found = running.run(build.read(file))
     assert list(found) == list(committed), "build the notebook again: python notebooks/build.py"
     for id, cell in found.items():
-        assert running.same(cell.source, committed[id].source), cell.source
         if "varies" not in cell.metadata.get("tags", []):
+            assert running.same(cell.source, committed[id].source), cell.source
             assert running.same(running.texts(cell), running.texts(committed[id])), cell.source
 
 

@@ -1,4 +1,4 @@
-"""The references of the exercises on loss and gradients against torch: its cross-entropy, and autograd."""
+"""The references of the exercises on loss, gradients and training against torch: cross-entropy, autograd, AdamW, clipping."""
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from neo_np.exercises.nb13_backpropagation import (
     linear_backward,
     numerical_gradient,
 )
+from neo_np.exercises.nb14_training import adamw_step, clip
 
 sizes, seeds = st.integers(1, 6), st.integers(0, 2**32 - 1)
 
@@ -64,3 +65,27 @@ def test_numerical_gradient_is_near_autograd_s(seed, T, C):
     (torch.tanh(x) ** 3).sum().backward()
     found = numerical_gradient(lambda a: (np.tanh(a) ** 3).sum(), *arrays(x), 1e-5)
     np.testing.assert_allclose(found, x.grad.numpy(), atol=1e-9)
+
+
+@given(seeds, sizes, st.integers(1, 5), st.floats(0, 0.5))
+def test_adamw_step_repeated_is_torch_s(seed, C, steps, decay):
+    [p] = tensors(seed, (C,))
+    gradients = np.random.default_rng(seed + 1).standard_normal((steps, C))
+    optimizer = torch.optim.AdamW([p], lr=0.1, betas=(0.8, 0.9), eps=0.01, weight_decay=decay)
+    found, m, v = p.detach().numpy().copy(), np.zeros(C), np.zeros(C)
+    for step, g in enumerate(gradients, 1):
+        p.grad = torch.from_numpy(g)
+        optimizer.step()
+        found, m, v = adamw_step(found, g, m, v, step, 0.1, decay, (0.8, 0.9), 0.01)
+    np.testing.assert_allclose(found, p.detach().numpy(), atol=1e-12)
+
+
+@given(seeds, st.lists(sizes, min_size=1, max_size=4), st.floats(0.1, 5))
+def test_clip_is_torch_s(seed, lengths, max_norm):
+    inputs = tensors(seed, *((length,) for length in lengths))
+    for x in inputs:
+        x.grad = x.detach().clone()
+    found = clip(tuple(arrays(*inputs)), max_norm)
+    torch.nn.utils.clip_grad_norm_(inputs, max_norm)
+    for g, x in zip(found, inputs, strict=True):
+        np.testing.assert_allclose(g, x.grad.numpy(), rtol=1e-4)  # torch adds 1e-6 to the norm
