@@ -89,9 +89,8 @@ def adamw_step_cases():
         m, v = (0 * m, 0 * v) if step == 1 else (m, np.abs(v) + 1)
         return Case((p, g, m, v, step, rate, decay, betas, eps), random=True)
 
-    zero = array([0, 0])
     return [
-        Case((array([1, 2]), array([2, -4]), zero, zero, 1, 0.5, 0.25, (0.5, 0.75), 0.5)),
+        Case((array([1, 2]), array([2, -4]), array([0, 0]), array([0, 0]), 1, 0.5, 0.25, (0.5, 0.75), 0.5)),
         Case((array([1, 2]), array([2, -4]), array([1, 3]), array([4, 9]), 2, 0.5, 0.25, (0.5, 0.75), 0.5)),
         Case((array([1, -3]), array([3, 1]), array([0, 2]), array([1, 4]), 3, 0.5, 0.5, (0.5, 0.75), 1.0)),
         *(random(step, *shape) for step in (1, 2, 3, 7) for shape in [(2,), (3,), (2, 2), (2, 3)]),
@@ -296,7 +295,7 @@ def clip_variant(gradients, max_norm, norm="all", each=False, above="scaled", be
 
 
 def clip_cases():
-    """Return gradients with a norm well above or well below the limit, in one array, in several, in equal and other shapes."""
+    """Return gradients with a norm well above or well below the limit, with equal and with different shapes."""
     rng = np.random.default_rng(141)
     shapes = [((2,), (2,)), ((2,), (3,)), ((2, 2), (2,)), ((2, 3), (3,), (2,)), ((3, 2), (2, 2)), ((2,), (2,), (2,))]
 
@@ -305,8 +304,8 @@ def clip_cases():
         return Case((gradients, float(np.round(factor * NORMS["all"](gradients), 1))), random=True)
 
     return [
-        Case(((array([3, 4]),), 1.0)),
-        Case(((array([3, 4]),), 10.0)),
+        Case(((array([3]), array([4])), 1.0)),
+        Case(((array([3]), array([4])), 10.0)),
         Case(((array([1, 2]), array([2, 4])), 2.0)),
         Case(((array([1, 2]), array([[2], [0]])), 4.0)),
         *(random(factor, group) for factor in (0.2, 0.6, 1.6, 3.0) for group in shapes),
