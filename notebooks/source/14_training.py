@@ -321,7 +321,7 @@ rates = [optimizer.learning_rate(int(step), 100, 0.01, 10, 0.001) for step in at
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 3.0)
-figures.lines(axes, {"": (at, np.array(rates))}, xlabel="step", ylabel="learning rate")
+figures.lines(axes, {"": (at, np.array(rates))}, xlabel="step", ylabel="learning rate", markers=False)
 axes.set_ylim(0, 0.0115)
 figures.show(
     figure,
@@ -380,7 +380,7 @@ def train(params, steps, peak, seed=0):
 # %%
 predict("14.2", ...)
 
-# %% in_tests="STEPS, SHORT = 100, 70"
+# %% in_tests="STEPS, SHORT = 100, 110"
 STEPS, SHORT = 800, 150  # steps of the long run and of the short ones
 
 # %% tags=["varies"]
@@ -392,7 +392,7 @@ batch_losses, test_losses = [], {0: test_loss(params)}
 began = time.process_time()
 for step, batch_loss in train(params, STEPS, peak=0.004):
     batch_losses.append(batch_loss)
-    if step % 10 == 0:
+    if step % 10 == 0 or step in moments:
         test_losses[step] = test_loss(params)
     if step in moments:
         texts[step] = write(params)
@@ -402,12 +402,15 @@ print(f"{STEPS} steps in {time.process_time() - began:.0f} seconds of computing"
 passed = next((step for step, value in test_losses.items() if value < unigram), None)
 assert test_losses[STEPS] < unigram  # the claim that must hold in every run
 
+# %%
+reveal("14.2", "never" if passed is None else "in the first quarter" if passed <= STEPS / 4 else "later")
+
 # %% tags=["figure", "varies"]
 figure, axes = figures.new(8.2, 4.0)
 every = np.array(list(test_losses))
 smooth = [float(np.mean(batch_losses[max(0, step - 10) : step])) for step in every[1:]]
 curves = {
-    "unseen tales": (every, np.array(list(test_losses.values()))),
+    "  unseen tales": (every, np.array(list(test_losses.values()))),  # room for the circle
     "training text": (every[1:], np.array(smooth)),
     "log V": (every, np.full(len(every), nothing)),
     "unigram": (every, np.full(len(every), unigram)),
@@ -419,21 +422,18 @@ for letter, step in zip("ABCD", moments):
     )
     axes.plot([step], [test_losses[step]], marker="o", markersize=10, fillstyle="none", color="black", markeredgewidth=1.5)
 axes.set_ylim(min(smooth) - 0.2, nothing + 0.4)
-marks = ", ".join(f"{letter} at step {step} {test_losses[step]:.2f}" for letter, step in zip("ABCD", moments))
+marks = ", ".join(f"{letter} (step {step}) {test_losses[step]:.2f}" for letter, step in zip("ABCD", moments))
 figures.show(
     figure,
     f"The loss in nats in {STEPS} steps. On unseen tales, at four marked moments: {marks}. On the training text it ends at {smooth[-1]:.2f}. "
     f"The baselines are log V = {nothing:.2f} and unigram = {unigram:.2f}.",
 )
 
-# %%
-reveal("14.2", "never" if passed is None else "in the first quarter" if passed <= STEPS / 4 else "later")
-
 # %% [markdown] tags=["varies"]
-# Read the curve from left to right. From A the loss falls fast to the unigram baseline, and there it rests for a while. In
-# this time the model learns how often each token occurs, and nothing else: this needs no attention. After step {{passed}} it is
-# below the baseline, and this is possible only for a model that looks at the tokens before. First it learns which token
-# follows which, then longer pieces. The end is at {{test_losses[STEPS]:.2f}} nats.
+# Read the curve from left to right. Up to B the model learns mainly how often each token occurs: this takes the loss from
+# log V to the unigram baseline, and it needs no attention. Below this baseline, here after step {{passed}}, come only models
+# that look at the tokens before. First they learn which token follows which, then longer pieces. The end is at
+# {{test_losses[STEPS]:.2f}} nats.
 #
 # The loss on the training text is lower in the end: {{smooth[-1]:.2f}}. Each token of it has been read
 # {{STEPS * 16 * T / len(train_ids):.0f}} times on average, and the model begins to learn the tales by heart. This is called
@@ -446,9 +446,8 @@ for letter, step in zip("ABCD", moments):
     print(f"{letter}, step {step}: {texts[step]}\n")
 
 # %% [markdown]
-# First bytes without any order; then frequent tokens without any order; then pieces that look like words; at last short
-# words, real ones and invented ones, often in an order that English allows. It does not make sense, but it began with random
-# numbers a minute ago.
+# A has tokens without any order. B has mostly frequent tokens, and still no order. C and D have real words beside invented
+# ones, often in an order that English allows. It does not make sense, but it began with random numbers a minute ago.
 #
 # ## Three learning rates
 #
@@ -468,22 +467,23 @@ for name, peak in {"small": 0.0003, "middle": 0.003, "large": 0.03}.items():
     ends[name] = test_loss(tried)
 assert ends["middle"] < unigram and ends["middle"] + 0.1 < min(ends["small"], ends["large"])
 
+# %%
+reveal("14.3", min(ends, key=ends.get))
+
 # %% tags=["figure", "varies"]
 figure, axes = figures.new(8.0, 3.8)
 curves = {}
 for name, peak in {"small": "0.0003", "middle": "0.003", "large": "0.03"}.items():
     curves[f"{name}, {peak}"] = (np.arange(5, SHORT + 1), np.convolve(runs[name], np.ones(5) / 5, mode="valid"))
-curves["unigram"] = (np.array([1, SHORT]), np.full(2, unigram))
 figures.lines(axes, curves, xlabel="step", ylabel="loss of the batch in nats")
+axes.axhline(unigram, color=figures.GREY, linewidth=1)
+axes.annotate("unigram", (1, unigram), (0, -5), textcoords="offset points", va="top", color=figures.GREY)
 shown = "; ".join(f"{name} {value:.2f}" for name, value in ends.items())
 figures.show(
     figure,
     f"Three runs of {SHORT} steps with the peaks 0.0003, 0.003 and 0.03; each curve is a mean over 5 steps. The loss on unseen tales at the end: {shown} nats; "
     f"unigram {unigram:.2f}.",
 )
-
-# %%
-reveal("14.3", min(ends, key=ends.get))
 
 # %% [markdown]
 # The small rate goes in the right direction, but it needs more steps. The large rate learns how often each token occurs and
@@ -522,7 +522,7 @@ assert bits["the checkpoint"] < bits["our model"] < bits["unigram"] < bits["log 
 #
 # ## Break it: targets that are not shifted
 #
-# The most usual mistake in a training loop is a small one: the targets are the inputs themselves, and not the tokens after
+# A usual mistake in a training loop is a small one: the targets are the inputs themselves, and not the tokens after
 # them. All shapes are right, and no error appears.
 #
 # **Predict:** will the loss of the broken run be `"lower"` or `"higher"` than that of the right one?
@@ -543,6 +543,9 @@ for step in range(1, SHORT + 1):
 true_loss = test_loss(broken)
 assert broken_losses[-1] < ends["middle"] - 1 and true_loss > at_start
 
+# %%
+reveal("14.4", "lower" if broken_losses[-1] < runs["middle"][-1] else "higher")
+
 # %% tags=["figure", "varies"]
 figure, axes = figures.new(8.0, 3.4)
 at = np.arange(1, SHORT + 1)
@@ -552,15 +555,12 @@ curves = {
     "unigram": (at, np.full(SHORT, unigram)),
 }
 figures.lines(axes, curves, xlabel="step", ylabel="loss that the loop shows")
-axes.set_ylim(0)
+axes.set(xlim=(0, SHORT + 1), ylim=(0, None))
 figures.show(
     figure,
     f"The loss that two loops show in {SHORT} steps. With right targets it ends at {runs['middle'][-1]:.2f} nats, with targets that are not shifted at "
     f"{broken_losses[-1]:.2f}. But in truth the second model has {true_loss:.2f} nats on unseen tales.",
 )
-
-# %%
-reveal("14.4", "lower" if broken_losses[-1] < runs["middle"][-1] else "higher")
 
 # %% tags=["varies"]
 print(write(broken))
@@ -625,6 +625,6 @@ show_source(
 progress()
 
 # %% [markdown]
-# Back: [13 Backpropagation](13_backpropagation.ipynb). All notebooks: [README](README.md). All terms:
+# Back: [13 Backpropagation](13_backpropagation.ipynb). On: [15 Inside](15_inside.ipynb). All terms:
 # [glossary](GLOSSARY.md). Source: [optimizer.py](../neo_np/train/optimizer.py), functions `adamw`, `clip_gradients` and
 # `learning_rate`; [data.py](../neo_np/train/data.py), function `random_windows`; [trainer.py](../neo_np/train/trainer.py).
