@@ -38,6 +38,8 @@ NOTEBOOKS = {
     "11": "Generation",
     "12": "The loss",
     "13": "Backpropagation",
+    "16": "GPT-Neo 125M",
+    "17": "Where next",
 }
 FILES = (
     nb00_whole_model,

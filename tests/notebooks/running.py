@@ -36,10 +36,10 @@ socket.socket.connect_ex = guarded(socket.socket.connect_ex)
 """
 
 
-def run(notebook, progress_file=None):
-    """Execute a notebook behind the guard and return its cells by id, without the guard."""
+def run(notebook, progress_file=None, plain=True):
+    """Execute a notebook behind the guard and return its cells by id, without the guard. plain: as `build.execute` has it."""
     notebook.cells.insert(0, nbformat.v4.new_code_cell(GUARD, id="guard"))
-    build.execute(notebook, progress_file)
+    build.execute(notebook, progress_file, plain)
     del notebook.cells[0]
     return {cell.id: cell for cell in notebook.cells}
 
