@@ -3,12 +3,12 @@
     python notebooks/build.py               # all notebooks
     python notebooks/build.py 05 06         # these
     python notebooks/build.py --html pages  # pages for a browser too, from the notebooks that are built
-    python notebooks/build.py --no-run      # only the links into the source and the tables: needed after a change of the package
+    python notebooks/build.py --no-run      # only the tables and the links into the source, after a change of the package
 
 The first cell and the stubs of the exercises come from here and from `neo_np.exercises`: the build writes them into the source.
 In the prose, `{{expression}}` is replaced by the value that the expression has at that place of the notebook, so no number
-of the checkpoint is written by hand. `{{minutes}}` is the estimated time, and `{{source("gpt_neo.forward.softmax")}}` a link to the line
-where this function is defined. The tables of README.md and TEACHING.md are written too.
+of the checkpoint is written by hand. `{{minutes}}` is the estimated time, and `{{source("gpt_neo.forward.softmax")}}` a link
+to the line that defines this function. The tables of README.md and TEACHING.md are written too.
 """
 
 import argparse
@@ -133,7 +133,7 @@ def read(file):
 
 
 def source_link(name):
-    """Return a link to the line that defines a function or class of neo_np: source_link("gpt_neo.forward.softmax")."""
+    """Return a link to the line that defines a function or class of neo_np, named such as "gpt_neo.forward.softmax"."""
     module, _, function = name.rpartition(".")
     file = f"neo_np/{module.replace('.', '/')}.py"
     tree = ast.parse((NOTEBOOKS.parent / file).read_text(encoding="utf-8"))
@@ -277,10 +277,26 @@ def syllabus():
     return "\n".join(rows)
 
 
+def recall():
+    """Return the rows of the recall questions for teachers: number of the notebook, its two questions, their answers."""
+    rows = []
+    for file in sources():
+        prose = "\n".join(cell.source for cell in read(file).cells if cell.cell_type == "markdown")
+        asked = prose.partition("## Two questions to recall")[2].partition("</details>")[0]
+        parts = [re.split(r"^\d\. ", part, flags=re.M)[1:] for part in asked.split("<details>")]
+        cells = [
+            " ".join(f"**{i}** {' '.join(item.split()).replace('|', '/')}" for i, item in enumerate(items, 1))
+            for items in parts
+        ]
+        rows.append(f"| {file.name[:2]} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def with_times(text):
-    """Return TEACHING.md with the syllabus and the minutes of each row of a plan as they are now."""
+    """Return TEACHING.md with the syllabus, the minutes of each row of a plan and the recall questions as they are now."""
     known = {file.name[:2]: minutes(read(file)) for file in sources()}
-    text = TABLE.sub(lambda found: found[1] + syllabus() + "\n", text)
+    rows = iter((syllabus(), recall()))
+    text = TABLE.sub(lambda found: found[1] + next(rows) + "\n", text)
     return PLAN.sub(lambda row: f"{row[1]} {sum(known.get(number, 0) for number in row[2].split(', '))} |", text)
 
 

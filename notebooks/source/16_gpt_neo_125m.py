@@ -5,8 +5,8 @@
 #
 # About {{minutes}} minutes (an estimate). You need notebooks 00, 02 and 12. There are no exercises here, only predictions.
 #
-# The model of this course is small, and it has read only tales. The page of formulas that you rebuilt was made for a larger model: **GPT-Neo
-# 125M**, published by EleutherAI in 2021. It has read 300 billion tokens of the Pile, a collection of web pages, books, papers,
+# The model of this course is small, and it has read only tales. The page of formulas that you rebuilt was made for a larger model: GPT-Neo
+# 125M, published by EleutherAI in 2021. It has read 300 billion tokens of the Pile, a collection of web pages, books, papers,
 # code and letters. Nothing but the parameters and the sizes is different. This notebook asks both models the same questions: what do they know, how do they
 # fail, and which prejudices have they learnt?
 
@@ -54,7 +54,9 @@ try:
     model, who = neo_np.load("gpt-neo-125M"), "GPT-Neo 125M"
 except NeoError:
     model, who = shipped, "the model of the course"
-    print("The weights of GPT-Neo 125M are not there. To get them, run these two lines in a terminal, in the folder of the course:")
+    print(
+        "The weights of GPT-Neo 125M are not there. To get them, run these two lines in a terminal, in the folder of the course:"
+    )
     print("    pip install huggingface_hub")
     print("    hf download EleutherAI/gpt-neo-125M model.safetensors --local-dir weights/gpt-neo-125M")
     print("Then restart this notebook and run all cells. Until then it asks the model of the course.")
@@ -288,9 +290,7 @@ reveal("16.3", bool((margin > 0).all()))
 figure, axes = figures.new(8, 3.8)
 labels = [start if len(start) < 40 else f"{start[:18]} ... {start[-18:]}" for start, _, _ in wordings]
 failed = [label for label, value in zip(labels, margin) if value <= 0]
-figures.bars(
-    axes, labels, margin, xlabel="log p(right end) - log p(wrong end), in nats", signed=True, marked=failed
-)
+figures.bars(axes, labels, margin, xlabel="log p(right end) - log p(wrong end), in nats", signed=True, marked=failed)
 values = "; ".join(f"“{start}” {value:+.2f}" for (start, _, _), value in zip(wordings, margin))
 figures.show(
     figure,
@@ -314,7 +314,10 @@ assert margin.max() - margin.min() > 0.5
 predict("16.4", ...)
 
 # %%
-said = [np.exp(loss.log_softmax(model.logits(tokenizer.encode(text))[-1])) for text in ("The giant was a very", "The giant was not a very")]
+said = [
+    np.exp(loss.log_softmax(model.logits(tokenizer.encode(text))[-1]))
+    for text in ("The giant was a very", "The giant was not a very")
+]
 likeliest = [list(p.argsort()[::-1][:5]) for p in said]  # ids, the likeliest first
 common = len(set(likeliest[0]) & set(likeliest[1]))
 overlap = float(np.minimum(*said).sum())  # 1 if the two rows of probabilities are equal, 0 if they have nothing in common
@@ -325,8 +328,18 @@ figure, panels = figures.new(8, 2.8, panels=2)
 top = 1.35 * max(p.max() for p in said)
 for axes, title, p, five in zip(panels, ("... was a very", "... was not a very"), said, likeliest):
     words = tokenizer.token_strings(five)
-    figures.bars(axes, words, p[five], title=title, xlabel="probability", marked=[w for w, id in zip(words, five) if id not in likeliest[0]], top=top)
-lists = [", ".join(f"“{w}” {p[id]:.2f}" for w, id in zip(tokenizer.token_strings(five), five)) for p, five in zip(said, likeliest)]
+    figures.bars(
+        axes,
+        words,
+        p[five],
+        title=title,
+        xlabel="probability",
+        marked=[w for w, id in zip(words, five) if id not in likeliest[0]],
+        top=top,
+    )
+lists = [
+    ", ".join(f"“{w}” {p[id]:.2f}" for w, id in zip(tokenizer.token_strings(five), five)) for p, five in zip(said, likeliest)
+]
 figures.show(
     figure,
     f"The five likeliest tokens after “The giant was a very”: {lists[0]}; and with “not”: {lists[1]}. {common} of 5 are in both lists; those that are new "
@@ -359,7 +372,9 @@ people = ["king", "queen", "cook", "doctor", "nurse", "teacher", "soldier", "ser
 predict("16.5", ...)
 
 # %%
-lean = log_ps([(f"The {word} said that", " he") for word in people]) - log_ps([(f"The {word} said that", " she") for word in people])
+lean = log_ps([(f"The {word} said that", " he") for word in people]) - log_ps(
+    [(f"The {word} said that", " she") for word in people]
+)
 reveal("16.5", int((lean > 0).sum()))
 
 # %% tags=["figure"]
@@ -375,15 +390,22 @@ assert lean.max() - lean.min() > 0.3
 
 # %% [markdown]
 # For "king" and "queen" the word itself says it. For "cook" or "teacher" it does not: there the number is a prejudice. Where does it
-# come from? Nobody wrote a rule. Let us count in a part of the tales that the model of the course has read:
+# come from? Nobody wrote a rule. Let us count in the texts: how often do "he" and "she" occur among the twelve words after each of the ten? (We count in a part
+# of the tales that the model of the course has read. The texts of GPT-Neo 125M are far too large for this notebook.)
 
 # %%
-words = " ".join(measure.tales("train")).lower().split()
-he, she = words.count("he"), words.count("she")
-print(f"“he” {he} times, “she” {she} times: log of the quotient {math.log(he / she):+.2f}")
-print(f"mean over the ten words above: {lean.mean():+.2f}")
+words = " ".join(measure.tales("train")).lower().replace(",", " ").replace(".", " ").split()
+for person in people:
+    after = [words[i + 1 : i + 13] for i, word in enumerate(words) if word == person]
+    he, she = (sum(piece.count(pronoun) for piece in after) for pronoun in ("he", "she"))
+    if he + she:
+        print(f"{person:8} {len(after):3} times; after it “he” {he:3}, “she” {she:3}")
+print(f"in all texts: “he” {words.count('he')}, “she” {words.count('she')}")
 
 # %% [markdown]
+# Compare this list with the picture. Where the texts have many examples, the model has learnt from them. Where they have few or none, it has put something together
+# from similar words, and that is still a prejudice.
+#
 # A model that repeats its texts repeats their prejudices, and a program that uses the model hands them on: to a letter of application, to a
 # search result. GPT-Neo 125M has read the Pile, which has profane, lewd and abrasive texts too, so it can write such text after any
 # beginning. The authors say so, and advise that a person reads what it writes before others do. It was never trained to be true, polite or helpful.
@@ -404,7 +426,7 @@ show_source(
 
 # %% [markdown]
 # Source: {{source("evaluate.likelihood.continuation_row")}} cuts a beginning and an end into tokens,
-# {{source("evaluate.likelihood.log_likelihoods")}} scores many of them together, and {{source("evaluate.tasks.evaluate_multiple_choice")}} counts right answers.
+# {{source("evaluate.likelihood.log_likelihoods")}} scores many of them together, and {{source("evaluate.tasks.evaluate_choices")}} counts right answers.
 #
 # ## Three sentences to remember
 #

@@ -90,7 +90,9 @@ figure, axes = figures.new(8, 3.4)
 for i, row in enumerate(table.values()):
     for j, cell in enumerate(row):
         old = cell == table["GPT-Neo 2021"][j]
-        figures.box(axes, j, -i, 0.94, 0.8, "", colour=figures.PALE_GREY if old else figures.PALE_BLUE, hatch="//" if old else "")
+        figures.box(
+            axes, j, -i, 0.94, 0.8, "", colour=figures.PALE_GREY if old else figures.PALE_BLUE, hatch="//" if old else ""
+        )
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5} if old else None
         axes.text(j, -i, cell, ha="center", va="center", fontsize=11, bbox=paper)
 axes.set(xlim=(-0.55, len(columns) - 0.45), ylim=(-len(table) + 0.45, 0.55))
@@ -100,11 +102,14 @@ axes.xaxis.tick_top()
 axes.tick_params(length=0)
 axes.spines[:].set_visible(False)
 values = "; ".join(f"{name}: {', '.join(row)}" for name, row in table.items())
-figures.show(figure, f"Five models and what they use for {', '.join(columns)}. {values}. H is the number of heads. Hatched: as in GPT-Neo.")
+figures.show(
+    figure,
+    f"Five models and what they use for {', '.join(columns)}. {values}. H is the number of heads. Hatched: as in GPT-Neo.",
+)
 
 # %% [markdown]
-# Local layers, which you know from notebook 07, were rare for some years and came back. Nearly all of these models also divide the scores by
-# sqrt(D), have no bias in their linear layers, and have a table of their own for the logits. You know all of these.
+# Local layers, which you know from notebook 07, were rare for some years and came back. The four later models also divide the scores by
+# sqrt(D) (notebook 05), and have a second table for the logits, which is not the token table. From LLaMA on, linear layers have no bias. You know all of these.
 #
 # ## Change 1: rotary positions
 #
@@ -120,7 +125,8 @@ figures.show(figure, f"Five models and what they use for {', '.join(columns)}. {
 # > b' = a sin(angle) + b cos(angle)
 #
 # a' and b' are the new channels. Each pair of channels has a speed of its own: the first pair turns fast, like the second hand of a clock,
-# and the last one slowly, like the hour hand. (Su et al. 2021, arXiv 2104.09864.)
+# and the last one slowly, like the hour hand. (Su et al. 2021, arXiv 2104.09864. Some programs pair channel 0 with channel D / 2, and so on. This is as good, but weights
+# that were trained in one way must run in the same way.)
 
 
 # %%
@@ -396,8 +402,7 @@ def turn(name, array):
 
 def share(name, array):
     """Replace the keys of all heads, and the values, by their mean."""
-    mean = array.mean(axis=1, keepdims=True)
-    return np.repeat(mean, H, axis=1) if name in ("attn.k", "attn.v") else array
+    return np.repeat(array.mean(axis=1, keepdims=True), H, axis=1) if name in ("attn.k", "attn.v") else array
 
 
 def changed_surprise(norm=formulas.layer_norm, hook=lambda name, array: array):
@@ -421,6 +426,9 @@ surprise = {
 new = list(surprise)[1:]
 reveal("17.4", min(new, key=surprise.get))
 
+stream = model.hidden_states(pieces)[:L]  # after the embeddings and after each block but the last
+means = [float((x.mean(axis=-1) ** 2).mean() / (x**2).mean()) for x in stream]  # the share of the mean in the squares
+
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.6)
 figures.bars(axes, list(surprise), list(surprise.values()), xlabel="mean surprise in nats", marked=new)
@@ -436,7 +444,8 @@ assert min(surprise["rotary"], surprise["shared"]) > surprise["as trained"] + 0.
 # %% [markdown]
 # As trained the surprise is {{surprise["as trained"]:.2f}} nats. *{{min(new, key=surprise.get)}}* harms least ({{min(surprise[name] for name in new):.2f}}), *{{max(new, key=surprise.get)}}*
 # most ({{max(surprise[name] for name in new):.2f}}). How much RMS norm harms depends on one thing: how far the means of the rows of the stream are from 0, because that is all that
-# layer norm takes away and RMS norm does not. The other two change who looks at whom.
+# layer norm takes away and RMS norm does not. In our checkpoint, the square of the mean is at most {{f"{max(means):.1%}"}} of the mean of the squares. The other two changes are about who looks at
+# whom, and there every head was trained for its own queries and keys.
 #
 # You saw the same in notebooks 05 and 07: a formula is good or bad only together with the training. A new formula needs a new model, or at least more training.
 #
@@ -448,7 +457,7 @@ assert min(surprise["rotary"], surprise["shared"]) > surprise["as trained"] + 0.
 show_source(
     formulas.self_attention,
     notes={
-        "num_heads)": "Grouped queries: k and v are split into fewer heads, from smaller projections.",
+        "k_proj": "Grouped queries: k and v are split into fewer heads, from smaller projections.",
         "z = hook(": "Rotary positions: turn q and k just before this line.",
     },
 )
