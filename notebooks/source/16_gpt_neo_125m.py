@@ -256,7 +256,7 @@ figures.show(figure, f"Right answers of 10 in each group, by {who}: {values}. Gu
 
 # %% [markdown]
 # Tales {{right["tales"]}}, grammar {{right["grammar"]}}, facts {{right["facts"]}}, sums {{right["sums"]}} of 10. Be careful with such numbers. Somebody who guesses gets 7 or more of
-# ten right in one of six tries, so "6 of 10" shows nothing. And a right answer need not be knowledge: " Paris" may be more probable than " London" simply because
+# ten right in about one of six tries, so "6 of 10" shows nothing. And a right answer need not be knowledge: " Paris" may be more probable than " London" simply because
 # it occurs more often in the texts. Serious tests have hundreds of questions and control for this: `python -m neo_np.evaluate` runs such files.
 #
 # A model learns what its training texts repeat. Grammar is in every sentence. That Paris is the capital of France is in few texts, and in

@@ -431,8 +431,8 @@ means = [float((x.mean(axis=-1) ** 2).mean() / (x**2).mean()) for x in stream]  
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.6)
-figures.bars(axes, list(surprise), list(surprise.values()), xlabel="mean surprise in nats", marked=new)
-values = ", ".join(f"{name} {value:.2f}" for name, value in surprise.items())
+figures.bars(axes, list(surprise), list(surprise.values()), xlabel="mean surprise in nats", decimals=3, marked=new)
+values = ", ".join(f"{name} {value:.3f}" for name, value in surprise.items())
 figures.show(
     figure,
     f"Mean surprise of the checkpoint on {pieces.size} tokens of unseen tales, as trained and with one formula exchanged (hatched): {values} nats. Knowing nothing "
@@ -442,8 +442,8 @@ assert abs(surprise["as trained"] - measure.surprise(model, pieces)) < 1e-3
 assert min(surprise["rotary"], surprise["shared"]) > surprise["as trained"] + 0.1
 
 # %% [markdown]
-# As trained the surprise is {{surprise["as trained"]:.2f}} nats. *{{min(new, key=surprise.get)}}* harms least ({{min(surprise[name] for name in new):.2f}}), *{{max(new, key=surprise.get)}}*
-# most ({{max(surprise[name] for name in new):.2f}}). How much RMS norm harms depends on one thing: how far the means of the rows of the stream are from 0, because that is all that
+# As trained the surprise is {{surprise["as trained"]:.3f}} nats. *{{min(new, key=surprise.get)}}* harms least ({{min(surprise[name] for name in new):.3f}}), *{{max(new, key=surprise.get)}}*
+# most ({{max(surprise[name] for name in new):.3f}}). How much RMS norm harms depends on one thing: how far the means of the rows of the stream are from 0, because that is all that
 # layer norm takes away and RMS norm does not. In our checkpoint, the square of the mean is at most {{f"{max(means):.1%}"}} of the mean of the squares. The other two changes are about who looks at
 # whom, and there every head was trained for its own queries and keys.
 #
