@@ -118,6 +118,7 @@ def test_links_into_the_source_lead_to_the_line_that_defines_the_name(file):
     for name, path, line in re.findall(r"\[`(\w+)`\]\(([^)#]+)#L(\d+)\)", prose(read_built(file))):
         lines = (build.NOTEBOOKS / path).read_text(encoding="utf-8").splitlines()
         assert re.match(rf"(def|class) {name}\b", lines[int(line) - 1]), f"{name}: python notebooks/build.py --no-run"
+        assert re.search(r"Course: notebook", "\n".join(lines[:25])), f"the docstring of {path} names no notebook"
 
 
 def test_links_into_the_source_are_corrected_without_running_a_notebook():
