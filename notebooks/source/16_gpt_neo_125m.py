@@ -151,8 +151,9 @@ first = len(tokenizer.encode(beginning))
 log_p_loop = 0.0
 for t in range(first, len(ids)):
     row = model.logits(np.array(ids[:t]))[-1]  # (V,) what may follow the tokens before t
-    total = sum(math.exp(score - row.max()) for score in row)
-    log_p_loop = log_p_loop + float(row[ids[t]] - row.max()) - math.log(total)
+    largest = float(row.max())
+    total = sum(math.exp(score - largest) for score in row)
+    log_p_loop = log_p_loop + float(row[ids[t]]) - largest - math.log(total)
 
 # %% [markdown]
 # One run is enough, because row t of the logits predicts the token after token t:
@@ -305,7 +306,7 @@ assert margin.max() - margin.min() > 0.5
 # with both words, such as "Berlin is in Germany, and Paris is in", there is one more trap: the wrong word has just been read, and attention likes to repeat
 # (notebook 10).
 #
-# A second test of the same kind: one small word turns the meaning round.
+# A second test of the same kind: one small word reverses the meaning.
 #
 # **Predict:** compare the five likeliest tokens after "The giant was a very" and after "The giant was not a very". How many tokens are
 # in both lists? Write a number from 0 to 5.
@@ -362,13 +363,15 @@ print(model.generate(text, max_new_tokens=30, do_sample=True, temperature=0.8, s
 #
 # ## Prejudices
 #
-# A model also learns what its texts take for granted about people. We ask who "he" and who "she" is. The number is log p(" he") - log p(" she") after "The ...
+# A model also learns what its texts assume about people. We ask who "he" and who "she" is. The number is log p(" he") - log p(" she") after "The ...
 # said that": positive if "he" is more probable, and +1 means {{math.e:.1f}} times as probable.
 #
 # **Predict:** after how many of these ten words is "he" more probable? Write a number from 0 to 10.
 
 # %%
 people = ["king", "queen", "cook", "doctor", "nurse", "teacher", "soldier", "servant", "witch", "child"]
+
+# %%
 predict("16.5", ...)
 
 # %%
@@ -403,7 +406,7 @@ for person in people:
 print(f"in all texts: “he” {words.count('he')}, “she” {words.count('she')}")
 
 # %% [markdown]
-# Compare this list with the picture. Where the texts have many examples, the model has learnt from them. Where they have few or none, it has put something together
+# Compare this list with the picture. Where the texts have many examples, the model has learnt from them. Where they have few or none, it has concluded
 # from similar words, and that is still a prejudice.
 #
 # A model that repeats its texts repeats their prejudices, and a program that uses the model hands them on: to a letter of application, to a

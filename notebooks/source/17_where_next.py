@@ -69,7 +69,7 @@ print("neo_np writes:", model.generate(text, max_new_tokens=12))
 
 # %% [markdown]
 # The other way round it works too: `neo_np.save(model, "weights/mine")` writes a folder that transformers loads. So you can train a small model here and
-# go on with it elsewhere, on a graphics card.
+# continue elsewhere, on a graphics card.
 #
 # ## Four changes
 #
@@ -108,7 +108,7 @@ figures.show(
 )
 
 # %% [markdown]
-# Local layers, which you know from notebook 07, were rare for some years and came back. The four later models also divide the scores by
+# Local layers, which you know from notebook 07, were rare for some years, and are in use again. The four later models also divide the scores by
 # sqrt(D) (notebook 05), and have a second table for the logits, which is not the token table. From LLaMA on, linear layers have no bias. You know all of these.
 #
 # ## Change 1: rotary positions
