@@ -144,7 +144,7 @@ def rotate(x, positions, base=10000.0):
 
 # %% [markdown]
 # In attention one line is new: `q, k = rotate(q, positions), rotate(k, positions)`, just before the scores. To check it, we turn the points in another way. A point in
-# the plane is a complex number a + bi (`1j` in Python), and to turn it means to multiply it by cos(angle) + i sin(angle).
+# the plane is a complex number a + bi (`complex(a, b)` in Python), and to turn it means to multiply it by cos(angle) + i sin(angle).
 
 # %%
 q, k = rng.standard_normal((2, 5, 8))  # five tokens, eight channels

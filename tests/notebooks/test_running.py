@@ -1,5 +1,7 @@
 """Every notebook runs as shipped, with all exercises solved, and with one mistake in each exercise."""
 
+import inspect
+
 import build
 import nbformat
 import pytest
@@ -80,3 +82,20 @@ def test_guard_stops_a_connection_to_another_machine_and_no_other():
         running.run(notebook)
     code = "import socket\nserver = socket.create_server(('127.0.0.1', 0))\nsocket.create_connection(server.getsockname(), 5)"
     running.run(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]))
+
+
+def test_plain_run_has_neither_transformers_nor_the_weights_of_125m():
+    code = """
+    try:
+        import transformers
+    except ImportError:
+        print("no transformers")
+    try:
+        neo_np.load("EleutherAI/gpt-neo-125M")
+    except neo_np.NeoError as error:
+        print(error)
+    print(neo_np.load().config.vocab_size > 0)
+    """
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(inspect.cleandoc(code), id="asks")])
+    shown = running.texts(running.run(notebook)["asks"]).splitlines()
+    assert shown == ["no transformers", "its weights are not used here", "True"]
