@@ -3,10 +3,12 @@
     python notebooks/build.py               # all notebooks
     python notebooks/build.py 05 06         # these
     python notebooks/build.py --html pages  # pages for a browser too, from the notebooks that are built
+    python notebooks/build.py --no-run      # only the tables and the links into the source, after a change of the package
 
 The first cell and the stubs of the exercises come from here and from `neo_np.exercises`: the build writes them into the source.
 In the prose, `{{expression}}` is replaced by the value that the expression has at that place of the notebook, so no number
-of the checkpoint is written by hand. `{{minutes}}` is the estimated time.
+of the checkpoint is written by hand. `{{minutes}}` is the estimated time, and `{{source("gpt_neo.forward.softmax")}}` a link
+to the line that defines this function. The tables of README.md and TEACHING.md are written too.
 """
 
 import argparse
@@ -33,7 +35,7 @@ from traitlets.config import Config
 
 from neo_np.exercises.course import find
 
-SOURCE = NOTEBOOKS / "source"
+SOURCE, TEACHING = NOTEBOOKS / "source", NOTEBOOKS / "TEACHING.md"
 REPOSITORY = "https://github.com/OWNER/neo_np"  # where a notebook that was opened by itself, as on Colab, gets the other files
 FIRST_CELL = f"""
 # This cell finds the files of the course. Run it first; you need not read it.
@@ -50,11 +52,30 @@ if root is None:  # opened by itself, for example on Colab
     os.chdir(root / "notebooks")
 sys.path[:0] = [str(root), str(root / "notebooks")]
 """.strip()
+# Runs before each notebook. What is committed is made without transformers and the weights of GPT-Neo 125M, on every machine.
+PLAIN = f"""
+import sys
+
+sys.modules["transformers"] = None
+sys.path.insert(0, {str(NOTEBOOKS.parent)!r})
+import neo_np
+from neo_np.errors import NeoError
+
+def without_125m(name=None, *rest, **options):
+    if "125m" in str(name).lower():
+        raise NeoError("its weights are not used here")
+    return any_model(name, *rest, **options)
+
+any_model, neo_np.load = neo_np.load, without_125m
+"""
 FOLDED = {"figure", "setup"}  # tags of cells whose code JupyterLab folds, and pages leave out
 WORDS_A_MINUTE, MOST_BYTES = 120, 500_000
 EXPRESSION = re.compile(r"\{\{(.+?)\}\}")
+SOURCE_NAME = re.compile(r'\{\{source\("([\w.]+)"\)\}\}')
+SOURCE_LINK = re.compile(r"\[`(\w+)`\]\(\.\./neo_np/([\w/]+)\.py#L\d+\)")
 CELL = re.compile(r"^(?=# %%)", re.M)
 TABLE = re.compile(r"(^\| notebook \|.*\n\|[ -|]+\n)(?:.+\n)+", re.M)
+PLAN = re.compile(r"^(\| [^|]+ \| (\d\d(?:, \d\d)*) \| [^|]+ \|) \d+ \|$", re.M)  # when, notebooks, what, minutes
 EXERCISE = re.compile(r'exercise="(\w+)"')
 
 
@@ -107,6 +128,26 @@ def read(file):
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = cell.source.replace("{{minutes}}", str(minutes(notebook)))
+            cell.source = SOURCE_NAME.sub(lambda found: source_link(found[1]), cell.source)
+    return notebook
+
+
+def source_link(name):
+    """Return a link to the line that defines a function or class of neo_np, named such as "gpt_neo.forward.softmax"."""
+    module, _, function = name.rpartition(".")
+    file = f"neo_np/{module.replace('.', '/')}.py"
+    tree = ast.parse((NOTEBOOKS.parent / file).read_text(encoding="utf-8"))
+    lines = [node.lineno for node in tree.body if getattr(node, "name", None) == function]
+    if not lines:
+        raise ValueError(f"{{{{source({name!r})}}}}: there is no {function} in {file}")
+    return f"[`{function}`](../{file}#L{lines[0]})"
+
+
+def with_links_as_they_are_now(notebook):
+    """Return a notebook whose links into the source lead to the lines of today."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = SOURCE_LINK.sub(lambda found: source_link(f"{found[2].replace('/', '.')}.{found[1]}"), cell.source)
     return notebook
 
 
@@ -153,8 +194,13 @@ class Executor(NotebookClient):
         return values
 
 
-def execute(notebook, progress_file=None):
-    """Run a notebook in a new kernel, in the folder of the notebooks; its progress goes to a file of its own."""
+def execute(notebook, progress_file=None, plain=True):
+    """Run a notebook in a new kernel, in the folder of the notebooks; its progress goes to a file of its own.
+
+    plain: without transformers and GPT-Neo 125M, even if they are there.
+    """
+    if plain:
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(PLAIN, id="plain"))
     if sys.platform == "win32":
         asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
     with tempfile.TemporaryDirectory() as folder:
@@ -165,6 +211,7 @@ def execute(notebook, progress_file=None):
         }
         client = Executor(notebook, timeout=300, coalesce_streams=True, record_timing=False)
         client.execute(env=environment, cwd=str(NOTEBOOKS))
+    notebook.cells = [cell for cell in notebook.cells if cell.id != "plain"]
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.execution_count = None
@@ -211,10 +258,46 @@ def table():
         notebook = read(file)
         first = next(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
         question = re.search(r"\*\*Question: (.+?)\*\*", first)[1]
-        names = ", ".join(f"`{name}`{'*' * find(name).core}" for name in exercises_of(notebook))
+        names = ", ".join(f"`{name}`{'*' * find(name).core}" for name in exercises_of(notebook)) or "predictions only"
         title = first.split("\n")[0].lstrip("# ")
         rows.append(f"| [{title}]({file.stem}.ipynb) | {question} | {names} | {minutes(notebook)} |")
     return "\n".join(rows)
+
+
+def syllabus():
+    """Return the rows of the syllabus for teachers: notebook, minutes of reading, of exercises, of both, and what it needs."""
+    rows = []
+    for file in sources():
+        notebook = read(file)
+        first = next(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        needs = re.search(r"You need (.+?)\.(?:\s|$)", first, re.S)[1].replace("\n", " ")
+        exercises = sum(find(name).minutes for name in exercises_of(notebook))
+        title, both = first.split("\n")[0].lstrip("# "), minutes(notebook)
+        rows.append(f"| [{title}]({file.stem}.ipynb) | {both - exercises} | {exercises} | {both} | {needs} |")
+    return "\n".join(rows)
+
+
+def recall():
+    """Return the rows of the recall questions for teachers: number of the notebook, its two questions, their answers."""
+    rows = []
+    for file in sources():
+        prose = "\n".join(cell.source for cell in read(file).cells if cell.cell_type == "markdown")
+        asked = prose.partition("## Two questions to recall")[2].partition("</details>")[0]
+        parts = [re.split(r"^\d\. ", part, flags=re.M)[1:] for part in asked.split("<details>")]
+        cells = [
+            " ".join(f"**{i}** {' '.join(item.split()).replace('|', '/')}" for i, item in enumerate(items, 1))
+            for items in parts
+        ]
+        rows.append(f"| {file.name[:2]} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def with_times(text):
+    """Return TEACHING.md with the syllabus, the minutes of each row of a plan and the recall questions as they are now."""
+    known = {file.name[:2]: minutes(read(file)) for file in sources()}
+    rows = iter((syllabus(), recall()))
+    text = TABLE.sub(lambda found: found[1] + next(rows) + "\n", text)
+    return PLAN.sub(lambda row: f"{row[1]} {sum(known.get(number, 0) for number in row[2].split(', '))} |", text)
 
 
 def main():
@@ -222,11 +305,12 @@ def main():
     parser = argparse.ArgumentParser(description="Build the notebooks of the course.")
     parser.add_argument("numbers", nargs="*", help="numbers of notebooks, such as 05 (default: all)")
     parser.add_argument("--html", metavar="FOLDER", type=Path, help="also write a page for each notebook into this folder")
-    parser.add_argument("--no-run", action="store_true", help="with --html: take the notebooks as they are")
+    parser.add_argument("--no-run", action="store_true", help="take the outputs of the notebooks as they are")
     arguments = parser.parse_args()
     readme = NOTEBOOKS / "README.md"
     text = readme.read_text(encoding="utf-8")
     readme.write_text(TABLE.sub(lambda found: found[1] + table() + "\n", text), encoding="utf-8")
+    TEACHING.write_text(with_times(TEACHING.read_text(encoding="utf-8")), encoding="utf-8")
     for file in sources(arguments.numbers):
         if not arguments.no_run:
             text = file.read_text(encoding="utf-8")
@@ -234,6 +318,8 @@ def main():
                 file.write_text(filled(text), encoding="utf-8")
             write(execute(read(file)), built(file))
             print(f"{built(file).name}: {built(file).stat().st_size:,} bytes", flush=True)
+        else:
+            write(with_links_as_they_are_now(nbformat.read(built(file), as_version=4)), built(file))
         if arguments.html:
             arguments.html.mkdir(parents=True, exist_ok=True)
             notebook = nbformat.read(built(file), as_version=4)

@@ -1,4 +1,7 @@
-"""Log-likelihoods: how probable is the end of a text after its beginning? Every evaluation of texts rests on this."""
+"""Log-likelihoods: how probable is the end of a text after its beginning? Every evaluation of texts rests on this.
+
+Course: notebook 16.
+"""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,7 @@
-"""Two tasks of lm-evaluation-harness: the last word of a text (LAMBADA), and multiple choice."""
+"""Two tasks of lm-evaluation-harness: the last word of a text (LAMBADA), and multiple choice.
+
+Course: notebook 16.
+"""
 
 import math
 from collections.abc import Sequence

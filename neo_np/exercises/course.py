@@ -40,6 +40,8 @@ NOTEBOOKS = {
     "12": "The loss",
     "13": "Backpropagation",
     "14": "Training",
+    "16": "GPT-Neo 125M",
+    "17": "Where next",
 }
 FILES = (
     nb00_whole_model,

@@ -359,4 +359,4 @@ progress()
 
 # %% [markdown]
 # Back: [04 Layer norm](04_layer_norm.ipynb). On: [06 Many heads](06_many_heads.ipynb). All terms: [glossary](GLOSSARY.md). Source:
-# [forward.py](../neo_np/gpt_neo/forward.py), functions `softmax`, `causal_mask` and `attention`.
+# {{source("gpt_neo.forward.softmax")}}, {{source("gpt_neo.forward.causal_mask")}} and {{source("gpt_neo.forward.attention")}}.

@@ -353,4 +353,4 @@ progress()
 # You have come from a text to the logits. The second part of the course leads from the logits back to text, and then to training.
 #
 # Back: [08 The MLP](08_mlp.ipynb). On: [10 Sampling](10_sampling.ipynb). All notebooks: [README](README.md). All terms: [glossary](GLOSSARY.md). Source:
-# [forward.py](../neo_np/gpt_neo/forward.py), functions `block`, `transformer` and `forward`.
+# {{source("gpt_neo.forward.block")}}, {{source("gpt_neo.forward.transformer")}} and {{source("gpt_neo.forward.forward")}}.

@@ -36,16 +36,17 @@ socket.socket.connect_ex = guarded(socket.socket.connect_ex)
 """
 
 
-def run(notebook, progress_file=None):
+def run(notebook, progress_file=None, plain=True):
     """Execute a notebook behind the guard and return its cells by id, without the guard.
 
     A cell with in_tests="some code" runs this code in place of its own: a shorter training, for example.
+    plain: as `build.execute` has it.
     """
     sources = [cell.source for cell in notebook.cells]
     for cell in notebook.cells:
         cell.source = cell.metadata.get("in_tests", cell.source)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(GUARD, id="guard"))
-    build.execute(notebook, progress_file)
+    build.execute(notebook, progress_file, plain)
     del notebook.cells[0]
     for cell, source in zip(notebook.cells, sources):
         if "in_tests" in cell.metadata:
