@@ -219,10 +219,10 @@ for step in range(1, 5):
 
 # %% [markdown]
 # The mean should be 2.0 all the time, but it begins with 0 and needs many steps to get there. How much is missing is known:
-# after the first step it has only one tenth of the weight, and after n steps 1 - 0.9^n of it (`0.9**n` in Python; `^` is
-# something else there). So we divide by this number, and the mean is right from the first step on. This is called *bias
-# correction*. ("Bias" here means an error in one direction. It is not the bias of a linear layer.) The uncorrected mean is
-# kept for the next step.
+# after the first step it has only one tenth of the weight, and after n steps 1 - 0.9^n of it. (Python writes a power with two
+# stars; `^` is something else there.) So we divide by this number, and the mean is right from the first step on. This is
+# called *bias correction*. ("Bias" here means an error in one direction. It is not the bias of a linear layer.) The
+# uncorrected mean is kept for the next step.
 #
 # In AdamW the weight of the old m is called b1, that of the old v is b2. Usual values are 0.9 and 0.95.
 #
@@ -476,7 +476,7 @@ curves = {}
 for name, peak in {"small": "0.0003", "middle": "0.003", "large": "0.03"}.items():
     curves[f"{name}, {peak}"] = (np.arange(5, SHORT + 1), np.convolve(runs[name], np.ones(5) / 5, mode="valid"))
 figures.lines(axes, curves, xlabel="step", ylabel="loss of the batch in nats")
-axes.axhline(unigram, color=figures.GREY, linewidth=1)
+axes.plot([1, SHORT], [unigram, unigram], color=figures.GREY, linewidth=1)
 axes.annotate("unigram", (1, unigram), (0, -5), textcoords="offset points", va="top", color=figures.GREY)
 shown = "; ".join(f"{name} {value:.2f}" for name, value in ends.items())
 figures.show(
@@ -487,8 +487,8 @@ figures.show(
 
 # %% [markdown]
 # The small rate goes in the right direction, but it needs more steps. The large rate learns how often each token occurs and
-# then nothing more: each step is so long that it destroys what the steps before have built. Between the two lies a range in which
-# training works.
+# then nothing more: each step is so long that it destroys what the steps before have built. Between the two lies a range in
+# which training works. A short peak in a curve comes from a single step that was too long; the next steps repair it.
 #
 # ## The real checkpoint: how far is it?
 #
