@@ -259,7 +259,7 @@ def adamw_step(p, g, m, v, step, learning_rate, decay, betas, eps):
 
 # %%
 # hint("adamw_step")
-# solution("adamw_step")  # after one check that gave a result
+# solution("adamw_step")
 
 # %% [markdown]
 # ## A limit for the step
@@ -625,6 +625,6 @@ show_source(
 progress()
 
 # %% [markdown]
-# Back: [13 Backpropagation](13_backpropagation.ipynb). On: [15 Inside](15_inside.ipynb). All terms:
+# Back: [13 Backpropagation](13_backpropagation.ipynb). On: [16 GPT-Neo 125M](16_gpt_neo_125m.ipynb). All terms:
 # [glossary](GLOSSARY.md). Source: [optimizer.py](../neo_np/train/optimizer.py), functions `adamw`, `clip_gradients` and
 # `learning_rate`; [data.py](../neo_np/train/data.py), function `random_windows`; [trainer.py](../neo_np/train/trainer.py).
