@@ -151,7 +151,8 @@ def test_progress_counts_what_was_passed_tried_and_compared(capsys):
     core = sum(exercise.core for exercise in EXERCISES.values())
     assert f"passed 1 of {len(EXERCISES)} exercises (1 of {core} core) and compared 1 prediction." in text
     assert "✓ linear*" in text and "✗ softmax*" in text and "○ attend*" in text and "○ mlp" in text
-    assert all(title in text for title in NOTEBOOKS.values())
+    with_exercises = {exercise.notebook for exercise in EXERCISES.values()}
+    assert all(NOTEBOOKS[number] in text for number in with_exercises)
     assert "Next: `next_token` in notebook 00" in text
 
 
@@ -280,6 +281,7 @@ def test_minutes_of_the_course_are_plausible():
     by_notebook = {}
     for exercise in EXERCISES.values():
         by_notebook.setdefault(exercise.notebook, []).append(exercise.minutes)
-    assert list(by_notebook) == sorted(NOTEBOOKS)
+    assert set(NOTEBOOKS) - set(by_notebook) == {"16", "17"}  # these have predictions only
+    assert list(by_notebook) == sorted(by_notebook)
     assert all(5 <= sum(minutes) <= 60 for minutes in by_notebook.values())
     assert math.fsum(sum(minutes) for minutes in by_notebook.values()) < 36 * len(NOTEBOOKS)
