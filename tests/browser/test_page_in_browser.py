@@ -525,7 +525,7 @@ def test_bar_of_the_draw_is_labelled(story, open_page):
         )
         assert dict(labels) == {
             "first": "0", "last": "1", "above": f"{data['choice.uniform'][step]:.5f}",
-            "below": data["texts"][int(data["choice.token"][step])],
+            "below token": data["texts"][int(data["choice.token"][step])],
         }  # fmt: skip
         bar, mark, above = page.evaluate(
             "['#unit', '#unit b', '#unit .above'].map((name) => {"
