@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 from neo_np.errors import NeoError
 
+# BLAS reads these variables when NumPy is imported.
+ONE_BLAS_THREAD = dict.fromkeys(["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"], "1")
 LIKE = 0.65  # how much an unknown option must have in common with the one that is suggested, from 0 to 1
 
 

@@ -224,7 +224,7 @@ def test_the_top_of_the_repository_is_tidy():
 
 
 def test_import_of_neo_np_leaves_out_what_is_slow_to_import():
-    """Random numbers take 6 ms, the others 0.3 to 3 ms. (Some versions of NumPy import some of them anyway.)"""
+    """`python -X importtime -c "import shutil"` shows what one takes. (Some versions of NumPy import some of them anyway.)"""
     slow = "numpy.random numpy.typing shutil tempfile difflib shlex importlib.util"
     code = (
         "import sys, numpy, regex, safetensors; before = set(sys.modules); import neo_np; "

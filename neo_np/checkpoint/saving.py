@@ -68,7 +68,7 @@ def write_checkpoint(model: Model, folder: Path) -> None:
 
 
 def delete_folder(folder: Path) -> None:
-    """Delete a folder of files. `shutil` can do it too, but its import would make every start 3 ms slower."""
+    """Delete a folder of files. `shutil` can do it too, but importing it would make every start slower."""
     with suppress(OSError):
         for file in folder.iterdir():
             file.unlink()

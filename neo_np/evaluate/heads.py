@@ -2,8 +2,6 @@
 
 Random tokens have no meaning, so a head can only use the places of tokens and the repetition. The scores are those of
 Olsson et al. 2022, "In-context Learning and Induction Heads" (arXiv 2209.11895).
-
-Course: notebook 15.
 """
 
 import warnings

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 
 PACKAGE = "neo_np"
+USES_PACKAGE = "uses neo_np"  # the reason why an answer gets no points
 GLOBAL_OR_IMPORT = "LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME"
 
 

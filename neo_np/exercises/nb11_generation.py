@@ -530,8 +530,8 @@ ACCEPT_DRAFTS = Exercise(
     minutes=10,
     signature="accept_drafts(drafts, logits)",
     task="Return the tokens that one pass writes, a list of ids. drafts: K guessed tokens. logits, (K + 1, V): row i says what "
-    "follows the text and the first i drafts. A draft is accepted if it is the likeliest token of its row. At the first one "
-    "that is not, write the model's own token in its place and stop. After K accepted drafts, write the last row's token too.",
+    "follows the text and the first i drafts. A draft is accepted if it is the likeliest token of its row. At the first "
+    "draft that is not, write the likeliest token of its row and stop. If all K are accepted, write that of the last row too.",
     reference=accept_drafts,
     variant=accept_drafts_variant,
     also_right=(accept_drafts_at_once,),

@@ -1,8 +1,9 @@
 """How each token was chosen: the logits processors one after the other, and the draw, replayed on the logits of the step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -58,14 +59,18 @@ def column_names(processors: Sequence[LogitsProcessor], without_token: Sequence[
     return ["model", *(["ids without a token", *names[1:]] if without_token else names)]
 
 
+def function_and_arguments(processor: LogitsProcessor) -> tuple[Callable, dict[str, Any]]:
+    """Return the function of a logits processor, and the arguments that are fixed in it: `partial(f, k=5)` -> f, {"k": 5}."""
+    return (processor.func, processor.keywords) if isinstance(processor, partial) else (processor, {})
+
+
 def processor_name(processor: LogitsProcessor) -> str:
     """Return the name of a logits processor and the numbers that it was given."""
-    if not isinstance(processor, partial):
-        return getattr(processor, "__name__", "processor")
-    if processor.func is apply_users_processor:
-        return getattr(processor.keywords["processor"], "__name__", "your processor")
-    numbers = [str(value) for name, value in processor.keywords.items() if name != "keep" and isinstance(value, int | float)]
-    return " ".join([processor.func.__name__, *numbers])
+    function, arguments = function_and_arguments(processor)
+    if function is apply_users_processor:
+        return getattr(arguments["processor"], "__name__", "your processor")
+    numbers = [str(value) for name, value in arguments.items() if name != "keep" and isinstance(value, int | float)]
+    return " ".join([function.__name__, *numbers])
 
 
 def replay(

@@ -21,7 +21,7 @@ from neo_np.generate.arguments import (
     read_input,
 )
 from neo_np.gpt_neo.params import parameter_shapes
-from neo_np.terminal import OneLineParser, progress_bar, restart_with, run_command, with_option_names
+from neo_np.terminal import ONE_BLAS_THREAD, OneLineParser, progress_bar, restart_with, run_command, with_option_names
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 EXAMPLES = """examples:
@@ -29,11 +29,6 @@ EXAMPLES = """examples:
   python -m neo_np.explain "Once upon a time" --continuation " there was a king" --open attention,layer=1,head=0
 """
 PAGE_ARGUMENTS = {"open": "--open", "continuation": "--continuation"}
-# For a small model, the threads of BLAS would only wait for each other.
-ONE_THREAD = dict.fromkeys(
-    ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"],
-    "1",
-)
 
 
 def build_parser() -> OneLineParser:
@@ -80,7 +75,7 @@ def name_page_arguments(message: str) -> str:
 def main_in_new_environment() -> int:
     """Run the command; for a small model, in a process whose BLAS uses one thread."""
     if is_small(build_parser().parse_args().model):
-        restart_with(ONE_THREAD)
+        restart_with(ONE_BLAS_THREAD)  # its threads would only wait for each other
     return main()
 
 

@@ -1,9 +1,8 @@
 """What each logits processor does, in words: the rules that the panel of the choice explains."""
 
 from collections.abc import Sequence
-from functools import partial
 
-from neo_np.explain.choices import processor_name
+from neo_np.explain.choices import function_and_arguments, processor_name
 from neo_np.generate.logits_processors import LogitsProcessor, apply_users_processor
 
 # By the name of the function; {names} are its arguments.
@@ -39,8 +38,9 @@ def column_rules(processors: Sequence[LogitsProcessor], without_token: Sequence[
 
 def meaning(processor: LogitsProcessor) -> str:
     """Return what a logits processor does, in words."""
-    if not isinstance(processor, partial) or processor.func is apply_users_processor:
+    function, arguments = function_and_arguments(processor)
+    if function is apply_users_processor:
         return OWN
-    if processor.func.__name__ == "temperature":
-        return COOL if processor.keywords["value"] < 1 else WARM
-    return MEANINGS[processor.func.__name__].format(**processor.keywords)
+    if function.__name__ == "temperature":
+        return COOL if arguments["value"] < 1 else WARM
+    return MEANINGS[function.__name__].format(**arguments)

@@ -115,8 +115,7 @@ def is_decided(
         return False
     if options.early_stopping is True:
         return True
-    if (
-        options.early_stopping == "never" and options.length_penalty > 0
-    ):  # the score is negative: a greater length brings it closer to 0
+    if options.early_stopping == "never" and options.length_penalty > 0:
+        # The score is negative, so a greater length brings it closer to 0.
         length = start.max_length - len(start.prompt.ids)
     return length_normalized(best_running, length, options) <= results[-1][0]

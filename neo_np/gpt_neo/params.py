@@ -101,8 +101,8 @@ def sinusoids(positions: int, channels: int, amplitude: float = 0.15) -> np.ndar
     """Return position embeddings (P, C) to begin training with: sin and cos of the position in C / 2 frequencies.
 
     After Vaswani et al. 2017 (arXiv 1706.03762), section 3.5, with all sines before all cosines, and with wavelengths from 2 to
-    256 tokens (theirs are 2 pi to 20,000 pi). The score of two
-    positions can then depend on their distance only, so a head learns to look at the token before for all positions at once.
+    256 tokens (theirs are 2 pi to 20,000 pi). The score of two positions can then depend on their distance only, so a head
+    learns to look at the token before for all positions at once.
     """
     frequencies = np.pi * 128.0 ** (-np.arange(0, channels, 2) / channels)  # (C / 2,), from pi to pi / 128
     angles = np.arange(positions)[:, None] * frequencies

@@ -2,15 +2,11 @@
 
 import os
 
-from neo_np.terminal import restart_with
+from neo_np.terminal import ONE_BLAS_THREAD, restart_with
 
-# BLAS reads its variables when NumPy is imported. Its own threads would compete with those that share a batch. The last three
-# are for the GNU C library: without them, it returns the memory of each large array to the system, which must clear it again.
-ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
+# The own threads of BLAS would compete with those that share a batch. The other variables are for the GNU C library: without
+# them, it returns the memory of each large array to the system, which must clear it again.
+ENVIRONMENT = ONE_BLAS_THREAD | {
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
     "MALLOC_TOP_PAD_": str(2**26),

@@ -443,11 +443,10 @@ figures.show(
 def accept_drafts(drafts, logits):
     """Return the tokens that one pass writes, a list of ids. drafts: K guessed tokens. logits, (K + 1, V): row i says
     what follows the text and the first i drafts. A draft is accepted if it is the likeliest token of its row. At
-    the first one that is not, write the model's own token in its place and stop. After K accepted drafts, write the
-    last row's token too.
+    the first draft that is not, write the likeliest token of its row and stop. If all K are accepted, write that of
+    the last row too.
     """
     ...
-
 
 # %%
 # hint("accept_drafts")

@@ -1,4 +1,4 @@
-"""Answers that do harm, each in its own process: whatever they do, the grader goes on, and nothing of them survives."""
+"""Answers that do harm, each in its own process: whatever they do, the grader continues, and ends what they have started."""
 
 import os
 import subprocess

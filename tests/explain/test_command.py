@@ -147,7 +147,7 @@ def test_command_of_a_small_model_runs_with_one_blas_thread(folder, tmp_path):
         f"sys.argv = ['explain', 'abc', '--model', {str(folder)!r}]\n"
         "command.main_in_new_environment()"
     )
-    variables = {name: value for name, value in os.environ.items() if name not in command.ONE_THREAD}
+    variables = {name: value for name, value in os.environ.items() if name not in command.ONE_BLAS_THREAD}
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
     first, second, *rest = found.stdout.split()
     assert first == second and rest == [first, "1"]

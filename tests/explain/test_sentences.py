@@ -322,6 +322,7 @@ def test_every_rule_has_a_sentence_of_its_own():
     assert len(rules) == len(names) == len(processors) + 1 and rules[0] == ""
     for rule in rules[1:]:
         assert re.fullmatch(r"[^{}]+: [^{}]+\.", rule), rule
+    assert [rule for rule in rules if "a function of your own" in rule] == ["<lambda>: a function of your own."]
     assert "above 1" in next(rule for rule in rules if rule.startswith("temperature 1.5"))
     assert "add up to 0.5" in next(rule for rule in rules if rule.startswith("top_p"))
 

@@ -188,7 +188,7 @@ def test_what_a_browser_lacks_is_found_in_every_form(code):
     [
         "import os\nos.environ.setdefault('A', '1')\nos.chdir('x')",
         "import numpy as np\nnp.load('x.npy')",
-        "threading = 1  # the word alone is no thread",
+        "threading = 1  # a name is no thread",
         "print('import socket')",
         "model.system('ls')",
     ],

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from neo_np.errors import NeoError
-from neo_np.exercises.borrowed import PACKAGE
+from neo_np.exercises.borrowed import PACKAGE, USES_PACKAGE
 from neo_np.exercises.course import EXERCISES, TRANSFER, find
+from neo_np.exercises.diagnosis import SLOW
 from neo_np.exercises.exercise import Exercise
 from neo_np.exercises.grading.needed import answer_index, needed_by
 from neo_np.exercises.grading.process import Workers
@@ -19,7 +20,7 @@ from neo_np.exercises.registry import LOADED
 SECONDS = 4.0  # for all cases of an exercise; a worker has more, because it must start
 CPU_SECONDS, WORKER_SECONDS = 10, 20.0
 TRIES = 2  # a loaded computer may be slow once
-SLOW, MISSING, SYNTAX, NO_RESULT, USES_PACKAGE = "slow", "missing", "syntax", "no result", "uses neo_np"
+MISSING, SYNTAX, NO_RESULT = "missing", "syntax", "no result"
 SUFFIXES = ".py", ".ipynb"
 
 

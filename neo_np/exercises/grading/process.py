@@ -11,18 +11,14 @@ import tempfile
 import threading
 from pathlib import Path
 
+from neo_np.terminal import ONE_BLAS_THREAD
+
 ROOT = Path(__file__).resolve().parents[3]  # the folder that neo_np is in
 WORKER = [sys.executable, "-m", "neo_np.exercises.grading.worker"]
 LONGEST = 100_000  # bytes of a result
 ROUNDS = 100  # attempts to kill what starts further processes meanwhile
 MARK = "NEO_NP_GRADING"  # a variable by which the processes that an answer leaves behind are found
-ENVIRONMENT = {  # BLAS reads its variables when NumPy is imported; each of its threads would take memory
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-    "PYTHONIOENCODING": "utf-8",
-}
+ENVIRONMENT = ONE_BLAS_THREAD | {"PYTHONIOENCODING": "utf-8"}  # each further thread of BLAS would take memory
 
 
 class Workers:

@@ -16,7 +16,7 @@ import time
 import types
 from dataclasses import replace
 
-from neo_np.exercises.borrowed import PACKAGE
+from neo_np.exercises.borrowed import PACKAGE, USES_PACKAGE
 from neo_np.exercises.course import find
 from neo_np.exercises.diagnosis import RIGHT, SLOW, WRONG, examine
 from neo_np.exercises.grading.needed import ALWAYS_THERE, needed_by
@@ -35,7 +35,7 @@ except ImportError:  # Windows
 
 MEMORY = 2**30  # bytes; with 128 MB, OpenBLAS cannot start
 STARTS_A_PROCESS = {"os.fork", "os.forkpty", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "subprocess.Popen"}
-USES_PACKAGE, ERROR, NOT_NAMED = "uses neo_np", "error", "not named"
+ERROR, NOT_NAMED = "error", "not named"
 BORROWED = "The answer uses neo_np. Write it yourself, with NumPy."
 
 
