@@ -97,7 +97,7 @@ def random_params(config: Config, seed: int = 0) -> Params:
     return Params(named)
 
 
-def sinusoids(positions: int, channels: int, amplitude: float = 0.15) -> np.ndarray:
+def sinusoids(positions: int, channels: int, amplitude: float = 0.03) -> np.ndarray:
     """Return position embeddings (P, C) to begin training with: sin and cos of the position in C / 2 frequencies.
 
     After Vaswani et al. 2017 (arXiv 1706.03762), section 3.5, with all sines before all cosines, and with wavelengths from 2 to

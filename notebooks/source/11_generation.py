@@ -448,6 +448,7 @@ def accept_drafts(drafts, logits):
     """
     ...
 
+
 # %%
 # hint("accept_drafts")
 # solution("accept_drafts")
