@@ -73,6 +73,7 @@ def test_start_takes_longer_than_load_because_it_imports_numpy(everything):
     assert min(cases["start"]["rounds"]) > max(cases["load"]["rounds"])
 
 
+@pytest.mark.slow
 def test_tables_fit_a_hundred_columns_and_name_machine_and_duration(tiny, capsys):
     assert command.main(["load", "--model", str(tiny), "--rounds", "1"]) == 0
     captured = capsys.readouterr()

@@ -33,6 +33,7 @@ def test_ask_answers_with_the_value_and_the_memory(tiny):
     assert answer["peak_mb"] > 10
 
 
+@pytest.mark.slow
 def test_ask_of_a_process_that_dies_tells_its_last_words(tiny, tmp_path):
     (tmp_path / "config.json").write_bytes((tiny / "config.json").read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"cut off")

@@ -395,6 +395,7 @@ def test_check_of_a_mistake_that_helps_by_chance_says_that_one_sentence_is_littl
     assert "1.50 nats per token instead of 2.00. One sentence is a small sample" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_texts_after_right_answers_differ_and_are_the_same_every_time(capsys):
     def lines():
         for name in NAMES:

@@ -31,6 +31,7 @@ def submissions(tmp_path, monkeypatch):
         (tmp_path / name).write_text(notebook(HEAD, SOFTMAX, STRICT_MASK), encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_output_in_the_document_is_that_of_the_command(submissions, capsys):
     shown = re.search(r"^    registry .*?(?=^\S)", TEXT, re.M | re.S)[0].rstrip().splitlines()
     assert command.main(["grade", "submissions", "--only", "05"]) == 0
@@ -61,6 +62,7 @@ def test_document_has_the_limits_of_the_code():
     assert "**This is no sandbox.**" in TEXT
 
 
+@pytest.mark.slow
 def test_template_has_five_lines_and_tests_each_exercise(submissions):
     names = {}
     exec(TEMPLATE, names)

@@ -74,6 +74,7 @@ def test_answer_that_ends_its_process_in_another_way_has_no_result(body, tmp_pat
     assert graded(tmp_path, body).mistake == "no result"
 
 
+@pytest.mark.slow
 def test_answer_that_exits_is_an_error(tmp_path):
     found = graded(tmp_path, "import sys\nsys.exit(0)")
     assert (found.points, found.mistake) == (0, "error") and "SystemExit" in found.remark
@@ -85,6 +86,7 @@ def test_endless_loop_is_slow(tmp_path, monkeypatch):
     assert ((found.points, found.mistake) == (0, "slow") and "while True:" in found.remark) or "never ends" in found.remark
 
 
+@pytest.mark.slow
 def test_loop_that_cannot_be_interrupted_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(grader, "WORKER_SECONDS", 3.0)
     begin = time.monotonic()
@@ -151,8 +153,11 @@ CHILDREN = {
 }
 
 
+NO_RESULT = [pytest.param(end, marks=pytest.mark.slow) for end in ("os._exit(0)", "time.sleep(60)")]  # waits two seconds
+
+
 @linux
-@pytest.mark.parametrize("ends", ["os._exit(0)", "print(json.dumps(dict(word=word)), flush=True)", "time.sleep(60)"])
+@pytest.mark.parametrize("ends", ["print(json.dumps(dict(word=word)), flush=True)", *NO_RESULT])
 @pytest.mark.parametrize("start", CHILDREN.values(), ids=CHILDREN.keys())
 def test_worker_leaves_no_child_behind(start, ends, tmp_path):
     """The worker here is any program, because the real one lets no answer start a process."""
@@ -236,6 +241,7 @@ def test_slow_or_missing_result_is_tried_once_more(results, mistake, tmp_path, m
     assert (found.mistake, found.points) == (mistake, int(mistake == "")) and workers.results == []
 
 
+@pytest.mark.slow
 def test_one_bad_answer_harms_no_other(tmp_path):
     """The first answers patch NumPy and end their process; the last one is right."""
     file = tmp_path / "answer.py"

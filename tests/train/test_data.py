@@ -170,6 +170,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["SIGINT", "SIGKILL"])
 def test_tokenize_files_that_is_stopped_leaves_no_process(files, tmp_path, kind):
     """Ctrl-C goes to all processes of a terminal, and only one answers it; the others end with it, even if it is killed."""
