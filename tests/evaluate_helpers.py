@@ -22,6 +22,7 @@ def small_model(**changes):
 
 
 MODEL = small_model(std=0.3)
+ROOMY = small_model(max_position_embeddings=129)  # room for two copies of 64 tokens and a first token
 NO_BEGIN = small_model(std=0.3, bos_token_id=None, eos_token_id=None)
 
 

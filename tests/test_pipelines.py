@@ -57,15 +57,15 @@ def test_text_generation_return_full_text_false_leaves_the_prompt_out(generator)
 
 
 def test_text_generation_defaults_sample_256_tokens_at_temperature_0_7(generator, tales):
-    """Sampling at temperature 0.7 for 256 new tokens, or the 256 positions of this model that the prompt leaves."""
-    room = 256 - length_of(tales, PROMPT)
+    """Sampling at temperature 0.7 for 256 new tokens, or the positions of this model that the prompt leaves."""
+    room = min(256, tales.config.max_position_embeddings - length_of(tales, PROMPT))
     expected = tales.generate(PROMPT, do_sample=True, temperature=0.7, max_new_tokens=room, seed=3)
     assert generator(PROMPT, seed=3) == [{"generated_text": expected}]
     assert length_of(tales, expected) > 20 + length_of(tales, PROMPT)
 
 
-def test_text_generation_short_prompt_keeps_its_room_beside_a_long_one(generator):
-    prompts = ["The king", PROMPT * 50]
+def test_text_generation_short_prompt_keeps_its_room_beside_a_long_one(generator, tales):
+    prompts = ["The king", PROMPT * (tales.config.max_position_embeddings // length_of(tales, PROMPT) - 10)]
     assert generator(prompts, do_sample=False)[0] == generator(prompts[0], do_sample=False)
 
 
@@ -86,9 +86,10 @@ def test_text_generation_writes_256_tokens_if_they_fit(tales):
     assert len(chosen) == 256
 
 
-def test_text_generation_prompt_that_fills_the_model_raises(generator):
-    with pytest.raises(NeoError, match="256 positions"):
-        generator(" a" * 300)
+def test_text_generation_prompt_that_fills_the_model_raises(generator, tales):
+    positions = tales.config.max_position_embeddings
+    with pytest.raises(NeoError, match=f"{positions} positions"):
+        generator(" a" * positions)
 
 
 def test_text_generation_max_length_replaces_the_default_length(generator, tales):

@@ -6,7 +6,7 @@ import re
 import sys
 
 import pytest
-from evaluate_helpers import small_model
+from evaluate_helpers import ROOMY, small_model
 
 from neo_np.evaluate import command
 from neo_np.evaluate.heads import evaluate_heads
@@ -44,9 +44,9 @@ def as_table(result):
 
 def test_text_command_prints_table_and_json(run, tmp_path, tales):
     (tmp_path / "texts").mkdir()
-    (tmp_path / "texts/1.txt").write_text("The king\n<|endoftext|>\nThe queen said " + "no " * 2000, encoding="utf-8")
+    (tmp_path / "texts/1.txt").write_text("The king\n<|endoftext|>\nThe queen said " + "no " * 400, encoding="utf-8")
     (tmp_path / "texts/2.txt").write_text("said nothing.", encoding="utf-8")
-    expected = evaluate_text(tales, ["The king", "The queen said " + "no " * 2000, "said nothing."], 64, 16)
+    expected = evaluate_text(tales, ["The king", "The queen said " + "no " * 400, "said nothing."], 64, 16)
     status, out, err = run("text", "texts/1.txt", "texts/2.txt", "--window", 64, "--stride", 16)
     assert ([line.split() for line in out.splitlines()], status, err) == (as_table(expected), 0, "")
     status, out, err = run("text", "texts", "--window", "64", "--stride", "16", "--batch-size", "1", "--json")
@@ -72,8 +72,9 @@ def test_choices_command_prints_table_and_json(run, tmp_path, tales):
     assert [line.split() for line in out.splitlines()] == as_table(evaluate_choices(tales, [CHOICES]))
 
 
-def test_heads_command_prints_table_and_json(run, tales):
-    expected = evaluate_heads(tales, seed=2)
+def test_heads_command_prints_table_and_json(run, monkeypatch):
+    monkeypatch.setattr(command, "load", lambda *names: ROOMY)
+    expected = evaluate_heads(ROOMY, seed=2)
     status, out, err = run("heads", "--seed", 2)
     assert (status, err) == (0, "")
     numbers, table = out.split("\n\n")
@@ -86,7 +87,7 @@ def test_heads_command_prints_table_and_json(run, tales):
         assert line == shown
     status, out, err = run("heads", "--seed", 2, "--json")
     assert (status, err) == (0, "")
-    assert json.loads(out) == {"model": repr(tales), **expected, "heads": heads}
+    assert json.loads(out) == {"model": repr(ROOMY), **expected, "heads": heads}
 
 
 def test_heads_command_with_few_positions_says_so(run, monkeypatch):

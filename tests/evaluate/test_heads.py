@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from evaluate_helpers import END, TOKENIZER, small_model, token_log_probability
+from evaluate_helpers import END, ROOMY, TOKENIZER, small_model, token_log_probability
 
 from neo_np import Config, Model, NeoError, Params
 from neo_np.evaluate.heads import (
@@ -176,13 +176,13 @@ def test_evaluate_heads_draws_uniformly_from_ordinary_tokens(tales, monkeypatch)
     assert drawn.min() < 0.02 * count and drawn.max() > 0.98 * count
 
 
-def test_evaluate_heads_depends_only_on_the_seed(tales):
-    assert evaluate_heads(tales) == evaluate_heads(tales, seed=0) != evaluate_heads(tales, seed=1)
+def test_evaluate_heads_depends_only_on_the_seed():
+    assert evaluate_heads(ROOMY) == evaluate_heads(ROOMY, seed=0) != evaluate_heads(ROOMY, seed=1)
 
 
-def test_evaluate_heads_reports_progress(tales):
+def test_evaluate_heads_reports_progress():
     calls = []
-    evaluate_heads(tales, progress=lambda *call: calls.append(call))
+    evaluate_heads(ROOMY, progress=lambda *call: calls.append(call))
     assert calls == [(count, 20) for count in range(1, 21)]
 
 

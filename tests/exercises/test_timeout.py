@@ -156,13 +156,14 @@ def test_check_under_tracing_ends_and_keeps_the_tracer(watcher):
     """A pending exception that is taken back makes Python 3.11 hang under a profiler: so it is not taken back."""
     code = f"""
 import sys, time
-from neo_np.exercises import diagnose
+from neo_np.exercises import diagnose, diagnosis
 {watcher}
 before = sys.gettrace(), sys.getprofile()
 print(diagnose("softmax", lambda x: x).passed, (sys.gettrace(), sys.getprofile()) == before)
 def softmax(x):
     while True:
         pass
+diagnosis.SECONDS = 0.5
 print("stopped" in diagnose("softmax", softmax).message)
 print(sum(range(10)), (sys.gettrace(), sys.getprofile()) == before)
 """

@@ -59,7 +59,7 @@ MISTAKES = {
         "--init takes model",
     ),
     "init with untied": ("{text} --out {out} --init {shipped} --untied", "--init takes model"),
-    "more than init has positions": ("{text} --out {out} --init {shipped} --sequence-length 257", "256 positions"),
+    "more than init has positions": ("{text} --out {out} --init {shipped} --sequence-length 9999", "positions"),
     "a run that is there": ("{text} --out {run}", "--resume"),
     "resume with options": ("--resume {run} --steps 99 --batch-size 3", "leave out"),
     "resume with text": ("{text} --resume {run}", "leave out"),
