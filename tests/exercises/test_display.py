@@ -124,6 +124,7 @@ def test_large_arguments_are_told_by_their_shape():
     assert cells(argument_grids("x", np.zeros((40, 40)))[0]) == [["an array of shape (40, 40)"]]
 
 
+@pytest.mark.slow
 def test_text_lines_fit_a_terminal_and_columns_are_aligned():
     for exercise, _, source in read_wrong_answers():
         lines = as_text(parts_of(exercise, source)).split("\n")

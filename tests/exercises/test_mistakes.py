@@ -17,6 +17,7 @@ from neo_np.exercises.prepared import prepared_cases
 
 ANSWERS = read_styles()
 STYLES = sorted({(answer.exercise, answer.style) for answer in ANSWERS})
+NAIVE_FIRST = [pytest.param(*pair, marks=[pytest.mark.slow] if pair[1] != "naive" else []) for pair in STYLES]
 WRONG = read_wrong_answers()
 
 # The mistakes that the course must know, under the names that the registry gives them.
@@ -139,7 +140,7 @@ def assert_answers_get_their_names(exercise, style, change=lambda function: func
             assert (verdict.passed, verdict.mistakes) == (False, (answer.mistake,)), answer.source + verdict.message
 
 
-@pytest.mark.parametrize(("exercise", "style"), STYLES, ids=ids(STYLES))
+@pytest.mark.parametrize(("exercise", "style"), NAIVE_FIRST, ids=ids(STYLES))
 def test_answers_in_one_style_pass_or_get_the_name_of_their_mistake(exercise, style):
     assert_answers_get_their_names(exercise, style)
 

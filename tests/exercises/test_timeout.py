@@ -172,7 +172,7 @@ print(sum(range(10)), (sys.gettrace(), sys.getprofile()) == before)
 
 
 def test_check_in_another_thread_stops_the_loop_there(monkeypatch):
-    monkeypatch.setattr("neo_np.exercises.diagnosis.SECONDS", 2.0)
+    monkeypatch.setattr("neo_np.exercises.diagnosis.SECONDS", 0.5)
     found = []
 
     def softmax(x):
