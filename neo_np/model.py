@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -142,7 +143,7 @@ class Model(metaclass=ModelNames):
         """Return an empty `KVCache` for `batch` rows of `capacity` tokens (default: all the model's positions)."""
         c = self.config
         capacity = c.max_position_embeddings if capacity is None else capacity
-        if not all(isinstance(size, int) and size > 0 for size in (batch, capacity)):
+        if not all(isinstance(size, Integral) and size > 0 for size in (batch, capacity)):
             raise NeoError(f"batch and capacity of a cache must be whole numbers above 0; got {batch!r} and {capacity!r}.")
         dtype = self.params.wte.weight.dtype
         return KVCache(c.num_layers, batch, c.num_heads, capacity, c.head_size, dtype)

@@ -394,6 +394,12 @@ def test_masks_of_other_types(mask):
     np.testing.assert_array_equal(MODEL.logits([[1, 2, 3], [4, 5, 6]], mask=mask), expected)
 
 
+def test_numpy_numbers_are_sizes():
+    ids = np.array([1, 2, 3])
+    cache = MODEL.new_cache(batch=np.int64(1), capacity=np.int64(3))
+    np.testing.assert_array_equal(MODEL.logits(ids, logits_to_keep=np.int64(2), cache=cache), MODEL.logits(ids)[-2:])
+
+
 @pytest.mark.parametrize("keep", [-1, 1.0, True, None])
 def test_bad_logits_to_keep_is_refused(keep):
     with pytest.raises(NeoError, match=f"logits_to_keep is {keep}, and it must be a whole number; 0 keeps all positions"):

@@ -13,6 +13,7 @@ from typing import Any
 from neo_np.errors import NeoError, warn
 from neo_np.generate.foreign_options import absent_settings, leave_out_foreign
 from neo_np.generate.language_model import LanguageModel
+from neo_np.generate.prompts import as_lists
 from neo_np.generate.value_checks import (
     BIASES,
     DECAY,
@@ -231,7 +232,7 @@ def read_options(given: dict, generation_config: dict, config: Config) -> Option
 
     Raises NeoError for a name that is unknown or a value that makes no sense. Warns of options that have no effect.
     """
-    given = without_none(known_options(given))
+    given = {name: as_lists(value) for name, value in without_none(known_options(given)).items()}
     from_file = options_of_file(generation_config, config.vocab_size)
     ids: dict[str, Any] = {"bos_token_id": config.start_id}
     if not generation_config:  # as in transformers, a checkpoint's own settings without end tokens mean none

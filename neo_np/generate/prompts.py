@@ -52,7 +52,10 @@ def read_prompt(model: LanguageModel, prompt: Any, bos_token_id: int | None) -> 
 
 
 def as_lists(prompt: Any) -> Any:
-    """Return any array-like as lists: arrays of NumPy, PyTorch and others, ranges, lists of them. A text stays a text."""
+    """Return any array-like as lists: arrays of NumPy, PyTorch and others, ranges, lists of them.
+
+    A text stays a text, and a number of NumPy or PyTorch becomes one of Python.
+    """
     if isinstance(prompt, str | bytes | Mapping):
         return prompt
     if hasattr(prompt, "tolist"):

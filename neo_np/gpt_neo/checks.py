@@ -1,6 +1,7 @@
 """Checks of what a user gives the model: token ids, mask, labels, cache. Each raises NeoError with one sentence."""
 
 import os
+from numbers import Integral
 
 import numpy as np
 
@@ -100,7 +101,7 @@ def check_length(length, positions):
 
 def check_logits_to_keep(count):
     """Raise NeoError for a number of positions that makes no sense."""
-    if not (type(count) is int and count >= 0):
+    if not isinstance(count, Integral) or isinstance(count, bool) or count < 0:
         raise NeoError(f"logits_to_keep is {count!r}, and it must be a whole number; 0 keeps all positions.")
 
 

@@ -9,6 +9,7 @@ Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", sect
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from numbers import Integral
 from operator import index
 from os import PathLike
 from pathlib import Path
@@ -92,7 +93,7 @@ class Tokenizer(metaclass=TokenizerNames):
         The same texts give the same tokenizer, and the same as `BpeTrainer` of Hugging Face tokenizers.
         Raises NeoError for a vocab_size without room for the special tokens and the bytes, and for wrong arguments.
         """
-        if not isinstance(vocab_size, int):
+        if not isinstance(vocab_size, Integral):
             raise NeoError(f"vocab_size must be a whole number, and is {vocab_size!r:.40}.")
         check_special_tokens(special_tokens)
         vocab = {token: id for id, token in enumerate([*special_tokens, *sorted(CHAR_TO_BYTE)])}

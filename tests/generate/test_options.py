@@ -48,7 +48,7 @@ NO_SENSE = [
     *[("forced_eos_token_id", value, IDS) for value in (-1, 1.5, [[1]])],
     *[("sequence_bias", value, "{(id, ...): bias}")
       for value in (5, {5: 1.0}, {(): 1.0}, {(1,): math.nan}, {(1,): math.inf}, {(-1,): 1.0}, [[[1], 1.0, 2]], [[1, 1.0]])],
-    *[("exponential_decay_length_penalty", value, "(start, factor)") for value in (5, [1], [1.5, 1.1], [1, 0], (1, math.nan))],
+    *[("exponential_decay_length_penalty", value, "(start, factor)") for value in (5, [1], [1.5, 1.1], [1, 0], [1, math.nan])],
     *[("renormalize_logits", value, SWITCH) for value in (1, "yes")],
     *[("logits_processor", value, "a list of functions") for value in (5, [5], ["f"], lambda logits, ids: logits)],
 ]  # fmt: skip
@@ -127,6 +127,19 @@ def test_options_numpy_numbers_are_accepted():
     given = {"top_k": np.int64(3), "top_p": np.float64(0.5), "temperature": np.float32(0.5), "eos_token_id": np.int32(4)}
     options = read_options({"do_sample": True, **given}, {}, CONFIG)
     assert (options.top_k, options.top_p, options.temperature, options.eos_ids) == (3, 0.5, 0.5, [4])
+
+
+@pytest.mark.parametrize("array_like", [np.array, tuple, lambda values: [np.int64(value) for value in values]])
+def test_options_array_likes_are_accepted(array_like):
+    given = {"suppress_tokens": array_like([3, 4]), "bad_words_ids": [array_like([5, 6])], "eos_token_id": array_like([7])}
+    options = read_options(given, {}, CONFIG)
+    assert (options.suppress_tokens, options.bad_words_ids, options.eos_token_id) == ([3, 4], [[5, 6]], [7])
+
+
+def test_generate_numpy_numbers_of_tokens_and_texts_are_accepted():
+    model, count = random_model(), np.int64(3)
+    expected = model.generate([1, 2], max_new_tokens=3, num_beams=3, num_return_sequences=3)
+    assert model.generate([1, 2], max_new_tokens=count, num_beams=count, num_return_sequences=count) == expected
 
 
 @pytest.mark.parametrize("stops, found", [("end", ["end"]), (["end", "fin"], ["end", "fin"]), (("end",), ["end"]), ([], [])])

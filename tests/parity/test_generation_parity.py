@@ -441,6 +441,30 @@ def test_tensors_are_taken_as_ids(small):
     assert model.generate([torch.tensor([1, 2, 3]), [1]], max_new_tokens=5)[0] == expected
 
 
+ARRAY_LIKE_OPTIONS = [
+    {"max_new_tokens": np.int64(5)},
+    {"max_new_tokens": torch.tensor(5)},
+    {"max_length": np.int32(8)},
+    {"num_beams": np.int64(2), "num_return_sequences": np.int64(2)},
+    {"suppress_tokens": np.array([4, 5])},
+    {"suppress_tokens": torch.tensor([4, 5, 6])},
+    {"suppress_tokens": range(3, 9)},
+    {"eos_token_id": torch.tensor(5)},
+    {"eos_token_id": np.array([4, 5])},
+    {"repetition_penalty": np.float64(3.0)},
+]
+
+
+@pytest.mark.parametrize("options", ARRAY_LIKE_OPTIONS, ids=str)
+def test_numbers_and_arrays_of_other_libraries_are_taken_as_options(small, options):
+    model, reference = small
+    limit = {} if options.keys() & {"max_new_tokens", "max_length"} else {"max_new_tokens": 6}
+    theirs = reference.generate(torch.tensor([[1, 2, 3]]), pad_token_id=END, do_sample=False, **limit, **options).tolist()
+    ours = model.generate([[1, 2, 3]], **limit, **options)
+    assert ours == [row[: len(found)] for row, found in zip(theirs, ours, strict=True)]
+    assert all(set(row[len(found) :]) <= {END} for row, found in zip(theirs, ours))
+
+
 def test_every_option_of_transformers_is_known():
     """Each is an option of neo_np, or has an advice."""
     names = {name for name in vars(transformers.GenerationConfig()) if not name.startswith("_")}
