@@ -23,7 +23,7 @@ from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.hooks import hook_names
 from neo_np.gpt_neo.params import Params
 from neo_np.model import Model
-from neo_np.other_names import advice
+from neo_np.other_names import advice, it_has
 from neo_np.pipelines import pipeline
 from neo_np.tokenizer.tokenizer import Tokenizer
 
@@ -34,4 +34,4 @@ __all__ = ["Config", "Model", "NeoError", "Options", "Params", "Tokenizer", "hoo
 def __getattr__(name):
     """Raise an error that names what to use instead; ImportError, so that `from neo_np import AutoTokenizer` shows it too."""
     hint = advice("neo_np", name)
-    raise (ImportError if hint else AttributeError)(f"neo_np has no {name!r}.{hint}")
+    raise (ImportError if hint else AttributeError)(f"neo_np has no {name!r}.{hint or it_has(__all__, name)}")

@@ -18,11 +18,11 @@ from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.hooks import Hook, checked, no_hook
 from neo_np.gpt_neo.loss import token_log_probs
 from neo_np.gpt_neo.params import Params, count
-from neo_np.other_names import ModelNames, no_attribute, refuse_arguments
+from neo_np.other_names import OtherNames, no_attribute, refuse_arguments
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 
-class Model(metaclass=ModelNames):
+class Model(metaclass=OtherNames):
     """A GPT-Neo: `config`, `params`, `tokenizer` (or None) and `generation_config`.
 
     generation_config: a dict, the checkpoint's own defaults for `generate`.
@@ -45,7 +45,7 @@ class Model(metaclass=ModelNames):
 
         def __getattr__(self, name):
             """Raise AttributeError with the name to use."""
-            raise no_attribute("model", "a Model", name)
+            raise no_attribute("model", "a Model", name, dir(self))
 
     def __repr__(self) -> str:
         c = self.config
@@ -56,7 +56,7 @@ class Model(metaclass=ModelNames):
 
     def logits(
         self,
-        ids: np.typing.ArrayLike,
+        ids: np.typing.ArrayLike | None = None,
         mask: np.typing.ArrayLike | None = None,
         cache: KVCache | None = None,
         hook: Hook | None = None,
@@ -78,7 +78,7 @@ class Model(metaclass=ModelNames):
         Raises NeoError if ids, mask or cache do not fit the model or each other.
         """
         if others:
-            refuse_arguments("forward", "logits", others)
+            refuse_arguments("forward", self.logits, others)
         check_logits_to_keep(logits_to_keep)
         hook = tap if hook is None else hook
         if not fast:
@@ -90,29 +90,31 @@ class Model(metaclass=ModelNames):
         return logits[0] if np.ndim(ids) == 1 else logits
 
     def hidden_states(
-        self, ids: np.typing.ArrayLike, mask: np.typing.ArrayLike | None = None, **others: Any
+        self, ids: np.typing.ArrayLike | None = None, mask: np.typing.ArrayLike | None = None, **others: Any
     ) -> list[np.ndarray]:
         """Return the residual stream after the embeddings and after each block, and what the last layer norm returns.
 
         Each is (T, C) or (B, T, C). Hugging Face transformers returns the same list without the output of the last block.
         """
         if others:
-            refuse_arguments("forward", "hidden_states", others)
+            refuse_arguments("forward", self.hidden_states, others)
         names = ["embed", *(f"h.{layer}" for layer in range(self.config.num_layers)), "ln_f"]
         seen = self._record(twins.inference, ids, mask, names)
         return [seen[name] for name in names]
 
-    def attentions(self, ids: np.typing.ArrayLike, mask: np.typing.ArrayLike | None = None, **others: Any) -> list[np.ndarray]:
+    def attentions(
+        self, ids: np.typing.ArrayLike | None = None, mask: np.typing.ArrayLike | None = None, **others: Any
+    ) -> list[np.ndarray]:
         """Return the attention weights of each layer, (H, T, T) or (B, H, T, T): row = query, column = key."""
         if others:
-            refuse_arguments("forward", "attentions", others)
+            refuse_arguments("forward", self.attentions, others)
         names = [f"h.{layer}.attn.weights" for layer in range(self.config.num_layers)]
         seen = self._record(twins.hooked, ids, mask, names)
         return [seen[name] for name in names]
 
     def loss(
         self,
-        ids: np.typing.ArrayLike,
+        ids: np.typing.ArrayLike | None = None,
         mask: np.typing.ArrayLike | None = None,
         labels: np.typing.ArrayLike | None = None,
         **others: Any,
@@ -124,7 +126,7 @@ class Model(metaclass=ModelNames):
         Hugging Face transformers.
         """
         if others:
-            refuse_arguments("forward", "loss", others)
+            refuse_arguments("forward", self.loss, others)
         array = self.check_ids(ids)
         text = check_mask(mask, array.shape)
         batch = np.atleast_2d(array)
@@ -160,7 +162,7 @@ class Model(metaclass=ModelNames):
         """Yield the text of `generate` piece by piece while it is written. One text only, with the same options."""
         return stream(self, prompt, **options)
 
-    def check_ids(self, ids: np.typing.ArrayLike) -> np.ndarray:
+    def check_ids(self, ids: np.typing.ArrayLike | None) -> np.ndarray:
         """Return token ids as an array; raises NeoError if they are not (T,) or (B, T) ids of this model."""
         return check_ids(ids, self.config.vocab_size)
 

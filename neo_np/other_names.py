@@ -3,6 +3,7 @@
 This is one table for the hints in errors and for the documentation (`neo_np/generate/README.md` has the options of `generate`).
 """
 
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 LOAD = "neo_np.load(name)", "one call for config, weights and tokenizer"
@@ -15,88 +16,183 @@ LOCAL = "leave it out", "neo_np looks in the weights folder, then in the Hugging
 ENCODE = "tokenizer.encode(text)", "it returns a list of ids"
 TO_ARRAY = "numpy.array(tokenizer.encode(text))", "ids are plain lists"
 PROMPTS = "model.generate([text, text])", "generate pads a list of prompts itself"
+PIPELINE = 'neo_np.pipeline("text-generation")', "the same results as in transformers"
+OPTIONS = "model.generate(prompt, **options)", "the options are keyword arguments; see neo_np.Options"
+PROCESSOR = "model.generate(prompt, logits_processor=[f])", "f(logits, ids) returns logits; each usual processor is an option"
+STOP = "model.generate(prompt, stop_strings=texts)", "or iterate over model.stream(prompt), and stop when you like"
+CACHE = "model.new_cache()", "model.logits(ids, cache=cache) fills it"
+NO_HEAD = "neo_np.load(name)", "other heads than a language model's are left out; model.hidden_states(ids)[-1] is their input"
+HOOK = "model.logits(ids, hook=f)", "neo_np.hook_names(model.config) lists the names"
+TREE = "model.params", "params.h[3].attn.attention.q_proj.weight is an array; params.flat() is a dict of all"
+OPTIONAL_OUTPUTS = "model.attentions(ids)", "and model.hidden_states(ids): calls of their own"
+FLAT = "params.flat()", "a dict of names and arrays"
+COUNT = "neo_np.gpt_neo.params.count(params)", "repr(params) shows it too"
+GENERATE = "model.generate(prompt)", "the options say how: do_sample, num_beams, ..."
+OTHER = "config.other", "a dict of the entries that the forward pass does not use"
+SPECIAL = "tokenizer.special_tokens", "a dict {token: id}"
+ROLE_ID = 'tokenizer.role_id("mask_token")', "the id of the token with this role, or None"
+ADDED = "tokenizer.added_tokens", "a dict {token: id}, beside tokenizer.special_tokens"
+SETTINGS = "tokenizer.settings", "what tokenizer_config.json says"
+LENGTH = "tokenizer.encode(text)[:length]", "ids are a plain list"
 GRADIENTS = "neo_np.gpt_neo.backward.loss_and_gradients", "gradients are computed by a function, not recorded"
 
-# {where it was written: {name there: (what to write here, one line why)}}
-OTHER_NAMES = {
+# {where it was written: {names there: (what to write here, one line why)}}
+GROUPS = {
     "neo_np": {
-        **dict.fromkeys(
-            "AutoModel AutoModelForCausalLM GPTNeoModel GPTNeoForCausalLM GPT2LMHeadModel from_pretrained".split(), LOAD
-        ),
-        **dict.fromkeys(
-            "AutoTokenizer GPT2Tokenizer GPT2TokenizerFast PreTrainedTokenizerFast".split(),
-            ("neo_np.Tokenizer.load(name)", "a loaded model has it too: model.tokenizer"),
-        ),
-        **dict.fromkeys("AutoConfig GPTNeoConfig".split(), ("neo_np.Config", "a loaded model has it too: model.config")),
-        "GenerationConfig": ("model.generate(prompt, **options)", "the options are keyword arguments; see neo_np.Options"),
-        **dict.fromkeys(
-            "TextStreamer TextIteratorStreamer".split(), ("model.stream(prompt)", "iterate over the pieces of text")
-        ),
-        **dict.fromkeys("set_seed manual_seed".split(), SEED),
-        **dict.fromkeys("Trainer TrainingArguments".split(), TRAIN),
-        "TextGenerationPipeline": ('neo_np.pipeline("text-generation")', "the same results as in transformers"),
-        "no_grad": ("leave it out", "nothing is recorded for gradients"),
+        (
+            "AutoModel AutoModelForCausalLM AutoModelWithLMHead GPTNeoModel GPTNeoForCausalLM "
+            "GPTNeoPreTrainedModel GPT2Model GPT2LMHeadModel PreTrainedModel HookedTransformer GPTNeo "
+            "from_pretrained load_model"
+        ): LOAD,
+        (
+            "AutoTokenizer GPT2Tokenizer GPT2TokenizerFast GPTNeoTokenizer GPTNeoTokenizerFast "
+            "PreTrainedTokenizer PreTrainedTokenizerFast AutoProcessor ByteLevelBPETokenizer"
+        ): ("neo_np.Tokenizer.load(name)", "a loaded model has it too: model.tokenizer"),
+        "AutoConfig GPTNeoConfig GPT2Config PretrainedConfig": ("neo_np.Config", "a loaded model has it too: model.config"),
+        (
+            "AutoModelForSequenceClassification AutoModelForTokenClassification "
+            "AutoModelForQuestionAnswering GPTNeoForSequenceClassification GPTNeoForTokenClassification "
+            "GPTNeoForQuestionAnswering"
+        ): NO_HEAD,
+        "GenerationConfig": OPTIONS,
+        "LogitsProcessor LogitsProcessorList": PROCESSOR,
+        "StoppingCriteria StoppingCriteriaList StopStringCriteria": STOP,
+        "Cache DynamicCache StaticCache": CACHE,
+        "BitsAndBytesConfig": MAPPED,
+        "encode decode tokenize": ("model.tokenizer.encode(text)", "and model.tokenizer.decode(ids)"),
+        "stream": ("model.stream(prompt)", "iterate over the pieces of text"),
+        "save_pretrained": ("neo_np.save(model, folder)", "transformers loads that folder too"),
+        "TextStreamer TextIteratorStreamer": ("model.stream(prompt)", "iterate over the pieces of text"),
+        "set_seed manual_seed": SEED,
+        (
+            "Trainer TrainingArguments TrainerCallback DataCollatorForLanguageModeling "
+            "DataCollatorWithPadding default_data_collator get_scheduler get_linear_schedule_with_warmup "
+            "get_cosine_schedule_with_warmup AdamW"
+        ): TRAIN,
+        "Pipeline TextGenerationPipeline": PIPELINE,
+        "no_grad inference_mode": ("leave it out", "nothing is recorded for gradients"),
+        "tensor Tensor": ("numpy.array(ids)", "NumPy arrays and lists are taken everywhere"),
+        "softmax": ("neo_np.gpt_neo.forward.softmax", "all formulas of the model are in that module"),
+        "cross_entropy": ("model.loss(ids)", "the mean cross-entropy, in nats"),
     },
     "model": {
-        "from_pretrained": LOAD,
+        "from_pretrained load": LOAD,
         "from_config": ("neo_np.Model(config, random_params(config))", "random_params is in neo_np.gpt_neo.params"),
-        "save_pretrained": ("neo_np.save(model, folder)", "transformers loads that folder too"),
+        "save_pretrained save": ("neo_np.save(model, folder)", "transformers loads that folder too"),
         "push_to_hub": ("neo_np.save(model, folder)", "upload the folder with huggingface_hub"),
+        "predict next_token unembed": ("model.logits(ids)", "the last row predicts the next token"),
+        "greedy_search sample beam_search contrastive_search": GENERATE,
         "forward": ("model.logits(ids)", "hidden_states, attentions and loss are calls of their own"),
-        "transformer": ("model.hidden_states(ids)", "the weights are in model.params"),
-        **dict.fromkeys(
-            "state_dict parameters named_parameters".split(), ("model.params.flat()", "a dict of names and arrays")
+        "transformer base_model": ("model.hidden_states(ids)", "the weights are in model.params"),
+        "wte wpe h ln_f layers blocks embed_tokens modules named_modules children get_submodule": TREE,
+        "cfg num_layers num_heads hidden_size": ("model.config", "its sizes are in model.config"),
+        "state_dict parameters named_parameters buffers named_buffers get_parameter": (
+            "model.params.flat()",
+            "a dict of names and arrays",
         ),
         "load_state_dict": ("neo_np.Model(config, neo_np.Params(named))", "params are made from a dict of names and arrays"),
-        "num_parameters": ("neo_np.gpt_neo.params.count(model.params)", "repr(model) shows it too"),
-        **dict.fromkeys("eval train".split(), NO_TRAINING_MODE),
-        **dict.fromkeys("to cuda cpu half float bfloat16 device compile tie_weights".split(), ONLY_NUMPY),
+        "num_parameters num_params n_params get_num_params get_memory_footprint": (
+            "neo_np.gpt_neo.params.count(model.params)",
+            "repr(model) shows it too",
+        ),
+        "eval train": NO_TRAINING_MODE,
+        "to cuda cpu half float double bfloat16 device compile tie_weights share_memory": ONLY_NUMPY,
         "dtype": ("model.params.wte.weight.dtype", "all weights have the same precision"),
-        **dict.fromkeys("requires_grad_ zero_grad backward grad".split(), GRADIENTS),
-        "get_input_embeddings": ("model.params.wte.weight", "the token embedding, (V, C)"),
-        **dict.fromkeys(
-            "lm_head get_output_embeddings".split(),
-            ("neo_np.gpt_neo.forward.output_embedding(model.params)", "in GPT-Neo it is the token embedding"),
+        "requires_grad_ zero_grad backward grad gradient_checkpointing_enable enable_input_require_grads": GRADIENTS,
+        "get_input_embeddings W_E": ("model.params.wte.weight", "the token embedding, (V, C)"),
+        "get_position_embeddings W_pos": ("model.params.wpe.weight", "the position embedding, (P, C)"),
+        "set_input_embeddings set_output_embeddings": ("model.params.wte.weight[:] = array", "arrays can be changed"),
+        "lm_head get_output_embeddings W_U": (
+            "neo_np.gpt_neo.forward.output_embedding(model.params)",
+            "in GPT-Neo it is the token embedding",
         ),
         "resize_token_embeddings": ("neo_np.Params(named)", "make the params again with a larger wte.weight, and the config"),
-        "encode": ("model.tokenizer.encode(text)", "the tokenizer does it"),
-        "decode": ("model.tokenizer.decode(ids)", "the tokenizer does it"),
+        "encode to_tokens": ("model.tokenizer.encode(text)", "the tokenizer does it"),
+        "decode to_string": ("model.tokenizer.decode(ids)", "the tokenizer does it"),
+        "to_str_tokens": ("model.tokenizer.token_strings(ids)", "the tokens as text"),
         "vocab_size": ("model.config.vocab_size", "sizes are in the config"),
         "device_map": ONLY_NUMPY,
-        "register_forward_hook": (
-            "model.logits(ids, hook=f)",
-            "neo_np.hook_names(model.config) lists the names",
-        ),
+        "register_forward_hook register_forward_pre_hook hooks hook_dict add_hook": HOOK,
+        "reset_hooks": ("leave it out", "a hook is an argument of one call"),
+        "prune_heads": ("model.logits(ids, hook=f)", "a hook can set the output of a head to 0"),
+        "name_or_path": ("leave it out", "a model does not know the folder that it came from"),
         "run_with_cache": ("model.logits(ids, hook=seen.__setitem__)", "seen is a dict; each activation gets its name there"),
         "run_with_hooks": ("model.logits(ids, hook=f)", "an array that f returns replaces the activation"),
     },
     "tokenizer": {
-        "from_pretrained": ("neo_np.Tokenizer.load(name)", "a folder, or the name of a checkpoint"),
-        "save_pretrained": ("tokenizer.save(folder)", "transformers reads it too"),
+        "from_pretrained from_file from_str": ("neo_np.Tokenizer.load(name)", "a folder, or the name of a checkpoint"),
+        "save_pretrained save_vocabulary": ("tokenizer.save(folder)", "transformers reads it too"),
         "tokenize": ("tokenizer.token_strings(tokenizer.encode(text))", "the tokens as text"),
         "convert_ids_to_tokens": ("tokenizer.token_strings(ids)", "the tokens as text"),
-        "convert_tokens_to_ids": ("tokenizer.vocab[token]", "tokens are spelled in the byte alphabet there"),
+        "convert_tokens_to_ids token_to_id": ("tokenizer.vocab[token]", "tokens are spelled in the byte alphabet there"),
+        "ids_to_tokens decoder": ("tokenizer.id_to_token", "a dict {id: token}"),
         "convert_tokens_to_string": ("tokenizer.decode(ids)", "decode takes ids"),
-        **dict.fromkeys("encode_plus batch_encode_plus".split(), ENCODE),
-        "batch_decode": ("[tokenizer.decode(ids) for ids in rows]", "decode takes one row of ids"),
-        "vocab_size": ("len(tokenizer)", "added tokens count too"),
-        "get_vocab": ("tokenizer.vocab", "a dict {token: id}"),
-        **dict.fromkeys("all_special_tokens special_tokens_map".split(), ("tokenizer.special_tokens", "a dict {token: id}")),
+        "encode_plus batch_encode_plus encode_ordinary prepare_for_model": ENCODE,
+        "encode_batch": ("[tokenizer.encode(text) for text in texts]", "encode takes one text"),
+        "batch_decode decode_batch": ("[tokenizer.decode(ids) for ids in rows]", "decode takes one row of ids"),
+        "vocab_size get_vocab_size n_vocab": ("len(tokenizer)", "added tokens count too"),
+        "get_vocab encoder": ("tokenizer.vocab", "a dict {token: id}"),
+        "get_added_vocab added_tokens_encoder added_tokens_decoder": ADDED,
+        "bpe bpe_ranks": ("tokenizer.watch(word)", "the merges of one word; all are in tokenizer.merges"),
+        "pre_tokenizer": ("tokenizer.pre_tokenize(text)", "the words of a text, before merging"),
+        "all_special_tokens special_tokens_map additional_special_tokens": SPECIAL,
         "all_special_ids": ("tokenizer.special_tokens.values()", "a dict {token: id}"),
-        "eos_token": ("tokenizer.token_string(tokenizer.eos_token_id)", "roles are ids here"),
+        "eos_token eot_token": ("tokenizer.token_string(tokenizer.eos_token_id)", "roles are ids here"),
+        "mask_token mask_token_id sep_token sep_token_id cls_token cls_token_id": ROLE_ID,
         "bos_token": ("tokenizer.token_string(tokenizer.bos_token_id)", "roles are ids here"),
         "pad_token": ("tokenizer.token_string(tokenizer.pad_token_id)", "roles are ids here"),
         "unk_token": ("leave it out", "every byte has a token, so nothing is unknown"),
         "unk_token_id": ("leave it out", "every byte has a token, so nothing is unknown"),
-        **dict.fromkeys(
-            "add_tokens add_special_tokens".split(),
-            ("neo_np.Tokenizer(vocab, merges, special_tokens, added_tokens)", "a tokenizer does not change; make a new one"),
+        "add_tokens add_special_tokens": (
+            "neo_np.Tokenizer(vocab, merges, special_tokens, added_tokens)",
+            "a tokenizer does not change; make a new one",
         ),
         "model_max_length": ("model.config.max_position_embeddings", "the model has it"),
-        **dict.fromkeys("pad padding_side".split(), PROMPTS),
-        "train_new_from_iterator": ("neo_np.Tokenizer.train(texts, vocab_size)", "texts may be larger than memory"),
+        "pad padding_side enable_padding": PROMPTS,
+        "truncation_side enable_truncation truncate": LENGTH,
+        "add_bos_token add_eos_token add_prefix_space chat_template init_kwargs name_or_path": SETTINGS,
+        "build_inputs_with_special_tokens num_special_tokens_to_add": (
+            "tokenizer.encode(text)",
+            "it adds the tokens that the checkpoint wants around a text",
+        ),
+        "clean_up_tokenization": ("leave it out", "the text comes back as it was"),
+        "train_new_from_iterator train_from_iterator": (
+            "neo_np.Tokenizer.train(texts, vocab_size)",
+            "texts may be larger than memory",
+        ),
         "apply_chat_template": ("write the turns into the prompt", "GPT-Neo has no chat format"),
-        "is_fast": ("leave it out", "there is one tokenizer"),
+        "is_fast backend_tokenizer": ("leave it out", "there is one tokenizer"),
+    },
+    "config": {
+        "from_pretrained from_json_file": ("neo_np.load(name).config", "or Config.from_dict(entries)"),
+        "save_pretrained to_json_file to_json_string to_diff_dict": (
+            "config.to_dict()",
+            "neo_np.save(model, folder) writes it as config.json",
+        ),
+        "update push_to_hub": ("dataclasses.replace(config, ...)", "a config does not change"),
+        "num_hidden_layers n_layer n_layers": ("config.num_layers", "the name in config.json"),
+        "num_attention_heads n_head n_heads": ("config.num_heads", "the name in config.json"),
+        "n_embd d_model hidden_dim": ("config.hidden_size", "the name in config.json"),
+        "head_dim d_head": ("config.head_size", "hidden_size / num_heads"),
+        "n_inner d_mlp ffn_dim": ("config.intermediate_size", "the name in config.json"),
+        "d_vocab n_vocab": ("config.vocab_size", "the name in config.json"),
+        "n_positions n_ctx max_seq_len block_size": ("config.max_position_embeddings", "the name in config.json"),
+        "attention_types": ("config.attention_layers", "one name for each layer"),
+        "pad_token_id": ("model.tokenizer.pad_token_id", "the tokenizer has this role"),
+        (
+            "embed_dropout attention_dropout resid_dropout initializer_range use_cache architectures "
+            "name_or_path id2label num_labels task_specific_params"
+        ): OTHER,
+        "model_type": ("leave it out", "it is always gpt_neo"),
+        "torch_dtype dtype": ("model.params.wte.weight.dtype", "all weights have the same precision"),
+        "output_attentions output_hidden_states return_dict": OPTIONAL_OUTPUTS,
+    },
+    "params": {
+        "state_dict named_parameters parameters keys values items": FLAT,
+        "numel num_parameters": COUNT,
+        "transformer": ("params.h", "the names have no prefix"),
+        "lm_head": ("neo_np.gpt_neo.forward.output_embedding(params)", "in GPT-Neo it is the token embedding"),
+        "load_state_dict": ("neo_np.Params(named)", "params are made from a dict of names and arrays"),
     },
     # Keyword arguments of model.logits, hidden_states, attentions and loss.
     "forward": {
@@ -108,27 +204,53 @@ OTHER_NAMES = {
         "output_attentions": ("model.attentions(ids)", "a call of its own"),
         "output_hidden_states": ("model.hidden_states(ids)", "a call of its own"),
         "return_dict": ("leave it out", "each call returns arrays"),
+        "past": ("cache=", "model.new_cache() makes one"),
+        "head_mask": ("hook=", "a hook can set the output of a head to 0"),
+        "cache_position": ("leave it out", "positions follow from mask and cache"),
         "num_logits_to_keep": ("logits_to_keep=", "the newer name"),
         "position_ids": ("leave it out", "positions follow from mask and cache"),
         "token_type_ids": ("leave it out", "GPT-Neo has none"),
         "inputs_embeds": ('hook=lambda name, x: embeds if name == "embed" else None', "a hook replaces the embeddings"),
     },
     "load": {
-        **dict.fromkeys("device device_map low_cpu_mem_usage attn_implementation max_memory".split(), ONLY_NUMPY),
-        **dict.fromkeys("torch_dtype dtype use_safetensors quantization_config load_in_8bit load_in_4bit".split(), MAPPED),
-        **dict.fromkeys("cache_dir local_files_only force_download token use_auth_token proxies".split(), LOCAL),
-        **dict.fromkeys("revision subfolder variant".split(), ("neo_np.load(folder)", "download that version yourself")),
+        "device device_map low_cpu_mem_usage attn_implementation max_memory": ONLY_NUMPY,
+        "torch_dtype dtype use_safetensors quantization_config load_in_8bit load_in_4bit": MAPPED,
+        "cache_dir local_files_only force_download token use_auth_token proxies": LOCAL,
+        "revision subfolder variant": ("neo_np.load(folder)", "download that version yourself"),
         "trust_remote_code": ("leave it out", "no code of a checkpoint is ever run"),
-        "config": ("neo_np.Model(config, params)", "load reads the config of the checkpoint"),
-        "pretrained_model_name_or_path": ("neo_np.load(name)", "the name is the first argument"),
-        "model": ("neo_np.load(name)", "the name is the first argument"),
+        "config state_dict": ("neo_np.Model(config, params)", "load reads both from the checkpoint"),
+        "resume_download offload_folder use_flash_attention_2": ("leave it out", "it has no effect here"),
+        "output_attentions output_hidden_states": OPTIONAL_OUTPUTS,
+        "num_labels id2label ignore_mismatched_sizes": NO_HEAD,
+        "from_tf from_flax": ("neo_np.load(folder)", "convert it to safetensors with transformers first"),
+        "use_cache pad_token_id": OPTIONS,
+        "use_fast legacy": ("leave it out", "there is one tokenizer"),
+        "add_prefix_space": ("tokenizer.encode(text, add_prefix_space=True)", "it is an argument of encode"),
+        "padding_side pad_token": PROMPTS,
+        "model_max_length": ("model.config.max_position_embeddings", "the model has it"),
+        "pretrained_model_name_or_path model path model_name checkpoint folder": (
+            "neo_np.load(name)",
+            "the name is the first argument",
+        ),
+    },
+    "save": {
+        "safe_serialization max_shard_size": ("leave it out", "one safetensors file is written"),
+        "save_directory path": ("neo_np.save(model, folder)", "the folder is the second argument"),
+        "push_to_hub": ("neo_np.save(model, folder)", "upload the folder with huggingface_hub"),
+        "is_main_process save_function legacy_format": ("leave it out", "it has no effect here"),
     },
     "encode": {
-        **dict.fromkeys("return_tensors return_attention_mask return_token_type_ids".split(), TO_ARRAY),
+        "return_tensors return_attention_mask return_token_type_ids": TO_ARRAY,
         "return_offsets_mapping": ("tokenizer.encode_with_offsets(text)", "it returns (ids, offsets)"),
-        **dict.fromkeys("padding pad_to_multiple_of".split(), PROMPTS),
-        **dict.fromkeys("truncation max_length stride".split(), ("tokenizer.encode(text)[:length]", "ids are a plain list")),
+        "padding pad_to_multiple_of": PROMPTS,
+        "truncation max_length stride": LENGTH,
         "text_pair": ("tokenizer.encode(text + pair)", "GPT-Neo has no pairs of texts"),
+        "allowed_special disallowed_special": (
+            "split_special_tokens=True",
+            "then special tokens in the text are ordinary text",
+        ),
+        "bos eos": ("[tokenizer.bos_token_id, *tokenizer.encode(text)]", "or as the checkpoint says"),
+        "return_length": ("len(tokenizer.encode(text))", "ids are a plain list"),
         "is_split_into_words": ('tokenizer.encode(" ".join(words))', "encode takes one text"),
     },
     "decode": {
@@ -136,6 +258,11 @@ OTHER_NAMES = {
         "spaces_between_special_tokens": ("leave it out", "the text comes back as it was"),
         "token_ids": ("tokenizer.decode(ids)", "the ids are the first argument"),
     },
+}
+
+# {where it was written: {name there: (what to write here, one line why)}}
+OTHER_NAMES = {
+    place: {name: answer for names, answer in groups.items() for name in names.split()} for place, groups in GROUPS.items()
 }
 
 
@@ -147,28 +274,28 @@ def advice(place: str, name: str) -> str:
     return f" In neo_np: {here} ({why})."
 
 
-def no_attribute(place: str, owner: str, name: str) -> AttributeError:
-    """Return the error for an attribute that does not exist, with the name to use."""
-    return AttributeError(f"{owner} has no attribute {name!r}.{advice(place, name)}")
+def no_attribute(place: str, owner: str, name: str, there: Iterable[str]) -> AttributeError:
+    """Return the error for an attribute that does not exist, with the name to use, or else the names that are `there`."""
+    return AttributeError(f"{owner} has no attribute {name!r}.{advice(place, name) or it_has(there, name)}")
 
 
-def refuse_arguments(place: str, function: str, others: dict[str, Any]) -> None:
+def refuse_arguments(place: str, function: Any, others: dict[str, Any]) -> None:
     """Raise TypeError for the first argument that a function does not have, with the one to use."""
     for name in others:
-        raise TypeError(f"{function}() has no argument {name!r}.{advice(place, name)}")
+        code = function.__code__
+        there = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        hint = advice(place, name) or it_has([argument for argument in there if argument not in ("self", "cls")], name)
+        raise TypeError(f"{function.__name__}() has no argument {name!r}.{hint}")
 
 
-class ModelNames(type):
-    """The metaclass of `Model`: Model.from_pretrained and the like are answered with advice."""
+def it_has(there: Iterable[str], name: str) -> str:
+    """Return the sentence that lists the names that are there, or "" for a private name, which is no guess of a user."""
+    return "" if name.startswith("_") else f" It has {', '.join(other for other in there if not other.startswith('_'))}."
+
+
+class OtherNames(type):
+    """The metaclass of `Model`, `Tokenizer` and `Config`: Model.from_pretrained and the like are answered with advice."""
 
     def __getattr__(cls, name: str) -> NoReturn:
         """Raise AttributeError with the name to use."""
-        raise no_attribute("model", "Model", name)
-
-
-class TokenizerNames(type):
-    """The metaclass of `Tokenizer`: Tokenizer.from_pretrained and the like are answered with advice."""
-
-    def __getattr__(cls, name: str) -> NoReturn:
-        """Raise AttributeError with the name to use."""
-        raise no_attribute("tokenizer", "Tokenizer", name)
+        raise no_attribute(cls.__name__.lower(), cls.__name__, name, dir(cls))

@@ -103,7 +103,7 @@ def pipeline(
     if not isinstance(task, str) or task not in TASKS:
         raise NeoError(f"unknown task {task!r}: there are {' and '.join(TASKS)}.")
     refuse(leave_out_foreign(options))
-    if isinstance(model, Model) and tokenizer is not None:
+    if isinstance(model, Model) and tokenizer not in (None, model.tokenizer):
         raise NeoError("this model is already loaded and has its tokenizer: leave tokenizer out.")
     loaded = model if isinstance(model, Model) else load(model, tokenizer)
     if loaded.tokenizer is None:

@@ -1,5 +1,8 @@
 """Names of other libraries: each is answered with the name to use here, and the documentation has the same table."""
 
+import copy
+import pickle
+
 import pytest
 from helpers import ROOT
 
@@ -10,8 +13,11 @@ TITLES = {
     "neo_np": "from transformers import ...",
     "model": "model. ...",
     "tokenizer": "tokenizer. ...",
+    "config": "config. ...",
+    "params": "params. ...",
     "forward": "model(...)",
     "load": "from_pretrained(...)",
+    "save": "save_pretrained(...)",
     "encode": "tokenizer(...)",
     "decode": "tokenizer.decode(...)",
 }
@@ -39,9 +45,15 @@ def test_documentation_has_the_table():
     assert markdown() in (ROOT / "neo_np" / "README.md").read_text(encoding="utf-8"), markdown()
 
 
-@pytest.mark.parametrize(("place", "name"), rows("neo_np", "model", "tokenizer"))
+@pytest.mark.parametrize(("place", "name"), rows("neo_np", "model", "tokenizer", "config", "params"))
 def test_attribute_of_another_library_is_answered(place, name, tales):
-    objects = {"neo_np": [neo_np], "model": [neo_np.Model, tales], "tokenizer": [neo_np.Tokenizer, tales.tokenizer]}
+    objects = {
+        "neo_np": [neo_np],
+        "model": [neo_np.Model, tales],
+        "tokenizer": [neo_np.Tokenizer, tales.tokenizer],
+        "config": [neo_np.Config, tales.config],
+        "params": [tales.params],
+    }
     for owner in objects[place]:
         with pytest.raises((AttributeError, ImportError)) as error:
             getattr(owner, name)
@@ -49,20 +61,22 @@ def test_attribute_of_another_library_is_answered(place, name, tales):
         assert repr(name) in str(error.value)
 
 
-@pytest.mark.parametrize(("place", "name"), rows("forward", "load", "encode", "decode"))
+@pytest.mark.parametrize(("place", "name"), rows("forward", "load", "save", "encode", "decode"))
 def test_argument_of_another_library_is_answered(place, name, tales):
     calls = {
         "forward": [tales.logits, tales.hidden_states, tales.attentions, tales.loss],
-        "load": [neo_np.load],
+        "load": [neo_np.load, neo_np.Tokenizer.load],
+        "save": [neo_np.save],
         "encode": [tales.tokenizer.encode],
         "decode": [tales.tokenizer.decode],
     }
     for call in calls[place]:
         if (call, name) == (tales.loss, "labels"):
             continue  # loss has labels
-        with pytest.raises(TypeError) as error:
-            call("" if place in ("load", "encode") else [1, 2], **{name: None})
-        assert OTHER_NAMES[place][name][0] in str(error.value)
+        for arguments in ([""],) if place in ("save", "encode") else ([""], []):
+            with pytest.raises(TypeError) as error:
+                call(*arguments, **{name: None})
+            assert OTHER_NAMES[place][name][0] in str(error.value)
 
 
 def test_import_of_another_librarys_name_is_answered():
@@ -70,12 +84,37 @@ def test_import_of_another_librarys_name_is_answered():
         from neo_np import AutoTokenizer  # noqa: F401
 
 
-def test_unknown_attributes_and_arguments_are_the_usual_errors(tales):
-    for owner in (neo_np, neo_np.Model, tales, neo_np.Tokenizer, tales.tokenizer):
-        assert not hasattr(owner, "nonsense")
-    for call in (tales.logits, tales.loss, tales.tokenizer.encode):
-        with pytest.raises(TypeError, match="no argument 'nonsense'"):
+def test_unknown_attributes_and_arguments_are_answered_with_what_there_is(tales):
+    nonsense = "nonsense"
+    there = [
+        (neo_np, "pipeline"),
+        (neo_np.Model, "generate"),
+        (tales, "generation_config"),
+        (neo_np.Tokenizer, "encode"),
+        (tales.tokenizer, "vocab"),
+        (neo_np.Config, "to_dict"),
+        (tales.config, "num_layers"),
+        (tales.params, "wte"),
+    ]
+    for owner, name in there:
+        assert not hasattr(owner, nonsense)
+        with pytest.raises(AttributeError, match=rf"no (attribute )?'nonsense'\. It has .*\b{name}\b"):
+            getattr(owner, nonsense)
+        with pytest.raises(AttributeError, match=r"'_nonsense'\.$"):  # asked for by copy, pickle and Jupyter, not by people
+            getattr(owner, f"_{nonsense}")
+    for call, name in {
+        tales.logits: "mask",
+        tales.loss: "labels",
+        tales.tokenizer.encode: "text",
+        neo_np.load: "tokenizer",
+    }.items():
+        with pytest.raises(TypeError, match=rf"no argument 'nonsense'\. It has .*\b{name}\b"):
             call([1, 2], nonsense=1)
+
+
+def test_config_and_params_can_be_copied(tales):
+    for one in (tales.config, tales.params):
+        assert repr(copy.deepcopy(one)) == repr(pickle.loads(pickle.dumps(one))) == repr(one)
 
 
 def test_calls_of_model_and_tokenizer_name_the_right_call(tales):

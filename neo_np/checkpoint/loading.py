@@ -37,7 +37,7 @@ def load(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | T
     tokenizer: None for the checkpoint's own; else a `Tokenizer`, or the folder or name of the checkpoint that has it.
     Raises NeoError, with the file and the tensor, for anything missing, damaged or contradictory.
     """
-    refuse_arguments("load", "load", others)
+    refuse_arguments("load", load, others)
     folder = find_checkpoint(name)
     config = load_config(folder / CONFIG)
     params, config = load_params(folder, config)

@@ -1,5 +1,6 @@
 """The weights of a checkpoint folder: which files have them, whether they are those of the config, and reading them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def load_params(folder: Path, config: Config) -> tuple[Params, Config]:
     where = next(iter(headers)) if len(headers) == 1 else folder
     config = check_output_embedding(tensors, config, where)
     shapes = parameter_shapes(config)
-    check_tensors(tensors, shapes, where)
+    check_tensors(tensors, shapes, where, ignored)
     if ignored:
         shown = ", ".join(ignored[:4]) + (", ..." if len(ignored) > 4 else "")
         warn(f"{where}: the tensors {shown} are ignored: they belong to another head than a language model's.")
@@ -104,11 +105,16 @@ def collect_tensors(headers: dict[Path, dict[str, Entry]]) -> tuple[Tensors, lis
     return tensors, ignored
 
 
-def check_tensors(tensors: Tensors, shapes: dict[str, tuple[int, ...]], where: Path) -> None:
-    """Raise NeoError for the first tensor that is missing, misshapen, of an unknown dtype or has no place in the model."""
+def check_tensors(tensors: Tensors, shapes: dict[str, tuple[int, ...]], where: Path, ignored: Sequence[str] = ()) -> None:
+    """Raise NeoError for the first tensor that is missing, misshapen, of an unknown dtype or has no place in the model.
+
+    ignored: names of other tensors in the files. With a prefix such as "module.", a missing tensor may be among them.
+    """
     for name, shape in shapes.items():
         if name not in tensors:
             hint = " (config.json unties it from wte.weight, so it must be there)" if name == OUTPUT_EMBEDDING else ""
+            if other := next((stored for stored in ignored if stored.endswith(f".{name}")), None):
+                hint = f"; {other} may be it: remove the prefix of all names, so that they are those of transformers"
             raise NeoError(f"{where}: the tensor {name} is missing{hint}.")
         file, entry = tensors[name]
         if tuple(entry["shape"]) != tuple(shape):

@@ -13,6 +13,8 @@ DEFAULT_CHECKPOINT = "tales-2M"
 CONFIG, GENERATION_CONFIG = "config.json", "generation_config.json"
 WEIGHTS, SHARD_INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARDS = "model-*.safetensors"
+ADAPTER = "adapter_config.json"  # of peft: LoRA weights, which change another model
+STEP = re.compile(r"(?:step|checkpoint)-([0-9]+)")  # folders of checkpoints, of neo_np.train and of transformers' Trainer
 TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
@@ -52,22 +54,25 @@ def find_checkpoint(name: str | os.PathLike | None = None, weights_wanted: bool 
         raise NeoError(f"a checkpoint is named by a folder or a hub name, and got {name!r}.")
     folder = Path(os.path.expanduser(name))
     if is_there(folder):
-        return check_folder(folder)
+        return check_folder(folder, weights_wanted)
     return find_by_name(name, weights_wanted)
 
 
-def check_folder(folder: Path) -> Path:
+def check_folder(folder: Path, weights_wanted: bool) -> Path:
     """Return a folder if it holds a checkpoint; raises NeoError for a file, and for a folder without one."""
     if not folder.is_dir():
         meant = newest_step(folder.parent) or folder.parent
         raise NeoError(f"{folder} is a file, and a checkpoint is a folder: did you mean {meant}?")
-    if not any(is_there(folder / file) for file in (CONFIG, *TOKENIZER_FILES)):
+    files = [CONFIG] if weights_wanted and is_there(folder / ADAPTER) else [CONFIG, *TOKENIZER_FILES]
+    if not any(is_there(folder / file) for file in files):
         raise NeoError(f"the folder {folder} holds no checkpoint: {which_was_meant(folder)}.")
     return folder
 
 
 def which_was_meant(folder: Path) -> str:
     """Return the end of a sentence about a folder that is no checkpoint: a training run, or a folder of runs."""
+    if is_there(folder / ADAPTER):
+        return "it is a LoRA adapter, which changes another model: merge them with peft (merge_and_unload) and save the result"
     if newest := newest_step(folder):
         return f"it is the folder of a training run, and its newest checkpoint is {newest}"
     if runs := sorted({path.parent for path in folder.glob("*/step-*") if newest_step(path.parent)}):
@@ -76,9 +81,10 @@ def which_was_meant(folder: Path) -> str:
 
 
 def newest_step(folder: Path) -> Path | None:
-    """Return the newest checkpoint, step-N, in the folder of a training run; None if there is none."""
-    paths = folder.glob("step-*") if os.path.isdir(folder) else ()
-    found = {int(path.name[5:]): path for path in paths if path.name[5:].isdecimal() and is_there(path / CONFIG)}
+    """Return the newest checkpoint, step-N or checkpoint-N, in the folder of a training run; None if there is none."""
+    paths = folder.glob("*-*") if os.path.isdir(folder) else ()
+    steps = ((STEP.fullmatch(path.name), path) for path in paths)
+    found = {int(step[1]): path for step, path in steps if step and is_there(path / CONFIG)}
     return found[max(found)] if found else None
 
 

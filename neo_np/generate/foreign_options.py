@@ -50,6 +50,10 @@ MADE_HERE = "leave it out: neo_np computes it from the prompt"
 OUTPUTS = "generate returns only texts or ids: model.logits(ids) gives the logits of a finished text"
 STREAM = "iterate over model.stream(prompt), and stop when you like"
 MASK = "write a function for logits_processor that sets the logits of other tokens to -inf"
+ENTRIES = "give its entries as options, by name"
+STOP = "use stop_strings"
+TEXTS = "use num_return_sequences"
+SEED = "use seed"
 ABSENT = "neo_np does not have it"
 
 FOREIGN_OPTIONS = {
@@ -76,10 +80,14 @@ FOREIGN_OPTIONS = {
     "_from_model_config": Foreign(always),
     "batch_size": Foreign(always),
     "num_workers": Foreign(always),
+    "trust_remote_code": Foreign(always),
+    "use_fast": Foreign(always),
+    "framework": Foreign(always),
     # Of transformers, the prompt.
     "inputs": Foreign(never, PROMPT),
     "input_ids": Foreign(never, PROMPT),
     "text_inputs": Foreign(never, PROMPT),
+    "text": Foreign(never, PROMPT),
     "inputs_embeds": Foreign(never, PROMPT),
     "attention_mask": Foreign(all_ones, "give a list of prompts of any lengths: generate pads them itself"),
     "position_ids": Foreign(never, MADE_HERE),
@@ -106,7 +114,9 @@ FOREIGN_OPTIONS = {
     "clean_up_tokenization_spaces": Foreign(only(False), "neo_np leaves the text as it is"),
     "streamer": Foreign(never, STREAM),
     # Of transformers, the choice of tokens.
-    "generation_config": Foreign(never, "give its entries as options, by name"),
+    "generation_config": Foreign(never, ENTRIES),
+    "generate_kwargs": Foreign(never, ENTRIES),
+    "logits_warper": Foreign(never, "use logits_processor"),
     "stopping_criteria": Foreign(never, "use stop_strings or eos_token_id, or stop iterating over model.stream(prompt)"),
     "max_time": Foreign(never, STREAM, in_file=True),
     "prefix_allowed_tokens_fn": Foreign(never, MASK),
@@ -133,15 +143,29 @@ FOREIGN_OPTIONS = {
     "dtype": Foreign(only("float32", "auto"), "neo_np computes in float32"),
     "torch_dtype": Foreign(only("float32", "auto"), "neo_np computes in float32"),
     # Of other libraries.
-    "stop": Foreign(never, "use stop_strings"),
-    "stop_sequence": Foreign(never, "use stop_strings"),
-    "n": Foreign(never, "use num_return_sequences"),
+    "stop": Foreign(never, STOP),
+    "stop_sequence": Foreign(never, STOP),
+    "stop_sequences": Foreign(never, STOP),
+    "stop_words": Foreign(never, STOP),
+    "stop_token": Foreign(never, STOP),
+    "until": Foreign(never, STOP),
+    "ignore_eos": Foreign(only(False), "use eos_token_id=[]"),
+    "num_tokens": Foreign(never, "use max_new_tokens"),
+    "temp": Foreign(never, "use temperature"),
+    "greedy": Foreign(never, "use do_sample=False"),
+    "n": Foreign(never, TEXTS),
+    "num_samples": Foreign(never, TEXTS),
+    "best_of": Foreign(only(1), TEXTS),
+    "stream": Foreign(only(False), STREAM),
+    "logprobs": Foreign(only(False), OUTPUTS),
     "beam_size": Foreign(never, "use num_beams"),
     "beam_width": Foreign(never, "use num_beams"),
     "logit_bias": Foreign(never, "use sequence_bias"),
     "frequency_penalty": Foreign(only(0), "use repetition_penalty"),
     "presence_penalty": Foreign(only(0), "use repetition_penalty"),
-    "random_state": Foreign(never, "use seed"),
+    "random_state": Foreign(never, SEED),
+    "random_seed": Foreign(never, SEED),
+    "generator": Foreign(never, SEED),
 }
 
 

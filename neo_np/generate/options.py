@@ -258,7 +258,8 @@ def known_options(given: dict) -> dict:
             import difflib  # only this message needs it, and each import makes the start slower
 
             close = difflib.get_close_matches(name, names, 1, cutoff=0.7)
-            raise NeoError(f"unknown option {name!r}{f'; did you mean {close[0]!r}?' if close else '.'}")
+            meant = f"; did you mean {close[0]!r}?" if close else ": help(neo_np.Options) lists all options."
+            raise NeoError(f"unknown option {name!r}{meant}")
     return given
 
 

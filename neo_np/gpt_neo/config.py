@@ -3,9 +3,10 @@
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neo_np.errors import NeoError
+from neo_np.other_names import OtherNames, no_attribute
 
 ACTIVATION_NAMES = "gelu_new", "gelu", "relu", "silu"
 # Other names in transformers for the same functions.
@@ -35,7 +36,7 @@ OTHER_NAMES = {"num_hidden_layers": "num_layers", "num_attention_heads": "num_he
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(metaclass=OtherNames):
     """The shape of a GPT-Neo model, under the names of its config.json.
 
     attention_layers: "global" or "local" for each layer. window_size: the number of tokens that a local layer sees.
@@ -112,6 +113,12 @@ class Config:
             for id in ids:
                 if id is not None and type(id) is not int:
                     raise NeoError(f"{name} is {id!r}, and it must be a token id, a whole number.")
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise AttributeError with the name to use."""
+            raise no_attribute("config", "a Config", name, dir(self))
 
     @property
     def head_size(self) -> int:

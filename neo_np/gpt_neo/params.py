@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neo_np.gpt_neo.config import Config
+from neo_np.other_names import no_attribute
 
 
 class Params:
@@ -19,6 +20,12 @@ class Params:
 
         def __getattr__(self, name: str) -> Any:
             """Return a subtree, a list of them, or an array."""
+
+    else:
+
+        def __getattr__(self, name):
+            """Raise AttributeError with the name to use."""
+            raise no_attribute("params", "Params", name, vars(self))
 
     def __init__(self, named: dict[str, np.ndarray]):
         branches: dict[str, dict] = {}

@@ -43,7 +43,7 @@ def read_tokenizer(folder: Path) -> Found:
             f"{folder} holds no tokenizer ({' and '.join(missing)} missing, and no {TOKENIZER_JSON}): copy the files "
             "there, or load the model with tokenizer=FOLDER to take them from another checkpoint."
         )
-    config = read_config(folder)
+    config = {**tables.entries, **read_config(folder)}
     tokens, roles = read_added_tokens(config, folder, tables)
     settings = read_settings(config, folder / CONFIG, tables, tokens, roles)
     special = {token.content: token.id for token in tokens if token.special}

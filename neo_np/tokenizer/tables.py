@@ -1,6 +1,7 @@
 """The tables of a tokenizer: its tokens and its merges, in vocab.json and merges.txt."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ Around = tuple[tuple[int, ...], tuple[int, ...]]  # the ids that are put before 
 class Tables(NamedTuple):
     """The tables of a tokenizer, and what tokenizer.json has besides: see `AddedToken` and `Settings`.
 
-    around: None if tokenizer_config.json decides.
+    around: None if tokenizer_config.json decides. entries: what tokenizer_config.json has unless it says otherwise.
     """
 
     vocab: dict[str, int]
@@ -25,6 +26,7 @@ class Tables(NamedTuple):
     added: list[AddedToken]
     add_prefix_space: bool = False
     around: Around | None = None
+    entries: Mapping[str, Any] = {}
 
 
 def read_tables(folder: Path) -> Tables:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from neo_np.errors import NeoError
 from neo_np.files import is_there
 from neo_np.folders.find import TOKENIZER_FILES, find_checkpoint
-from neo_np.other_names import TokenizerNames, no_attribute, refuse_arguments
+from neo_np.other_names import OtherNames, no_attribute, refuse_arguments
 from neo_np.tokenizer.byte_alphabet import CHAR_TO_BYTE, byte_ids, check_text, is_text, unspell
 from neo_np.tokenizer.files import read_tokenizer, write_tokenizer
 from neo_np.tokenizer.learn import count_words, learn_merges_fast
@@ -30,7 +30,7 @@ from neo_np.tokenizer.stream import StreamDecoder
 from neo_np.tokenizer.tables import Around
 
 
-class Tokenizer(metaclass=TokenizerNames):
+class Tokenizer(metaclass=OtherNames):
     """A byte-level BPE tokenizer from its two tables.
 
     vocab: {token: id}, tokens spelled in the byte alphabet.
@@ -110,13 +110,14 @@ class Tokenizer(metaclass=TokenizerNames):
         return cls(vocab, merges, {token: vocab[token] for token in special_tokens})
 
     @classmethod
-    def load(cls, name: str | PathLike[str] | None = None) -> "Tokenizer":
+    def load(cls, name: str | PathLike[str] | None = None, **others: Any) -> "Tokenizer":
         """Read the tokenizer of a checkpoint: tokenizer.json, or else vocab.json with merges.txt.
 
         name: a folder, or any other name of a checkpoint that `neo_np.load` takes; None for the default checkpoint.
         Added tokens, their roles and other settings are read from all the places where transformers keeps them.
         Raises NeoError naming the file that is missing or damaged.
         """
+        refuse_arguments("load", cls.load, others)
         if isinstance(name, PathLike) or (isinstance(name, str) and Path(name).is_dir()):
             folder = Path(name)
         else:
@@ -169,7 +170,7 @@ class Tokenizer(metaclass=TokenizerNames):
 
         def __getattr__(self, name):
             """Raise AttributeError with the name to use."""
-            raise no_attribute("tokenizer", "a Tokenizer", name)
+            raise no_attribute("tokenizer", "a Tokenizer", name, dir(self))
 
     # text -> ids
 
@@ -191,7 +192,7 @@ class Tokenizer(metaclass=TokenizerNames):
             which for GPT-Neo is False.
         Raises NeoError for anything but a str, and for lone surrogates, which UTF-8 cannot encode.
         """
-        refuse_arguments("encode", "encode", others)
+        refuse_arguments("encode", self.encode, others)
         check_text(text)
         before, after = self._around(add_special_tokens)
         ids = [*before]
@@ -292,13 +293,19 @@ class Tokenizer(metaclass=TokenizerNames):
 
     # ids -> text
 
-    def decode(self, ids: Iterable[int], skip_special_tokens: bool = False, errors: str = "replace", **others: Any) -> str:
+    def decode(
+        self,
+        ids: Iterable[int] = None,  # type: ignore[assignment]  # noqa: RUF013  (so that token_ids=... is answered)
+        skip_special_tokens: bool = False,
+        errors: str = "replace",
+        **others: Any,
+    ) -> str:
         """Return the text of token ids.
 
         ids: iterable of int. errors: what to do with bytes that are not UTF-8, as in `bytes.decode`; "replace"
         gives U+FFFD, as transformers does. Raises NeoError for an id that has no token.
         """
-        refuse_arguments("decode", "decode", others)
+        refuse_arguments("decode", self.decode, others)
         return self.decode_bytes(ids, skip_special_tokens).decode("utf-8", errors)
 
     def decode_bytes(self, ids: Iterable[int], skip_special_tokens: bool = False) -> bytes:

@@ -16,6 +16,7 @@ DECODER = "added_tokens_decoder"
 PREFIX_SPACE, SPLIT, ADD_BOS, ADD_EOS = "add_prefix_space", "split_special_tokens", "add_bos_token", "add_eos_token"
 ROLES = "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
 EXTRA = "extra_special_tokens", "additional_special_tokens"  # the second is the older name
+NAMED = "model_specific_special_tokens"  # how transformers 5 saves `extra_special_tokens` that have names
 CLASSES_WITHOUT_ROLES = "PreTrainedTokenizerFast", "TokenizersBackend"  # any other class has GPT-2's roles
 
 Entries = dict[str, Any]
@@ -90,12 +91,12 @@ def unique(entries: list[Entries]) -> list[Entries]:
 def read_roles(config: Entries, file: Path) -> dict[str, Entries]:
     """Return {role: the entry of its token}, in the order in which transformers gives new tokens their ids.
 
-    Roles are those of ROLES, any other entry "..._token" that is a token, and the entries of `extra_special_tokens` by name.
+    Roles are those of ROLES, any other entry "..._token" that is a token, and the entries of EXTRA and NAMED by name.
     """
     roles = {role: config[role] for role in ROLES if config.get(role)}
     others = {name: value for name, value in config.items() if name.endswith("_token") and isinstance(value, str | dict)}
     roles |= {name: value for name, value in others.items() if name not in ROLES and value}
-    for extra in map(config.get, EXTRA):
+    for extra in map(config.get, (*EXTRA, NAMED)):
         roles |= extra if isinstance(extra, dict) else {}
     return {role: token_entry(value, f"{file}: {role}") for role, value in roles.items()}
 

@@ -18,7 +18,7 @@ def read_tokenizer_json(file: Path) -> Tables:
     """
     whole = read_json(file)
     try:
-        model, pre = whole["model"], whole["pre_tokenizer"] or {}
+        model, pre = whole["model"], without_sequence(whole["pre_tokenizer"], "pretokenizers") or {}
         for option, found, wanted in [
             ("model.type", model.get("type", "BPE"), "BPE"),
             ("model.dropout", model.get("dropout") or None, None),
@@ -26,7 +26,7 @@ def read_tokenizer_json(file: Path) -> Tables:
             ("model.ignore_merges", model.get("ignore_merges", False), False),
             ("model.continuing_subword_prefix", model.get("continuing_subword_prefix") or "", ""),
             ("model.end_of_word_suffix", model.get("end_of_word_suffix") or "", ""),
-            ("normalizer", whole.get("normalizer"), None),
+            ("normalizer", without_sequence(whole.get("normalizer"), "normalizers"), None),
             ("pre_tokenizer.type", pre.get("type"), "ByteLevel"),
             ("pre_tokenizer.use_regex", pre.get("use_regex", True), True),
         ]:
@@ -36,9 +36,21 @@ def read_tokenizer_json(file: Path) -> Tables:
         merges = [read_merge(entry, file) for entry in model["merges"]]
         added = [AddedToken.from_entry(entry, entry["id"], file) for entry in whole.get("added_tokens") or []]
         around = read_post_processor(whole.get("post_processor"), file)
-        return Tables(vocab, merges, added, pre.get("add_prefix_space", False) is True, around)
+        return Tables(vocab, merges, added, pre.get("add_prefix_space", False) is True, around, read_sides(whole))
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise NeoError(f"{file} is not a byte-level BPE tokenizer.json: {error!r} while reading it.") from None
+
+
+def without_sequence(entry: Any, parts: str) -> Any:
+    """Return the only part of a Sequence, None for one without parts, and any other entry as it is."""
+    if entry and entry["type"] == "Sequence" and len(entry[parts]) < 2:
+        return entry[parts][0] if entry[parts] else None
+    return entry
+
+
+def read_sides(whole: Any) -> dict[str, str]:
+    """Return the sides on which the file pads and truncates, as tokenizer_config.json calls them."""
+    return {f"{name}_side": whole[name]["direction"].lower() for name in ("padding", "truncation") if whole.get(name)}
 
 
 def read_merge(entry: Any, file: Path) -> tuple[str, str]:

@@ -420,6 +420,10 @@ BAD_TENSORS = {
         r"h\.0\.attn\.attention\.q_proj\.bias has no place.*config\.json",
     ),
     "head with a bias": (replace_tensor("lm_head.bias", np.zeros(2048)), r"lm_head\.bias has no place"),
+    "prefix of PyTorch": (
+        lambda tensors: {f"module.{name}": array for name, array in tensors.items()},
+        r"wte\.weight is missing; module\.transformer\.wte\.weight may be it: remove the prefix",
+    ),
     "misnamed": (
         lambda tensors: {name.replace("transformer.wpe", "transformers.wpe"): array for name, array in tensors.items()},
         r"wpe\.weight is missing",

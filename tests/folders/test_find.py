@@ -250,6 +250,23 @@ def test_find_of_an_unfinished_download_gives_its_folder(tmp_path):
     assert make(tmp_path / "weights" / "gpt-neo-125M", ["config.json"]) == find_checkpoint(NAME)
 
 
+def test_find_of_a_lora_adapter_says_how_to_merge_it(tmp_path):
+    make(tmp_path / "adapter", ["adapter_config.json", "adapter_model.safetensors", *TABLES])
+    with pytest.raises(NeoError, match=r"adapter holds no checkpoint: it is a LoRA adapter.*merge_and_unload"):
+        find_checkpoint(tmp_path / "adapter")
+    assert find_checkpoint(tmp_path / "adapter", weights_wanted=False) == tmp_path / "adapter"
+    make(tmp_path / "adapter", COMPLETE)  # peft writes adapters beside a model too
+    assert find_checkpoint(tmp_path / "adapter") == tmp_path / "adapter"
+
+
+def test_find_of_the_folder_of_transformers_trainer_names_its_newest_checkpoint(tmp_path):
+    for step in (500, 1500, 1000):
+        make(tmp_path / "out" / f"checkpoint-{step}", COMPLETE)
+    (tmp_path / "out" / "checkpoint-2000").mkdir()  # not complete
+    with pytest.raises(NeoError, match=r"its newest checkpoint is \S+checkpoint-1500\.$"):
+        find_checkpoint(tmp_path / "out")
+
+
 def test_find_of_a_file_names_its_folder(tmp_path):
     file = make(tmp_path / "mine") / "model.safetensors"
     with pytest.raises(NeoError, match=f"{re.escape(str(file))} is a file.*did you mean {re.escape(str(file.parent))}\\?"):

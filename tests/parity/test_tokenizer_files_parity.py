@@ -92,7 +92,10 @@ def assert_same(folder, saved, texts):
     for one in (ours, again, their_again):
         for role in ("bos_token_id", "eos_token_id", "pad_token_id"):
             assert getattr(one, role) == getattr(theirs, role)
-    for name in "special_tokens_map extra_special_tokens all_special_ids model_max_length padding_side chat_template".split():
+    names = (
+        "special_tokens_map extra_special_tokens all_special_ids model_max_length padding_side truncation_side chat_template"
+    )
+    for name in names.split():
         assert getattr(their_again, name) == getattr(theirs, name), name
     assert len(their_again) == len(theirs)
     if theirs.pad_token:
@@ -115,6 +118,9 @@ TEMPLATE = {
     },
 }
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True}
+PAD = {"id": NEXT, "content": "[PAD]", **NO_FLAGS, "special": True}
+PADDING = {"strategy": "BatchLongest", "direction": "Left", "pad_to_multiple_of": None, "pad_id": NEXT, "pad_type_id": 0}
+TRUNCATION = {"direction": "Left", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
 CASES = {
     "nothing": {},
     "pad in the map, with an id": {"special_tokens_map": {"pad_token": "[PAD]"}, "added_tokens": {"[PAD]": NEXT}},
@@ -178,6 +184,25 @@ CASES = {
             [{"id": NEXT, "content": "[PAD]", **NO_FLAGS, "special": True}],
             {"type": "Sequence", "processors": [BYTE_LEVEL, TEMPLATE]},
         )
+    },
+    "padding on the left in tokenizer.json": {
+        "tokenizer": whole([PAD]) | {"padding": PADDING | {"pad_token": "[PAD]"}},
+        "tokenizer_config": {"pad_token": "[PAD]"},
+    },
+    "truncation on the left in tokenizer.json": {"tokenizer": whole() | {"truncation": TRUNCATION}},
+    "sides in both files": {
+        "tokenizer": whole([PAD]) | {"padding": PADDING | {"pad_token": "[PAD]"}, "truncation": TRUNCATION},
+        "tokenizer_config": {"pad_token": "[PAD]", "padding_side": "right", "truncation_side": "right"},
+    },
+    "named special tokens as transformers 5 saves them": {
+        "tokenizer_config": {"model_specific_special_tokens": {"image_token": "<m>"}, "pad_token": "[PAD]"}
+    },
+    "sequence of one pre-tokenizer, and of no normalizer": {
+        "tokenizer": whole()
+        | {
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [BYTE_LEVEL | {"add_prefix_space": False}]},
+            "normalizer": {"type": "Sequence", "normalizers": []},
+        },
     },
     "another class": {
         "tokenizer": whole(add_prefix_space=True),
