@@ -87,7 +87,7 @@ class Model(metaclass=OtherNames):
             functions = twins.inference if hook is None else twins.hooked
         hook = no_hook if hook is None else checked(hook)
         logits = self._run(functions.forward, ids, mask, cache, hook, logits_to_keep)
-        return logits[0] if np.ndim(ids) == 1 else logits
+        return logits[0] if np.asarray(ids).ndim == 1 else logits
 
     def hidden_states(
         self, ids: np.typing.ArrayLike | None = None, mask: np.typing.ArrayLike | None = None, **others: Any
@@ -181,7 +181,7 @@ class Model(metaclass=OtherNames):
 
         def record(name, array):
             if name in names:
-                seen[name] = array[0] if np.ndim(ids) == 1 else array
+                seen[name] = array[0] if np.asarray(ids).ndim == 1 else array
             return array
 
         self._run(functions.transformer, ids, mask, hook=record)
