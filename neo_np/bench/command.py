@@ -25,7 +25,7 @@ from neo_np.errors import NeoError
 from neo_np.folders.find import DEFAULT_CHECKPOINT, find_checkpoint
 from neo_np.gpt_neo.params import random_params
 from neo_np.model import Model
-from neo_np.terminal import OneLineParser, checked, number, positive, run_command
+from neo_np.terminal import OneLineParser, checked, filled, number, path, positive, run_command
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 GPT2_TABLES = "gpt-neo-125M"
@@ -53,10 +53,18 @@ def build_parser() -> OneLineParser:
     add("--against", nargs="+", default=[], metavar="PEER", help=f"measure peers too: {', '.join(PEERS)} (default: none)")
     model = parser.add_mutually_exclusive_group()
     model.add_argument(
-        "--model", metavar="NAME", help=f"a folder, a name in weights/, or a hub name (default: {DEFAULT_CHECKPOINT})"
+        "--model",
+        type=filled,
+        metavar="NAME",
+        help=f"a folder, a name in weights/, or a hub name (default: {DEFAULT_CHECKPOINT})",
     )
     model.add_argument("--shape", choices=list(SHAPES), help="a model with random weights of this shape instead")
-    add("--text", metavar="FILE", help="the text for tokenizer and speculative (default: part of Python's documentation)")
+    add(
+        "--text",
+        type=path,
+        metavar="FILE",
+        help="the text for tokenizer and speculative (default: part of Python's documentation)",
+    )
     add("--rounds", type=positive, default=5, metavar="N", help="measurements of each backend in each case (default: 5)")
     add("--seconds", type=number, default=0.3, metavar="X", help="repeat a call for X seconds in each round (default: 0.3)")
     add(
@@ -67,7 +75,12 @@ def build_parser() -> OneLineParser:
         help="a peer takes no further round of a case X seconds after its first answer, and is stopped if one answer takes "
         f"{ANSWER_LIMIT} times as long (default: 60)",
     )
-    add("--plot", metavar="FILE", help="draw the result of growth as a picture, such as growth.png (default: no picture)")
+    add(
+        "--plot",
+        type=path,
+        metavar="FILE",
+        help="draw the result of growth as a picture, such as growth.png (default: no picture)",
+    )
     add("--json", action="store_true", help="print one JSON object with every round (default: tables)")
 
     add = parser.add_argument_group("the model of train").add_argument

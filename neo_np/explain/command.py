@@ -21,7 +21,17 @@ from neo_np.generate.arguments import (
     read_input,
 )
 from neo_np.gpt_neo.params import parameter_shapes
-from neo_np.terminal import ONE_BLAS_THREAD, OneLineParser, progress_bar, restart_with, run_command, with_option_names
+from neo_np.terminal import (
+    ONE_BLAS_THREAD,
+    OneLineParser,
+    any_text,
+    filled,
+    path,
+    progress_bar,
+    restart_with,
+    run_command,
+    with_option_names,
+)
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 EXAMPLES = """examples:
@@ -42,16 +52,22 @@ def build_parser() -> OneLineParser:
     )
     add_model_arguments(parser)
     add = parser.add_argument_group("the page").add_argument
-    add("--out", metavar="FILE", default="run.html", help="the file to write (default: run.html)")
+    add("--out", type=path, metavar="FILE", default="run.html", help="the file to write (default: run.html)")
     add("--force", action="store_true", help="write the file even if it is there already")
     add(
         "--continuation",
+        type=any_text,
         metavar="TEXT",
         help="explain this continuation of the prompt instead of generating one; a new word begins with a space, as in "
         "' there was'; '' explains the prompt only",
     )
     add("--theme", choices=THEMES, default="auto", help="colours: those of the system, or always light or dark (default: auto)")
-    add("--open", metavar="PANEL", help=f"what shows first: {', '.join(PANELS)}; then, separated by commas, {OPENING}")
+    add(
+        "--open",
+        type=filled,
+        metavar="PANEL",
+        help=f"what shows first: {', '.join(PANELS)}; then, separated by commas, {OPENING}",
+    )
     add(
         "--ablate",
         action=argparse.BooleanOptionalAction,
