@@ -43,7 +43,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and leave with exit status 2."""
-        if lacks_value := re.fullmatch(r"argument (--[\w-]+)\S*: expected (one|at least one) argument", message):
+        if lacks_value := re.fullmatch(r"argument (--[\w-]+)\S*: expected one argument", message):
             message += f" (if it begins with a hyphen, write {lacks_value[1]}=-x)"
         self.exit(2, f"error: {' '.join(message.split())} (--help shows the options)\n")
 

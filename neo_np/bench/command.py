@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 from neo_np.bench.backends.neo import given_text
-from neo_np.bench.backends.training import neo_config
+from neo_np.bench.backends.training import neo_config, neo_options
 from neo_np.bench.benchmarks import BENCHMARKS, NEO, PEERS, PLAIN, ROOFLINE
 from neo_np.bench.estimate import duration, total_seconds
 from neo_np.bench.job import Job
@@ -25,8 +25,10 @@ from neo_np.errors import NeoError
 from neo_np.folders.find import DEFAULT_CHECKPOINT, find_checkpoint
 from neo_np.gpt_neo.params import random_params
 from neo_np.model import Model
-from neo_np.terminal import OneLineParser, checked, filled, number, path, positive, run_command
+from neo_np.terminal import OneLineParser, checked, filled, naming_options, number, path, positive, run_command
 from neo_np.tokenizer.tokenizer import Tokenizer
+from neo_np.train.arguments import OPTION_NAMES
+from neo_np.train.memory import check_memory
 
 GPT2_TABLES = "gpt-neo-125M"
 SHAPES = {"125M": (12, 768, 12), "1.3B": (24, 2048, 16), "2.7B": (32, 2560, 20)}  # layers, channels, heads
@@ -177,7 +179,9 @@ def check_before_measuring(args: argparse.Namespace, plan: dict[str, list[str]])
     """Raise NeoError for what would fail only after minutes."""
     check_peers(args.against)
     if "train" in plan:
-        neo_config(train_sizes(args))
+        sizes = train_sizes(args)
+        with naming_options({size: f"--{size.replace('_', '-')}" for size in sizes} | OPTION_NAMES):
+            check_memory(neo_config(sizes), neo_options(sizes))
     if args.plot:
         if "growth" not in plan:
             raise NeoError("--plot draws the benchmark growth, which is not among those to measure.")
