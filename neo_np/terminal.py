@@ -1,6 +1,7 @@
 """What the commands share: arguments, errors and warnings as one line each, exit statuses, progress."""
 
 import argparse
+import builtins
 import contextlib
 import difflib
 import math
@@ -173,6 +174,21 @@ def run_command(run: Callable[[], int], rename: Callable[[str], str] = str) -> i
             return report(f"{where}: {error.strerror or error}.")
 
 
+def is_in_jupyter() -> bool:
+    """Return whether IPython, and so Jupyter, runs the command in its own process, as %run does."""
+    return hasattr(builtins, "get_ipython")
+
+
+def end_with(main: Callable[[], int]) -> None:
+    """Run a command and end the process with its exit status; Jupyter would show a traceback below the command's error."""
+    try:
+        status = main()
+    except SystemExit as end:  # raised by argparse
+        status = end.code
+    if not is_in_jupyter():
+        raise SystemExit(status)
+
+
 def raise_on_interrupt() -> None:
     """Let Ctrl-C raise KeyboardInterrupt, if `neo_np/__init__.py` let it end the process during the imports."""
     if getattr(signal.getsignal(signal.SIGINT), "__module__", None) == "neo_np":
@@ -194,9 +210,11 @@ def discard_output() -> None:
 def restart_with(environment):
     """Replace this process by the same command with these variables, unless all are set already. Windows runs without them.
 
+    So does Jupyter, whose process has the user's variables.
+
     BLAS reads its variables when NumPy is imported, so a command that is running already cannot change them.
     """
-    if os.name == "posix" and not all(name in os.environ for name in environment):
+    if os.name == "posix" and not is_in_jupyter() and not all(name in os.environ for name in environment):
         if sys.stdout:  # None if the shell has closed it
             sys.stdout.flush()
         os.execve(sys.executable, sys.orig_argv, environment | dict(os.environ))

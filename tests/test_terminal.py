@@ -5,6 +5,8 @@ import errno
 import io
 import os
 import re
+import runpy
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -125,6 +127,33 @@ def test_restart_with_a_closed_output_restarts(monkeypatch):
     monkeypatch.setattr(os, "execve", lambda program, arguments, environment: seen.append(environment["NEO_TEST"]))
     terminal.restart_with({"NEO_TEST": "1"})
     assert seen == ["1"]
+
+
+def test_restart_in_jupyter_keeps_the_process(monkeypatch):
+    """It has the user's variables."""
+    monkeypatch.setattr("builtins.get_ipython", lambda: None, raising=False)
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("the process was replaced"))
+    terminal.restart_with({"NEO_TEST": "1"})
+
+
+COMMANDS = ["neo_np", *sorted(f"neo_np.{file.parent.name}" for file in (ROOT / "neo_np").glob("*/__main__.py"))]
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+@pytest.mark.parametrize("in_jupyter", [False, True])
+def test_command_with_a_mistake_ends_the_process_but_not_jupyter(module, in_jupyter, monkeypatch, capsys):
+    """%run would show a traceback."""
+    monkeypatch.setattr("sys.argv", [module, "--nonsense"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(os, "execve", lambda *_: None)
+    if in_jupyter:
+        monkeypatch.setattr("builtins.get_ipython", lambda: None, raising=False)
+        runpy.run_module(module, run_name="__main__")
+    else:
+        with pytest.raises(SystemExit) as left:
+            runpy.run_module(module, run_name="__main__")
+        assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_progress_without_terminal_prints_a_line_every_ten_seconds(monkeypatch, capsys):
