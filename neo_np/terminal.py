@@ -182,7 +182,7 @@ def is_in_jupyter() -> bool:
 def end_with(main: Callable[[], int]) -> None:
     """Run a command and end the process with its exit status; Jupyter would show a traceback below the command's error."""
     try:
-        status = main()
+        status: Any = main()
     except SystemExit as end:  # raised by argparse
         status = end.code
     if not is_in_jupyter():
