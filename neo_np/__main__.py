@@ -5,7 +5,7 @@ import sys
 from argparse import RawDescriptionHelpFormatter
 
 from neo_np import __version__
-from neo_np.terminal import OneLineParser, run_command
+from neo_np.terminal import OneLineParser, end_with, run_command
 
 COMMANDS = {
     "generate": "continue a text",
@@ -36,4 +36,4 @@ def run() -> int:
     return 0
 
 
-raise SystemExit(run_command(run))
+end_with(lambda: run_command(run))

@@ -1,6 +1,7 @@
 """What the commands share: arguments, errors and warnings as one line each, exit statuses, progress."""
 
 import argparse
+import builtins
 import contextlib
 import difflib
 import math
@@ -17,6 +18,7 @@ from neo_np.errors import NeoError
 
 # BLAS reads these variables when NumPy is imported.
 ONE_BLAS_THREAD = dict.fromkeys(["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"], "1")
+DASHES = "\u2013\u2014\u2212"  # what word processors and web pages make of two hyphens
 LIKE = 0.65  # how much an unknown option must have in common with the one that is suggested, from 0 to 1
 
 
@@ -32,6 +34,9 @@ class OneLineParser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Return the arguments; leave with exit status 2 if there are some that the parser does not know."""
+        first = next(iter(sys.argv[1:] if args is None else args), "").partition("=")[0]
+        if self.owners(first) and first not in self._option_string_actions:
+            self.error(f"{first} comes too early{self.right_place(first)}")
         known, others = self.parse_known_args(args, namespace)
         if others:
             self.error(f"unrecognized arguments: {' '.join(others)}{self.suggestion(others, known)}")
@@ -39,23 +44,47 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and leave with exit status 2."""
+        if lacks_value := re.fullmatch(r"argument (--[\w-]+)\S*: expected one argument", message):
+            message += f" (if it begins with a hyphen, write {lacks_value[1]}=-x)"
         self.exit(2, f"error: {' '.join(message.split())} (--help shows the options)\n")
 
     def suggestion(self, others: Sequence[str], known: argparse.Namespace) -> str:
         """Return ": " and what was probably meant by arguments that the parser does not know, or ""."""
-        option = next((argument.partition("=")[0] for argument in others if argument.startswith("-")), None)
-        if option is None:
-            first = [known.prompt] if isinstance(getattr(known, "prompt", None), str) else []
-            return f': put a text of several words in quotes, as in "{" ".join([*first, *others])}"'
-        option = "--" + option.lower().replace("_", "-").lstrip("-")
+        prompt = [known.prompt] if isinstance(getattr(known, "prompt", None), str) else []
+        words = [*prompt, *others]
+        options = [word.partition("=")[0] for word in others if word.startswith("-")]
+        options += [word.partition("=")[0] for word in words if re.match(f"[{DASHES}]+\\w", word)]
+        if not options:
+            return f': put a text of several words in quotes, as in "{" ".join(words)}"' if prompt else ""
         names = option_names(self)
+        if options[0] in names:
+            return self.right_place(options[0])
+        option = "--" + options[0].lower().replace("_", "-").lstrip(f"-{DASHES}")
         if option in self.advice and option not in names:
             return f": {self.advice[option]}"
         # Another option that is the beginning of this one, or begins with it.
         related = [name for name in names if name.startswith(option) or option.startswith(f"{name}-")]
         words = [name.lstrip("-") for name in names]  # the dashes are no likeness
         close = related if len(related) == 1 else difflib.get_close_matches(option.lstrip("-"), words, 1, cutoff=LIKE)
-        return f": did you mean --{close[0].lstrip('-')}?" if close else ""
+        hyphens = ", with two hyphens" if options[0][0] in DASHES else ""
+        return f": did you mean --{close[0].lstrip('-')}{hyphens}?" if close else ""
+
+    def right_place(self, option: str) -> str:
+        """Return ": " and where an option belongs that was given in the wrong place."""
+        owners = self.owners(option)
+        return (
+            f": {option} belongs to {', '.join(owners)}: write it after that word" if owners else ": options come before '--'"
+        )
+
+    def owners(self, option: str) -> list[str]:
+        """Return the subcommands that have an option."""
+        commands = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return [name for choices in commands for name, command in choices.items() if option in command._option_string_actions]
+
+    def given(self, arguments: Sequence[str]) -> list[str]:
+        """Return the names of the arguments that were given, also of those whose value is the default."""
+        nothing = argparse.Namespace(**dict.fromkeys(vars(self.parse_args(arguments))))
+        return [name for name, value in vars(self.parse_args(arguments, nothing)).items() if value not in (None, [])]
 
 
 def option_names(parser):
@@ -77,16 +106,40 @@ def checked(kind, fits, words):
         except ValueError:
             value = None
         if value is None or not fits(value):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {words}")
+            raise argparse.ArgumentTypeError(f"{text!r:.40} is not {words}")
         return value
 
     return convert
 
 
+any_whole = checked(int, lambda value: True, "a whole number")
+any_number = checked(float, lambda value: True, "a number")
 positive = checked(int, lambda value: value > 0, "a whole number above 0")
 whole = checked(int, lambda value: value >= 0, "a whole number, 0 or more")
 number = checked(float, lambda value: 0 <= value < math.inf, "a number, 0 or more")
 share = checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
+
+
+def filled(text: str) -> str:
+    """Return an argument that must not be empty, for `type=`; a variable of the shell that is not set gives an empty one."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty: give a value, or leave it out")
+    return text
+
+
+def any_text(text: str) -> str:
+    """Return an argument that is text, for `type=`. Without a locale, Python has not decoded the bytes of UTF-8."""
+    if not re.search("[\ud800-\udfff]", text):
+        return text
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not UTF-8 text") from None
+
+
+def path(text: str) -> str:
+    """Return an argument that is a path, for `type=`; in --out=~/runs the shell leaves the ~ as it is."""
+    return os.path.expanduser(filled(text))
 
 
 def run_command(run: Callable[[], int], rename: Callable[[str], str] = str) -> int:
@@ -117,7 +170,23 @@ def run_command(run: Callable[[], int], rename: Callable[[str], str] = str) -> i
             discard_output()
             if isinstance(error, BrokenPipeError):  # the reader has gone, as `| head` does
                 return 0
-            return report(f"the text cannot be written: {error.strerror or error}.")
+            where = f"{error.filename} cannot be used" if error.filename else "the text cannot be written"
+            return report(f"{where}: {error.strerror or error}.")
+
+
+def is_in_jupyter() -> bool:
+    """Return whether IPython, and so Jupyter, runs the command in its own process, as %run does."""
+    return hasattr(builtins, "get_ipython")
+
+
+def end_with(main: Callable[[], int]) -> None:
+    """Run a command and end the process with its exit status; Jupyter would show a traceback below the command's error."""
+    try:
+        status: Any = main()
+    except SystemExit as end:  # raised by argparse
+        status = end.code
+    if not is_in_jupyter():
+        raise SystemExit(status)
 
 
 def raise_on_interrupt() -> None:
@@ -141,17 +210,21 @@ def discard_output() -> None:
 def restart_with(environment):
     """Replace this process by the same command with these variables, unless all are set already. Windows runs without them.
 
+    So does Jupyter, whose process has the user's variables.
+
     BLAS reads its variables when NumPy is imported, so a command that is running already cannot change them.
     """
-    if os.name == "posix" and not all(name in os.environ for name in environment):
-        sys.stdout.flush()
+    if os.name == "posix" and not is_in_jupyter() and not all(name in os.environ for name in environment):
+        if sys.stdout:  # None if the shell has closed it
+            sys.stdout.flush()
         os.execve(sys.executable, sys.orig_argv, environment | dict(os.environ))
 
 
 def report(message: str) -> int:
     """Print an error as one line (lines of Python code in it joined by semicolons) and return the exit status for it."""
     sentence, *code = message.splitlines()
-    print(f"error: {sentence} {'; '.join(line.strip() for line in code)}".rstrip(), file=sys.stderr)
+    with contextlib.suppress(OSError):  # a full disk takes no error either
+        print(f"error: {sentence} {'; '.join(line.strip() for line in code)}".rstrip(), file=sys.stderr, flush=True)
     return 2
 
 

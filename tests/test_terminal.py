@@ -1,8 +1,12 @@
 """What the commands share: arguments, exit statuses, progress."""
 
 import argparse
+import errno
 import io
+import os
 import re
+import runpy
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -59,13 +63,18 @@ def test_progress_on_a_terminal_draws_a_bar_and_erases_it(monkeypatch):
         (["--reed"], "did you mean --seed?"),
         (["--seed-value"], "did you mean --seed?"),
         (["text", "--contxt", "3"], "did you mean --context?"),
+        (["text", "more"], "unrecognized arguments: more (--help shows the options)"),  # there is no prompt to quote
+        (["other", "--context", "3"], "--context belongs to text: write it after that word"),
+        (["--context=3", "text"], "--context comes too early: --context belongs to text: write it after that word"),
     ],
 )
 def test_unknown_option_is_one_line_with_the_one_that_was_meant(arguments, words, capsys):
     parser = terminal.OneLineParser(prog="test")
     parser.add_argument("--seed")
     parser.add_argument("--max-new-tokens")
-    parser.add_subparsers().add_parser("text").add_argument("--context")
+    commands = parser.add_subparsers()
+    commands.add_parser("text").add_argument("--context")
+    commands.add_parser("other")
     with pytest.raises(SystemExit) as left:
         parser.parse_args(arguments)
     assert left.value.code == 2
@@ -73,6 +82,78 @@ def test_unknown_option_is_one_line_with_the_one_that_was_meant(arguments, words
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert words in error
+
+
+def test_given_names_arguments_even_if_their_value_is_the_default():
+    parser = terminal.OneLineParser(prog="test")
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--stop", action="append")
+    parser.add_argument("--json", action="store_true")
+    assert parser.given([]) == []
+    assert sorted(parser.given(["--seed=0", "--json"])) == ["json", "seed"]
+    assert sorted(parser.given(["a", "--stop", ""])) == ["files", "stop"]
+
+
+def test_any_text_decodes_what_python_without_a_locale_has_not():
+    assert [terminal.any_text(text) for text in ("", "größe", os.fsdecode(b"gr\xc3\xb6\xc3\x9fe"))] == ["", "größe", "größe"]
+    for text in ("\udcff", "\ud800"):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not UTF-8 text"):
+            terminal.any_text(text)
+
+
+class FullDisk(io.StringIO):
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_error_that_cannot_be_printed_is_status_2(monkeypatch):
+    def fail():
+        raise NeoError("this is wrong")
+
+    monkeypatch.setattr("sys.stderr", FullDisk())
+    assert terminal.run_command(fail) == 2
+
+
+def test_error_of_the_system_names_its_file(tmp_path, capsys):
+    assert terminal.run_command(lambda: open(tmp_path / "nowhere").close() or 0) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'nowhere'} cannot be used: No such file or directory.\n"
+
+
+def test_restart_with_a_closed_output_restarts(monkeypatch):
+    seen = []
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr(os, "name", "posix")
+    monkeypatch.setattr(os, "execve", lambda program, arguments, environment: seen.append(environment["NEO_TEST"]))
+    terminal.restart_with({"NEO_TEST": "1"})
+    assert seen == ["1"]
+
+
+def test_restart_in_jupyter_keeps_the_process(monkeypatch):
+    """It has the user's variables."""
+    monkeypatch.setattr("builtins.get_ipython", lambda: None, raising=False)
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("the process was replaced"))
+    terminal.restart_with({"NEO_TEST": "1"})
+
+
+COMMANDS = ["neo_np", *sorted(f"neo_np.{file.parent.name}" for file in (ROOT / "neo_np").glob("*/__main__.py"))]
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+@pytest.mark.parametrize("in_jupyter", [False, True])
+def test_command_with_a_mistake_ends_the_process_but_not_jupyter(module, in_jupyter, monkeypatch, capsys):
+    """%run would show a traceback."""
+    monkeypatch.setattr("sys.argv", [module, "--nonsense"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(os, "execve", lambda *_: None)
+    if in_jupyter:
+        monkeypatch.setattr("builtins.get_ipython", lambda: None, raising=False)
+        runpy.run_module(module, run_name="__main__")
+    else:
+        with pytest.raises(SystemExit) as left:
+            runpy.run_module(module, run_name="__main__")
+        assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_progress_without_terminal_prints_a_line_every_ten_seconds(monkeypatch, capsys):

@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 from neo_np.bench.backends.neo import given_text
-from neo_np.bench.backends.training import neo_config
+from neo_np.bench.backends.training import neo_config, neo_options
 from neo_np.bench.benchmarks import BENCHMARKS, NEO, PEERS, PLAIN, ROOFLINE
 from neo_np.bench.estimate import duration, total_seconds
 from neo_np.bench.job import Job
@@ -25,8 +25,10 @@ from neo_np.errors import NeoError
 from neo_np.folders.find import DEFAULT_CHECKPOINT, find_checkpoint
 from neo_np.gpt_neo.params import random_params
 from neo_np.model import Model
-from neo_np.terminal import OneLineParser, checked, number, positive, run_command
+from neo_np.terminal import OneLineParser, checked, filled, naming_options, number, path, positive, run_command
 from neo_np.tokenizer.tokenizer import Tokenizer
+from neo_np.train.arguments import OPTION_NAMES
+from neo_np.train.memory import check_memory
 
 GPT2_TABLES = "gpt-neo-125M"
 SHAPES = {"125M": (12, 768, 12), "1.3B": (24, 2048, 16), "2.7B": (32, 2560, 20)}  # layers, channels, heads
@@ -53,10 +55,18 @@ def build_parser() -> OneLineParser:
     add("--against", nargs="+", default=[], metavar="PEER", help=f"measure peers too: {', '.join(PEERS)} (default: none)")
     model = parser.add_mutually_exclusive_group()
     model.add_argument(
-        "--model", metavar="NAME", help=f"a folder, a name in weights/, or a hub name (default: {DEFAULT_CHECKPOINT})"
+        "--model",
+        type=filled,
+        metavar="NAME",
+        help=f"a folder, a name in weights/, or a hub name (default: {DEFAULT_CHECKPOINT})",
     )
     model.add_argument("--shape", choices=list(SHAPES), help="a model with random weights of this shape instead")
-    add("--text", metavar="FILE", help="the text for tokenizer and speculative (default: part of Python's documentation)")
+    add(
+        "--text",
+        type=path,
+        metavar="FILE",
+        help="the text for tokenizer and speculative (default: part of Python's documentation)",
+    )
     add("--rounds", type=positive, default=5, metavar="N", help="measurements of each backend in each case (default: 5)")
     add("--seconds", type=number, default=0.3, metavar="X", help="repeat a call for X seconds in each round (default: 0.3)")
     add(
@@ -67,7 +77,12 @@ def build_parser() -> OneLineParser:
         help="a peer takes no further round of a case X seconds after its first answer, and is stopped if one answer takes "
         f"{ANSWER_LIMIT} times as long (default: 60)",
     )
-    add("--plot", metavar="FILE", help="draw the result of growth as a picture, such as growth.png (default: no picture)")
+    add(
+        "--plot",
+        type=path,
+        metavar="FILE",
+        help="draw the result of growth as a picture, such as growth.png (default: no picture)",
+    )
     add("--json", action="store_true", help="print one JSON object with every round (default: tables)")
 
     add = parser.add_argument_group("the model of train").add_argument
@@ -164,7 +179,9 @@ def check_before_measuring(args: argparse.Namespace, plan: dict[str, list[str]])
     """Raise NeoError for what would fail only after minutes."""
     check_peers(args.against)
     if "train" in plan:
-        neo_config(train_sizes(args))
+        sizes = train_sizes(args)
+        with naming_options({size: f"--{size.replace('_', '-')}" for size in sizes} | OPTION_NAMES):
+            check_memory(neo_config(sizes), neo_options(sizes))
     if args.plot:
         if "growth" not in plan:
             raise NeoError("--plot draws the benchmark growth, which is not among those to measure.")

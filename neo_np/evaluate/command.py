@@ -10,7 +10,7 @@ from neo_np.evaluate.json_lines import read_questions, read_texts
 from neo_np.evaluate.likelihood import BATCH_SIZE
 from neo_np.evaluate.tasks import evaluate_choices, evaluate_lambada
 from neo_np.evaluate.text import evaluate_text
-from neo_np.terminal import OneLineParser, naming_options, positive, progress_bar, run_command, whole
+from neo_np.terminal import OneLineParser, filled, naming_options, positive, progress_bar, run_command, whole
 from neo_np.tokenizer.corpus import documents, text_files
 
 DESCRIPTION = """Measure a GPT-Neo model. Each kind has its own --help, which defines its numbers;
@@ -84,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
         return kinds.add_parser(name, help=help, description=description, epilog=epilog, formatter_class=raw)
 
     text = add_kind("text", "loss, perplexity and bits per byte of text files", TEXT, TEXT_EXAMPLES)
-    text.add_argument("paths", nargs="+", metavar="PATH", help="a text file, or a folder of *.txt files")
+    text.add_argument("paths", nargs="+", type=filled, metavar="PATH", help="a text file, or a folder of *.txt files")
     text.add_argument("--window", type=positive, metavar="N", help="tokens that the model sees (default: all its positions)")
     text.add_argument("--stride", type=positive, metavar="N", help="tokens scored in each window (default: half the window)")
     lambada = add_kind("lambada", "the last word of texts", LAMBADA, LAMBADA_EXAMPLES)
@@ -92,11 +92,21 @@ def build_parser() -> argparse.ArgumentParser:
     heads = add_kind("heads", "what the attention heads look at", HEADS, HEADS_EXAMPLES)
     heads.add_argument("--seed", type=whole, default=0, metavar="N", help="of the random tokens (default: 0)")
     for kind in (lambada, choices):
-        kind.add_argument("file", metavar="FILE", help="a file of JSON lines")
+        kind.add_argument("file", type=filled, metavar="FILE", help="a file of JSON lines")
     for kind in (text, lambada, choices, heads):
         add = kind.add_argument
-        add("--model", metavar="NAME", help="a folder, a name in weights/, or a hub name (default: the one that ships)")
-        add("--tokenizer", metavar="NAME", help="the checkpoint that the tokenizer comes from (default: that of --model)")
+        add(
+            "--model",
+            type=filled,
+            metavar="NAME",
+            help="a folder, a name in weights/, or a hub name (default: the one that ships)",
+        )
+        add(
+            "--tokenizer",
+            type=filled,
+            metavar="NAME",
+            help="the checkpoint that the tokenizer comes from (default: that of --model)",
+        )
         add("--json", action="store_true", help="print one JSON object (default: a table)")
     for kind in (text, lambada, choices):
         help = f"texts computed together; it does not change the results (default: {BATCH_SIZE})"

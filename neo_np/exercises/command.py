@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from neo_np.exercises.grading.grader import chosen_exercises, find_files, grade_all, read_submission
 from neo_np.exercises.grading.report import as_csv, as_json, as_table, registry_line
 from neo_np.exercises.registry import load_registry
-from neo_np.terminal import OneLineParser, positive, progress_bar, run_command, whole
+from neo_np.terminal import OneLineParser, filled, path, positive, progress_bar, run_command, whole
 
 DESCRIPTION = "For teachers of the course in notebooks/: grade the files of students. See notebooks/GRADING.md."
 
@@ -30,16 +30,24 @@ def build_parser() -> OneLineParser:
         "grade", help="grade the files of students", description=GRADE, epilog=EXAMPLES, formatter_class=raw
     )
     add = grade.add_argument
-    add("files", nargs="+", metavar="FILE", help="a .ipynb or .py file, or a folder of them")
+    add("files", nargs="+", type=filled, metavar="FILE", help="a .ipynb or .py file, or a folder of them")
     add(
         "--only",
         action="append",
+        type=filled,
         default=[],
         metavar="NAMES",
         help="exercises or numbers of notebooks, separated by commas (default: what at least one FILE answers)",
     )
     add("--seed", type=whole, metavar="N", help="check on more random cases, made from this number (default: none)")
-    add("--registry", action="append", default=[], metavar="FILE", help="your file of solutions and exercises (default: none)")
+    add(
+        "--registry",
+        type=path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="your file of solutions and exercises (default: none)",
+    )
     add("--jobs", type=positive, default=1, metavar="N", help="processes at the same time (default: 1)")
     form = grade.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object (default: a table)")

@@ -2,6 +2,8 @@
 
 import argparse
 import math
+import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -15,19 +17,31 @@ from neo_np.generate.arguments import (
     add_generation_arguments,
     add_model_arguments,
     advice,
+    argument_of,
     given_options,
     name_arguments,
     one_text_only,
     read_input,
 )
 from neo_np.gpt_neo.params import parameter_shapes
-from neo_np.terminal import ONE_BLAS_THREAD, OneLineParser, progress_bar, restart_with, run_command, with_option_names
+from neo_np.terminal import (
+    ONE_BLAS_THREAD,
+    OneLineParser,
+    any_text,
+    filled,
+    path,
+    progress_bar,
+    restart_with,
+    run_command,
+    with_option_names,
+)
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 EXAMPLES = """examples:
   python -m neo_np.explain "Once upon a time there was a" --out run.html
   python -m neo_np.explain "Once upon a time" --continuation " there was a king" --open attention,layer=1,head=0
 """
+LENGTHS = "max_new_tokens", "max_length", "stop_strings", "cut_stop_string", "seed"  # options for a text that is written
 PAGE_ARGUMENTS = {"open": "--open", "continuation": "--continuation"}
 
 
@@ -42,16 +56,22 @@ def build_parser() -> OneLineParser:
     )
     add_model_arguments(parser)
     add = parser.add_argument_group("the page").add_argument
-    add("--out", metavar="FILE", default="run.html", help="the file to write (default: run.html)")
+    add("--out", type=path, metavar="FILE", default="run.html", help="the file to write (default: run.html)")
     add("--force", action="store_true", help="write the file even if it is there already")
     add(
         "--continuation",
+        type=any_text,
         metavar="TEXT",
         help="explain this continuation of the prompt instead of generating one; a new word begins with a space, as in "
         "' there was'; '' explains the prompt only",
     )
     add("--theme", choices=THEMES, default="auto", help="colours: those of the system, or always light or dark (default: auto)")
-    add("--open", metavar="PANEL", help=f"what shows first: {', '.join(PANELS)}; then, separated by commas, {OPENING}")
+    add(
+        "--open",
+        type=filled,
+        metavar="PANEL",
+        help=f"what shows first: {', '.join(PANELS)}; then, separated by commas, {OPENING}",
+    )
     add(
         "--ablate",
         action=argparse.BooleanOptionalAction,
@@ -109,16 +129,23 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
             **options,
         )
+    for name in LENGTHS:
+        if args.continuation is not None and getattr(args, name) is not None:
+            warnings.warn(f"{argument_of(name)} changes nothing here: the --continuation is given.", stacklevel=2)
     print(summary(page, Path(args.out)))
     return 0
 
 
 def check_output(file: Path, force: bool) -> None:
-    """Raise NeoError if the file is there already, or if its folder is not."""
+    """Raise NeoError if the file is there already or is no ordinary file, or if its folder is not there."""
+    if file.is_dir() or file.is_fifo():  # writing into a pipe would wait for a reader
+        raise NeoError(f"{file} is {'a folder' if file.is_dir() else 'a pipe'}: name a file, as in --out run.html.")
     if file.exists() and not force:
         raise NeoError(f"{file} is there already: choose another --out, or overwrite it with --force.")
     if not file.parent.is_dir():
         raise NeoError(f"the folder {file.parent} does not exist: create it, or choose another --out.")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise NeoError(f"{file} cannot be written: permission denied. Choose another --out.")
 
 
 def summary(page: Explanation, file: Path) -> str:

@@ -1,5 +1,6 @@
 """`explain`: generate or take a text, run the model over it, and gather every number of the page."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -61,10 +62,17 @@ class Explanation:
         return page_html(self.data, self.theme, self.opening)
 
     def save(self, path: str | Path) -> None:
-        """Write the page into a file."""
+        """Write the page into a file. If it cannot be written, an older file there stays as it was."""
+        file, html = Path(path), self.html()
+        is_there = file.is_file()  # /dev/stdout is no file that could be replaced
+        written = Path(f"{os.path.realpath(file)}.part") if is_there else file
         try:
-            write_text(Path(path), self.html())
+            write_text(written, html)
+            if is_there:
+                os.replace(written, os.path.realpath(file))
         except OSError as error:
+            if written.is_file():
+                written.unlink()
             raise NeoError(f"{path} cannot be written: {error.strerror}.") from None
 
     def _repr_html_(self) -> str:

@@ -61,8 +61,8 @@ def find_checkpoint(name: str | os.PathLike | None = None, weights_wanted: bool 
 def check_folder(folder: Path, weights_wanted: bool) -> Path:
     """Return a folder if it holds a checkpoint; raises NeoError for a file, and for a folder without one."""
     if not folder.is_dir():
-        meant = newest_step(folder.parent) or folder.parent
-        raise NeoError(f"{folder} is a file, and a checkpoint is a folder: did you mean {meant}?")
+        meant = newest_step(folder.parent) or (folder.parent if is_there(folder.parent / CONFIG) else None)
+        raise NeoError(f"{folder} is a file, and a checkpoint is a folder{f': did you mean {meant}?' if meant else '.'}")
     files = [CONFIG] if weights_wanted and is_there(folder / ADAPTER) else [CONFIG, *TOKENIZER_FILES]
     if not any(is_there(folder / file) for file in files):
         raise NeoError(f"the folder {folder} holds no checkpoint: {which_was_meant(folder)}.")
@@ -97,6 +97,8 @@ def find_by_name(name: str | os.PathLike, weights_wanted: bool) -> Path:
     for place in (in_weights, cached):
         if place and (has_weights(place) or not weights_wanted):
             return place
+    if owner and (newest := newest_step(Path(owner))):  # "runs/step-9" looks like a name on the hub
+        raise NeoError(f"there is no {name}: the newest checkpoint of that training run is {newest}.")
     if owner and can_download():
         wanted = (CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES, *((WEIGHTS, SHARDS, SHARD_INDEX) if weights_wanted else ()))
         return download(str(name), wanted)

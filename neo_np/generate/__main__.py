@@ -1,5 +1,6 @@
 """Run `python -m neo_np.generate`."""
 
 from neo_np.generate.command import main
+from neo_np.terminal import end_with
 
-raise SystemExit(main())
+end_with(main)

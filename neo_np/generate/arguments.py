@@ -7,10 +7,10 @@ from dataclasses import fields
 from typing import Any
 
 from neo_np.errors import NeoError
-from neo_np.files import decode_chunks
+from neo_np.files import decode_chunks, unreadable
 from neo_np.folders.find import DEFAULT_CHECKPOINT
 from neo_np.generate.options import Options
-from neo_np.terminal import with_option_names
+from neo_np.terminal import any_number, any_text, any_whole, filled, with_option_names
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 # The commands' own defaults: with those of `generate`, the text is short and repeats itself.
@@ -56,13 +56,15 @@ ADVICE = {
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the prompt and the checkpoint."""
     add = parser.add_argument
-    add("prompt", nargs="?", help="the text to continue, in quotes (default, and with '-': standard input)")
+    add("prompt", nargs="?", type=any_text, help="the text to continue, in quotes (default, and with '-': standard input)")
     add(
         "--model",
+        type=filled,
         metavar="NAME",
         help=f"a folder, a name in weights/, or a hub name such as EleutherAI/gpt-neo-125M (default: {DEFAULT_CHECKPOINT})",
     )
-    add("--tokenizer", metavar="NAME", help="the checkpoint that the tokenizer comes from (default: that of --model)")
+    help = "the checkpoint that the tokenizer comes from (default: that of --model)"
+    add("--tokenizer", type=filled, metavar="NAME", help=help)
 
 
 def add_generation_arguments(
@@ -73,14 +75,15 @@ def add_generation_arguments(
     one_text: leave out the options of which `one_text_only` speaks.
     """
     group = parser.add_argument_group("length and end")
-    add_option(group, "max_new_tokens", int, "N", default=new_tokens)
-    add_option(group, "max_length", int, "N", default="no limit")
-    add_option(group, "min_new_tokens", int, "N", default="no limit")
-    add_option(group, "min_length", int, "N")
+    add_option(group, "max_new_tokens", any_whole, "N", default=new_tokens)
+    add_option(group, "max_length", any_whole, "N", default="no limit")
+    add_option(group, "min_new_tokens", any_whole, "N", default="no limit")
+    add_option(group, "min_length", any_whole, "N")
     add = group.add_argument
     add(
         "--stop",
         dest="stop_strings",
+        type=any_text,
         action="append",
         metavar="TEXT",
         help="end after this text; may be given several times (default: none)",
@@ -88,7 +91,7 @@ def add_generation_arguments(
     add("--cut-stop", dest="cut_stop_string", action="store_true", default=None, help="leave the --stop text out")
     add(
         "--eos-token-id",
-        type=int,
+        type=any_whole,
         action="append",
         metavar="ID",
         help="a token id that ends the text; may be given several times (default: the model's own)",
@@ -100,18 +103,19 @@ def add_generation_arguments(
     add = group.add_mutually_exclusive_group().add_argument
     add("--greedy", action="store_true", help="always take the most likely token")
     add("--sample", action="store_true", help=f"draw at random (the default{'' if one_text else ' without --num-beams'})")
-    add_option(group, "temperature", float, "X", default=DEFAULTS["temperature"])
-    add_option(group, "top_k", int, "K")
-    add_option(group, "top_p", float, "P", default=DEFAULTS["top_p"])
-    add_option(group, "min_p", float, "P", default="off")
-    add_option(group, "typical_p", float, "P")
-    add_option(group, "seed", int, "N", default="another one each time" if seed is None else seed)
-    add_option(group, "repetition_penalty", float, "X")
-    add_option(group, "no_repeat_ngram_size", int, "N")
+    add_option(group, "temperature", any_number, "X", default=DEFAULTS["temperature"])
+    add_option(group, "top_k", any_whole, "K")
+    add_option(group, "top_p", any_number, "P", default=DEFAULTS["top_p"])
+    add_option(group, "min_p", any_number, "P", default="off")
+    add_option(group, "typical_p", any_number, "P")
+    add_option(group, "seed", any_whole, "N", default="another one each time" if seed is None else seed)
+    add_option(group, "repetition_penalty", any_number, "X")
+    add_option(group, "no_repeat_ngram_size", any_whole, "N")
     add = group.add_argument
     add(
         "--bad-word",
         dest="bad_words",
+        type=any_text,
         action="append",
         metavar="TEXT",
         help="never write this word, in the tokens it is usually spelled with; may be given several times (default: none)",
@@ -124,15 +128,15 @@ def add_generation_arguments(
 def add_beams_and_drafts(parser: argparse.ArgumentParser) -> None:
     """Add the options for several texts, and those of speculative decoding."""
     group = parser.add_argument_group("several texts")
-    add_option(group, "num_return_sequences", int, "N")
-    add_option(group, "num_beams", int, "N")
-    add_option(group, "length_penalty", float, "X")
+    add_option(group, "num_return_sequences", any_whole, "N")
+    add_option(group, "num_beams", any_whole, "N")
+    add_option(group, "length_penalty", any_number, "X")
     add_option(group, "early_stopping", choices=["true", "false", "never"], default="false")
 
     group = parser.add_argument_group("speculative decoding (the same text, often faster)")
-    add_option(group, "prompt_lookup_num_tokens", int, "K", default="off")
-    add_option(group, "assistant_model", str, "NAME", default="none")
-    add_option(group, "num_assistant_tokens", int, "K")
+    add_option(group, "prompt_lookup_num_tokens", any_whole, "K", default="off")
+    add_option(group, "assistant_model", filled, "NAME", default="none")
+    add_option(group, "num_assistant_tokens", any_whole, "K")
 
 
 def one_text_only(reason: str) -> dict[str, str]:
@@ -186,7 +190,11 @@ def read_input(prompt: str | None, example: str) -> str:
         return prompt
     if sys.stdin is None or (prompt is None and sys.stdin.isatty()):
         raise NeoError(f"no prompt: give one, as in {example}.")
-    text = "".join(decode_chunks([sys.stdin.buffer.read()], "standard input"))
+    try:
+        data = sys.stdin.buffer.read()
+    except OSError as error:
+        raise unreadable("standard input", error) from None
+    text = "".join(decode_chunks([data], "standard input"))
     return text.replace("\r\n", "\n").removesuffix("\n")
 
 

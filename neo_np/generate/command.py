@@ -30,7 +30,7 @@ from neo_np.generate.sequence import GeneratedSequence, Step, start_sequences
 from neo_np.gpt_neo.forward import softmax
 from neo_np.gpt_neo.loss import log_softmax
 from neo_np.model import Model
-from neo_np.terminal import BAR_WIDTH, OneLineParser, progress_bar, report, run_command, set_errors
+from neo_np.terminal import BAR_WIDTH, OneLineParser, any_text, progress_bar, report, run_command, set_errors
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 TOP_TOKENS = 5  # shown by --show-probs
@@ -124,8 +124,8 @@ def interact(write: "Writer") -> int:
             return 0
         if prompt:
             try:
-                write(prompt)
-            except NeoError as error:
+                write(any_text(prompt))
+            except (NeoError, argparse.ArgumentTypeError) as error:
                 report(name_arguments(str(error)))
 
 

@@ -218,7 +218,7 @@ class Options:
             )
         min_length = self.min_length if self.min_new_tokens is None else prompt_length + self.min_new_tokens
         if min_length > max_length:
-            warn(f"at least {min_length} tokens were asked for and at most {max_length}: the text ends there.")
+            warn(f"at least {min_length} tokens were asked for and at most {max_length}, with the prompt: the text ends there.")
         return min_length, max_length
 
 

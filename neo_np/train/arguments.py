@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from neo_np.errors import NeoError
 from neo_np.gpt_neo.config import Config, check_size
-from neo_np.terminal import OneLineParser, number, positive, share, whole
+from neo_np.terminal import OneLineParser, any_text, filled, number, path, positive, share, whole
 from neo_np.train.environment import default_threads
 from neo_np.train.trainer import TrainingOptions
 
@@ -36,23 +36,59 @@ OPTION_NAMES = {  # settings whose option has another name
     "max_position_embeddings": "--positions",
     "activation_function": "--activation",
 }
+# What options of other programs are called here.
+MEANT = {
+    "--learning-rate": "lr max-lr",
+    "--steps": "epochs num-epochs num-train-epochs max-steps max-iters iters iterations",
+    "--batch-size": "bs batch",
+    "--init": "model model-name-or-path checkpoint from",
+    "--resume": "continue resume-from-checkpoint",
+    "--out": "output output-dir save-dir",
+    "--hidden-size": "n-embd d-model dim embed-dim channels",
+    "--heads": "n-head num-attention-heads",
+    "--sequence-length": "block-size context-length seq-len max-length",
+    "--validate-every": "eval-every eval-interval eval-steps",
+    "--save-every": "save-steps save-interval",
+    "--clip": "grad-clip max-grad-norm",
+    "--weight-decay": "wd",
+    "--threads": "workers num-workers jobs processes",
+}
+ADVICE = {f"--{name}": f"did you mean {option}?" for option, names in MEANT.items() for name in names.split()}
+ADVICE |= dict.fromkeys(
+    ["--text", "--data", "--dataset", "--train", "--train-file"], "the text has no option: give only its path"
+)
+ADVICE |= dict.fromkeys(
+    ["--device", "--dtype", "--fp16", "--bf16", "--compile"], "leave it out: NumPy computes in float32, on the CPU"
+)
 INTERVALS = "validate_every", "sample_every", "sample_prompt", "save_every", "keep"
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> OneLineParser:
     """Return the parser of the command's arguments."""
     parser = OneLineParser(
         prog="python -m neo_np.train",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        advice=ADVICE,
     )
     add = parser.add_argument
-    add("text", nargs="*", help="text files, or folders of *.txt, with <|endoftext|> between documents")
-    add("--out", metavar="FOLDER", help="the folder of the run, new or empty")
-    add("--resume", metavar="FOLDER", help="continue the run in this folder from its newest checkpoint, with its own options")
-    add("--valid", metavar="PATH", nargs="+", help=f"text to validate on (default: the last {HELD_OUT:.0%}% of the text)")
-    add("--init", metavar="NAME", help="start from this checkpoint, a folder or a name (default: random weights)")
+    add("text", nargs="*", type=filled, help="text files, or folders of *.txt, with <|endoftext|> between documents")
+    add("--out", type=path, metavar="FOLDER", help="the folder of the run, new or empty")
+    add(
+        "--resume",
+        type=path,
+        metavar="FOLDER",
+        help="continue the run in this folder from its newest checkpoint, with its own options",
+    )
+    add(
+        "--valid",
+        type=path,
+        metavar="PATH",
+        nargs="+",
+        help=f"text to validate on (default: the last {HELD_OUT:.0%}% of the text)",
+    )
+    add("--init", type=filled, metavar="NAME", help="start from this checkpoint, a folder or a name (default: random weights)")
     add_model_options(parser.add_argument_group("the model (not with --init)"))
     add_run_options(parser.add_argument_group("the run"))
     add_report_options(parser.add_argument_group("reports and checkpoints"))
@@ -65,10 +101,10 @@ def add_model_options(group: argparse._ArgumentGroup) -> None:
     add("--layers", type=positive, metavar="N", help="blocks (default: 4)")
     add("--hidden-size", type=positive, metavar="C", help="channels (default: 192)")
     add("--heads", type=positive, metavar="H", help="attention heads (default: 6)")
-    add("--attention", metavar="KINDS", help="kinds of attention layers, repeated in turn (default: global,local)")
+    add("--attention", type=filled, metavar="KINDS", help="kinds of attention layers, repeated in turn (default: global,local)")
     add("--window-size", type=positive, metavar="N", help="tokens that a local layer sees (default: 64)")
     add("--positions", type=positive, metavar="N", help="the most tokens that a text may have (default: 256)")
-    add("--activation", metavar="NAME", help="activation function of the MLP (default: gelu_new)")
+    add("--activation", type=filled, metavar="NAME", help="activation function of the MLP (default: gelu_new)")
     add(
         "--sinusoidal-positions",
         action="store_true",
@@ -76,7 +112,12 @@ def add_model_options(group: argparse._ArgumentGroup) -> None:
     )
     add("--untied", action="store_true", help="use an output embedding of its own (default: the token embedding)")
     add("--vocab-size", type=positive, metavar="V", help="tokens that the tokenizer learns from the text (default: 2048)")
-    add("--tokenizer", metavar="NAME", help="use the tokenizer of this checkpoint (default: learn one from the text)")
+    add(
+        "--tokenizer",
+        type=filled,
+        metavar="NAME",
+        help="use the tokenizer of this checkpoint (default: learn one from the text)",
+    )
 
 
 def add_run_options(group: argparse._ArgumentGroup) -> None:
@@ -128,7 +169,13 @@ def add_report_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--validate-every", type=positive, metavar="N", default=250, help="steps between validations (default: 250)")
     add("--sample-every", type=positive, metavar="N", default=500, help="steps between samples of text (default: 500)")
-    add("--sample-prompt", metavar="TEXT", default="", help="the beginning of each sample (default: none, a new document)")
+    add(
+        "--sample-prompt",
+        type=any_text,
+        metavar="TEXT",
+        default="",
+        help="the beginning of each sample (default: none, a new document)",
+    )
     add("--save-every", type=positive, metavar="N", default=250, help="steps between checkpoints (default: 250)")
     add("--keep", type=positive, metavar="N", default=2, help="how many of the newest checkpoints to keep (default: 2)")
 

@@ -18,7 +18,7 @@ from neo_np.files import for_shell
 from neo_np.folders.find import find_checkpoint
 from neo_np.gpt_neo.params import random_params, sinusoids
 from neo_np.model import Model
-from neo_np.terminal import naming_options, progress_bar, run_command
+from neo_np.terminal import OneLineParser, naming_options, progress_bar, run_command
 from neo_np.tokenizer.corpus import read_pieces, text_files
 from neo_np.tokenizer.special_tokens import END_OF_TEXT
 from neo_np.tokenizer.tokenizer import Tokenizer
@@ -61,12 +61,12 @@ def main_in_new_environment() -> int:
     return main()
 
 
-def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+def run(parser: OneLineParser, arguments: Sequence[str]) -> int:
     """Train as the arguments say; return the exit status."""
     args = parser.parse_args(arguments)
     if not args.resume:
-        return start_run(args, {"directory": os.getcwd(), "arguments": list(arguments)})
-    check_alone(parser, args)
+        return start_run(args, {"directory": working_directory(), "arguments": list(arguments)})
+    check_alone(parser.given(arguments))
     folder = Path(args.resume)
     if steps(folder):
         return resume_run(folder)
@@ -91,11 +91,19 @@ def start_run(args: argparse.Namespace, origin: dict[str, Any]) -> int:
         return train(trainer, valid_tokens, folder, intervals, Log(folder))
 
 
-def check_alone(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Raise NeoError if there are other options beside --resume."""
-    defaults = vars(parser.parse_args(["--resume", args.resume]))
-    if given := [name for name, value in vars(args).items() if value != defaults[name]]:
-        raise NeoError(f"--resume continues with the run's own text and options: leave out {option_names(given)}.")
+def working_directory() -> str:
+    """Return the folder in which the command was started."""
+    try:
+        return os.getcwd()
+    except OSError:
+        raise NeoError("the current folder does not exist any more: change to another one (cd).") from None
+
+
+def check_alone(given: Sequence[str]) -> None:
+    """Raise NeoError if other arguments were given beside --resume."""
+    if others := [name for name in given if name != "resume"]:
+        names = ", ".join("the text" if name == "text" else option_names([name]) for name in others)
+        raise NeoError(f"--resume continues with the run's own text and options: leave out {names}.")
 
 
 def resume_run(folder: Path) -> int:

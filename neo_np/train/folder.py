@@ -49,6 +49,8 @@ def make(folder: Path) -> None:
     """Create a folder and those above it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NeoError(f"the folder {folder} cannot be written: {folder} is no folder; choose another --out.") from None
     except OSError as error:
         raise NeoError(f"the folder {folder} cannot be written: {error.strerror}.") from None
 

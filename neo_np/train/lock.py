@@ -36,8 +36,11 @@ def locked(folder: Path, origin: dict[str, Any] | None = None) -> Iterator[None]
     """
     descriptor = acquire(folder)
     try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps({"process": os.getpid()} | (origin or {})).encode("utf-8"))
+        try:
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, json.dumps({"process": os.getpid()} | (origin or {})).encode("utf-8"))
+        except OSError as error:
+            raise NeoError(f"the folder {folder} cannot be written: {error.strerror}.") from None
         yield
     finally:
         if os.name == "nt":  # Windows does not remove an open file

@@ -125,9 +125,8 @@ def resume(folder: str | os.PathLike, tokens: np.ndarray) -> tuple[Trainer, Inte
         set_generator(trainer.rng, state["generator"])
         intervals = Intervals(**state["intervals"])
     except (OSError, SafetensorError, ValueError, TypeError, LookupError, ArithmeticError) as error:
-        raise NeoError(
-            f"{path} is no checkpoint to resume from ({error}): delete it to continue with the one before."
-        ) from None
+        advice = "delete it to continue with the one before" if len(found) > 1 else "it is the only one, so start the run again"
+        raise NeoError(f"{path} is no checkpoint to resume from ({error}): {advice}.") from None
     for leftover in Path(folder).glob(".step-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     return trainer, intervals

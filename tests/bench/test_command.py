@@ -198,7 +198,10 @@ def error_of(capsys, *arguments):
     ("arguments", "words"),
     [
         ("train --rounds 0", "whole number above 0"),
-        ("train --heads 3 --hidden-size 8", "not divisible"),
+        ("train --heads 3 --hidden-size 8", "--hidden-size 8 is not divisible by --heads 3"),
+        ("train --layers 1000000000", "--layers is 1000000000, and neo_np takes up to"),
+        ("train --batch-size 2000000000", "training needs at least"),
+        ("growth --plot=", "argument --plot: it is empty"),
         ("train --layers x", "whole number"),
         ("train --against nothing", "there is no peer 'nothing': choose from transformers, torch"),
         ("train --against transfomers", "did you mean 'transformers'?"),

@@ -10,6 +10,7 @@ from helpers import ROOT, byte_model
 
 import neo_np
 from neo_np.explain import command
+from neo_np.explain import run as explain_run
 from neo_np.explain.command import is_small, main
 
 
@@ -52,6 +53,53 @@ def test_command_never_overwrites_without_force(folder, tmp_path, capsys, monkey
     assert (tmp_path / "run.html").read_bytes() != before
 
 
+def test_command_on_a_full_disk_keeps_the_older_page(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(folder) == 0
+    before = (tmp_path / "run.html").read_bytes()
+
+    def fail(file, text):
+        file.write_text(text[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(explain_run, "write_text", fail)
+    for out in ("run.html", "other.html"):
+        capsys.readouterr()
+        assert run(folder, "--force", "--out", out) == 2
+        assert capsys.readouterr().err == f"error: {out} cannot be written: No space left on device.\n"
+    assert os.listdir(tmp_path) == ["run.html"] and (tmp_path / "run.html").read_bytes() == before
+
+
+def test_command_replaces_what_a_link_names(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.html").touch()
+    (tmp_path / "link.html").symlink_to("run.html")
+    assert run(folder, "--force", "--out", "link.html") == 0
+    assert (tmp_path / "link.html").is_symlink() and (tmp_path / "run.html").stat().st_size > 1000
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders")
+def test_command_never_writes_into_a_pipe(folder, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert run(folder, "--force", "--out", str(tmp_path / "pipe")) == 2
+    assert "pipe is a pipe: name a file" in capsys.readouterr().err
+
+
+def test_command_without_permission_to_write_says_so_at_once(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert run(folder) == 2
+    assert capsys.readouterr().err == "error: run.html cannot be written: permission denied. Choose another --out.\n"
+
+
+@pytest.mark.parametrize("option", ["--max-new-tokens=3", "--seed=0", "--stop=a", "--max-length=9"])
+def test_command_with_a_continuation_names_what_is_ignored(folder, tmp_path, capsys, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    assert run(folder, "--continuation", " a", option) == 0
+    name = option.partition("=")[0]
+    assert f"warning: {name} changes nothing here: the --continuation is given.\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -63,6 +111,9 @@ def test_command_never_overwrites_without_force(folder, tmp_path, capsys, monkey
         (["--open", "why,layer=9"], "error: --open has layer=9"),
         (["--continuation", " " + "d" * 98], "prompt and continuation have 3 + 99 tokens"),
         (["--out", "/nowhere/at/all.html"], "does not exist"),
+        (["--out", "."], ". is a folder: name a file"),
+        (["--out", ".", "--force"], ". is a folder: name a file"),
+        (["--out", ""], "argument --out: it is empty"),
         (["--theme", "blue"], "invalid choice: 'blue'"),
     ],
     ids=str,

@@ -273,6 +273,21 @@ def test_find_of_a_file_names_its_folder(tmp_path):
         find_checkpoint(file)
 
 
+def test_find_of_a_file_in_no_checkpoint_suggests_nothing(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(NeoError, match=r"notes\.txt is a file, and a checkpoint is a folder\.$"):
+        find_checkpoint(tmp_path / "notes.txt")
+
+
+def test_find_of_a_deleted_step_names_the_newest_and_does_not_download(downloads, tmp_path, monkeypatch):
+    """run/step-4 could be a name on the hub."""
+    make(tmp_path / "run" / "step-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NeoError, match=f"there is no run/step-4: .*{re.escape(str(Path('run/step-8')))}"):
+        find_checkpoint("run/step-4")
+    assert not downloads
+
+
 @pytest.mark.parametrize("name", ["", b"bytes", 5, [], {}, ["a/b"], True])
 def test_find_of_what_is_no_name_is_refused(name):
     with pytest.raises(NeoError, match=f"folder.*{re.escape(repr(name))}"):

@@ -95,7 +95,7 @@ def test_resume_names_a_checkpoint_with_a_damaged_training_json(run, train, path
     state = json.loads(file.read_text())
     set_entry(state, path, value)
     file.write_text(json.dumps(state))
-    assert_refused(train("--resume", run), f"{run / 'step-12'} is no checkpoint to resume from (", "delete it to continue")
+    assert_refused(train("--resume", run), f"{run / 'step-12'} is no checkpoint to resume from (", "it is the only one")
 
 
 def test_resume_with_an_impossible_prompt_is_refused(run, train):
@@ -138,7 +138,7 @@ def test_resume_names_a_checkpoint_with_impossible_moments(run, train, change):
     moments = load_file(file)
     change(moments)
     save_file(moments, file)
-    assert_refused(train("--resume", run), f"{run / 'step-12'} is no checkpoint to resume from (", "delete it to continue")
+    assert_refused(train("--resume", run), f"{run / 'step-12'} is no checkpoint to resume from (", "it is the only one")
 
 
 # Special files

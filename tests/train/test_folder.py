@@ -117,6 +117,17 @@ def test_locked_when_the_file_was_removed_meanwhile_locks_the_new_one(tmp_path, 
         assert len(calls) == 2 and os.listdir(tmp_path) == [lock.LOCK]
 
 
+def test_locked_on_a_full_disk_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
+    def fail(descriptor, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", fail)
+    with pytest.raises(NeoError, match="cannot be written: No space left on device"):
+        with locked(tmp_path):
+            pass
+    assert not os.listdir(tmp_path)
+
+
 def test_locked_folder_that_cannot_be_written_is_refused(tmp_path):
     with pytest.raises(NeoError, match=r"gone cannot be written: No such file"):
         with locked(tmp_path / "gone"):

@@ -7,6 +7,8 @@ import pytest
 from train_helpers import SMALL, assert_refused, read_log
 
 from neo_np.folders.find import DEFAULT_CHECKPOINT
+from neo_np.terminal import option_names
+from neo_np.train.arguments import ADVICE, MEANT, build_parser
 
 NONSENSE = [
     *[
@@ -47,7 +49,7 @@ MISTAKES = {
     "a text that is not there": ("{text}x --out {out}", "text.txtx does not exist"),
     "validation text that is not there": ("{text} --out {out} --valid {text}x", "text.txtx does not exist"),
     "a folder without text": ("{empty_folder} --out {out}", "no *.txt file"),
-    "a file where the folder should be": ("{text} --out {text}", "text.txt cannot be written"),
+    "a file where the folder should be": ("{text} --out {text}", "text.txt is no folder"),
     "a folder with something else in it": ("{text} --out {parent}", "is not empty"),
     "a folder inside a file": ("{text} --out {text}/run", "cannot be written"),
     "init with layers": (
@@ -62,7 +64,8 @@ MISTAKES = {
     "more than init has positions": ("{text} --out {out} --init {shipped} --sequence-length 9999", "positions"),
     "a run that is there": ("{text} --out {run}", "--resume"),
     "resume with options": ("--resume {run} --steps 99 --batch-size 3", "leave out"),
-    "resume with text": ("{text} --resume {run}", "leave out"),
+    "resume with text": ("{text} --resume {run}", "leave out the text."),
+    "resume with an option that has its default": ("--resume {run} --steps 2000", "leave out --steps."),
     "resume and out": ("--resume {run} --out {out}", "leave out"),
     "resume of what is complete": ("--resume {run}", "is complete"),
     "a folder whose name is too long": ("{text} --out " + "a" * 300, "cannot be written: File name too long"),
@@ -86,6 +89,50 @@ def test_train_with_a_mistake_prints_one_line_and_changes_nothing(text, tmp_path
     assert {path: path.stat().st_mtime_ns for folder in (tmp_path, whole) for path in folder.rglob("*")} == before
 
 
+@pytest.mark.parametrize("option", ["out", "resume", "valid", "init", "tokenizer", "attention", "activation"])
+def test_train_with_an_empty_value_is_refused(text, tmp_path, train, option):
+    """A variable of the shell that is not set gives an empty value."""
+    assert_refused(train(text, "--out", tmp_path / "run", f"--{option}="), f"argument --{option}: it is empty")
+
+
+def test_train_takes_the_home_folder_where_the_shell_leaves_it(text, tmp_path, train, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert train(text, "--out=~/run", *SMALL, "--steps=1")[0] == 0
+    assert (tmp_path / "run" / "step-1").is_dir()
+
+
+def test_train_from_a_folder_that_was_deleted_says_so(text, tmp_path, train, monkeypatch):
+    def fail():
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(os, "getcwd", fail)
+    assert_refused(train(text, "--out", tmp_path / "run"), "the current folder does not exist any more")
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("--lr", "did you mean --learning-rate?"),
+        ("--epochs", "did you mean --steps?"),
+        ("--n_embd", "did you mean --hidden-size?"),
+        ("--block-size", "did you mean --sequence-length?"),
+        ("--model", "did you mean --init?"),
+        ("--output-dir", "did you mean --out?"),
+        ("--data", "the text has no option"),
+        ("--device", "leave it out"),
+    ],
+)
+def test_train_with_an_option_of_other_programs_names_its_own(train, option, hint):
+    assert_refused(train(option, "3"), f"unrecognized arguments: {option}", hint)
+
+
+def test_advice_of_train_is_for_options_that_do_not_exist_and_names_some_that_do():
+    there = option_names(build_parser())
+    assert not set(ADVICE) & set(there)
+    assert set(MEANT) <= set(there)
+
+
 @pytest.mark.parametrize(
     ("content", "part"),
     [
@@ -107,7 +154,7 @@ def test_train_on_too_little_text_leaves_nothing(tmp_path, train, content, part,
 def test_train_with_an_impossible_prompt_is_refused_at_once(text, tmp_path, train, prompt):
     """A byte that is not UTF-8 comes to a command as a lone surrogate."""
     status, out, err = train(text, "--out", tmp_path / "run", *SMALL, "--sample-prompt", prompt)
-    assert (status, out) == (2, "") and "lone surrogate" in err.splitlines()[-1]
+    assert (status, out) == (2, "") and "is not UTF-8 text" in err
     assert os.listdir(tmp_path) == ["text.txt"]
 
 

@@ -255,7 +255,7 @@ def test_resume_names_a_damaged_checkpoint(tmp_path, name, damage):
     with pytest.raises(NeoError) as caught:
         resume(tmp_path, TOKENS)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-    assert "delete it to continue with the one before" in str(caught.value)
+    assert "it is the only one, so start the run again" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -271,8 +271,18 @@ def test_resume_names_a_damaged_checkpoint(tmp_path, name, damage):
 def test_resume_names_a_nonsensical_training_json(tmp_path, change):
     path = save_step(trainer_at(1), tmp_path, intervals(keep=1))
     change(path / "training.json")
+    with pytest.raises(NeoError, match="it is the only one, so start the run again"):
+        resume(tmp_path, TOKENS)
+
+
+def test_resume_of_a_damaged_checkpoint_advises_the_one_before_if_there_is_one(tmp_path):
+    save_step(trainer_at(1), tmp_path, intervals(keep=2))
+    path = save_step(trainer_at(2), tmp_path, intervals(keep=2))
+    (path / "training.json").write_text("{}")
     with pytest.raises(NeoError, match="delete it to continue with the one before"):
         resume(tmp_path, TOKENS)
+    shutil.rmtree(path)
+    assert resume(tmp_path, TOKENS)[0].step == 1
 
 
 # The log

@@ -3,7 +3,7 @@
 import numpy as np
 
 from neo_np.bench.measure import timed
-from neo_np.gpt_neo.config import Config
+from neo_np.gpt_neo.config import Config, check_size
 from neo_np.gpt_neo.params import random_params
 from neo_np.model import Model
 from neo_np.train.environment import default_threads
@@ -46,6 +46,7 @@ def layer_kinds(sizes):
 
 def neo_config(sizes: dict[str, int]) -> Config:
     """Return the config of the model to train; raises NeoError for sizes that do not fit together."""
+    check_size("num_layers", sizes["layers"])  # before a list gets as many entries
     return Config(
         vocab_size=sizes["vocab_size"],
         hidden_size=sizes["hidden_size"],
@@ -59,10 +60,9 @@ def neo_config(sizes: dict[str, int]) -> Config:
     )
 
 
-def neo_step(sizes):
-    """Return a function that makes one training step of neo_np."""
-    config = neo_config(sizes)
-    options = TrainingOptions(
+def neo_options(sizes: dict[str, int]) -> TrainingOptions:
+    """Return the options of the training."""
+    return TrainingOptions(
         steps=10**6,
         batch_size=sizes["batch_size"],
         sequence_length=sizes["sequence_length"],
@@ -70,6 +70,11 @@ def neo_step(sizes):
         warmup_steps=1000,
         threads=default_threads(),
     )
+
+
+def neo_step(sizes):
+    """Return a function that makes one training step of neo_np."""
+    config, options = neo_config(sizes), neo_options(sizes)
     tokens = np.random.default_rng(0).integers(config.vocab_size, size=100 * (sizes["sequence_length"] + 1))
     return Trainer(Model(config, random_params(config)), tokens, options).train_step
 

@@ -79,7 +79,7 @@ def parse(cell: Cell) -> ast.Module | str:
         except SyntaxError as error:
             number = (error.lineno or 0) - 1
             if not (0 <= number < len(lines) and MAGIC.match(lines[number])):
-                return f"{error.msg} in line {error.lineno}"
+                return f"{error.msg} in line {error.lineno}" if error.lineno else error.msg
             lines[number] = re.match(r"\s*", lines[number].rstrip())[0] + "pass\n"
         except (ValueError, RecursionError, MemoryError) as error:  # a zero byte, or thousands of brackets
             return str(error) or "it is nested too deeply"
