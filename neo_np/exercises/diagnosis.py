@@ -191,7 +191,7 @@ def explained(finding, function, outcomes, failing, prepared, index):
 def find_mistakes(exercise, outcomes, failing, prepared):
     """Return (mistakes, what they do not explain): of all cases, or of the ordinary ones, or of those that did not raise."""
     wrong = {i for i in failing if is_wrong(outcomes[i], prepared[i][1], exercise.tolerance)}
-    if not wrong or any(isinstance(outcomes[i].error, PLAIN_ERRORS) for i in failing):
+    if not wrong or any(is_plain(outcomes[i].error) for i in failing):
         return (), ""
     if all(right_in_another_type(outcomes[i], prepared[i][1], exercise.compare_as, exercise.tolerance) for i in wrong):
         return (ANOTHER_TYPE,), ""
@@ -204,6 +204,11 @@ def find_mistakes(exercise, outcomes, failing, prepared):
             if mistakes:
                 return mistakes, unexplained
     return (), ""
+
+
+def is_plain(error):
+    """Return whether an error says by itself what is wrong; a name without a value may come from a loop without `break`."""
+    return isinstance(error, PLAIN_ERRORS) and not isinstance(error, UnboundLocalError)
 
 
 def named_candidates(exercise, mistakes):

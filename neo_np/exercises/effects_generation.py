@@ -5,8 +5,7 @@ import numpy as np
 from neo_np.exercises.nb05_one_head import softmax
 from neo_np.exercises.own_model import PROMPT, shipped_model
 
-NEW_TOKENS, BEAMS, DRAFTED, MATCH = 10, 3, 5, 2
-REFRAIN = "'Who is there?' said the wolf. 'It is I,' said the girl. 'Who is there?' said the wolf. 'It is"
+NEW_TOKENS, BEAMS, DRAFTED, MATCH, MOST_RUNS = 10, 3, 5, 2, 40
 
 
 def prompt_ids():
@@ -90,16 +89,25 @@ def searched_by(beam_step):
 
 
 def drafted_for(accept_drafts):
-    """Write a text with drafts from the text itself, and count the passes."""
-    ids, passes = list(shipped_model().tokenizer.encode(REFRAIN)), 0
-    start = len(ids)
-    while len(ids) < start + 3 * NEW_TOKENS:
-        places = [i for i in range(len(ids) - MATCH) if ids[i : i + MATCH] == ids[-MATCH:]]
-        drafts = ids[places[-1] + MATCH :][:DRAFTED] if places else []
-        logits = shipped_model().logits(ids + drafts)[len(ids) - 1 :]
-        ids += accept_drafts(drafts, logits)
-        passes += 1
-    return f"With your accept_drafts the shipped model writes {len(ids) - start} tokens in {passes} passes."
+    """Let the model write again what it wrote greedily before, with drafts that come from that text, and count the runs.
+
+    So there are right drafts whatever the model writes; each third one is made wrong.
+    """
+    model, ids = shipped_model(), prompt_ids()
+    wanted = list(ids)
+    for _ in range(2 * NEW_TOKENS):
+        wanted.append(int(model.logits(wanted)[-1].argmax()))
+    start, runs = len(ids), 0
+    while len(ids) < len(wanted) and runs < MOST_RUNS:
+        drafts = [id + (place % 3 == 2) for place, id in enumerate(wanted[len(ids) : len(ids) + DRAFTED], len(ids))]
+        drafts = [id % model.config.vocab_size for id in drafts]
+        ids += accept_drafts(drafts, model.logits(ids + drafts)[len(ids) - 1 :])
+        runs += 1
+    same = "the same text as" if ids[: len(wanted)] == wanted else "another text than"
+    return (
+        f"With your accept_drafts and {DRAFTED} drafts for each run, of which some are wrong, the shipped model writes "
+        f"{len(ids) - start} tokens in {runs} runs, and {same} without drafts."
+    )
 
 
 EFFECTS = {

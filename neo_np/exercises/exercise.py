@@ -54,6 +54,7 @@ class Exercise:
     "neo_np.gpt_neo.forward.softmax", or None. given: names of other exercises whose functions an answer may call.
     cases: a function that returns the cases, smallest first. variant: the reference with a switch for each mistake.
     also_right: correct functions in other styles. hints: the idea, the shapes, a skeleton with blanks.
+    blanks: lines with blanks for the stub of the first exercise of a notebook; the skeleton shows more than these lines.
     tolerance: (rtol, atol). compare_as: applied to results before they are compared.
     effect: a function of the student's function that returns one sentence about the model that ships, or None.
     notes: {"piece of the package's source": "remark"} for `show_source`.
@@ -73,6 +74,7 @@ class Exercise:
     package_name: str | None = None
     given: tuple[str, ...] = ()
     also_right: tuple[Callable, ...] = ()
+    blanks: str = ""
     tolerance: tuple[float, float] = (RTOL, ATOL)
     compare_as: Callable = unchanged
     effect: Callable | None = None
@@ -84,8 +86,8 @@ class Exercise:
         return re.findall(r"\w+", self.signature.partition("(")[2])
 
     def stub(self, blanks: bool = False) -> str:
-        """Return the source of the cell to fill in: the whole body missing, or (blanks) the lines of the last hint."""
-        body = self.hints[2] if blanks else "..."
+        """Return the source of the cell to fill in: the whole body missing, or (blanks) lines with blanks."""
+        body = (self.blanks or self.hints[2]) if blanks else "..."
         task = textwrap.fill(self.task, 112, break_long_words=False, break_on_hyphens=False)
         docstring = f'"""{task}"""' if "\n" not in task else f'"""{task}\n"""'
         return f"@check\ndef {self.signature}:\n" + textwrap.indent(f"{docstring}\n{body}", "    ")

@@ -13,6 +13,7 @@ from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, describe, same_conten
 
 GOOD, BAD, NEUTRAL = "good", "bad", "neutral"
 DIFFERS = "≠"
+OWN_CHANCE = "The arguments must decide the result: draw no random numbers, and keep nothing from one call to the next."
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,9 @@ def title_of(finding):
     if verdict == INTERRUPTED:
         return Title(NEUTRAL, f"{name}: you stopped it{' in ' if place.where else ''}{place.where}.")
     if verdict == RANDOM:
-        return Title(BAD, f"{name}: not yet. Called twice with the same input, your function gives two different results.")
+        return Title(
+            BAD, f"{name}: not yet. Called twice with the same input, your function gives two different results. {OWN_CHANCE}"
+        )
     return Title(BAD, f"{name}: not yet. {what_is_wrong(finding)}")
 
 

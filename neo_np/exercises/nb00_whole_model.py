@@ -120,10 +120,12 @@ NEXT_TOKEN = Exercise(
             "Row t predicts what follows token t. Do the other rows say anything about the end of the text?",
         ),
     ),
+    blanks="scores = logits[...]  # (V,), the row of the last token\nreturn int(...)  # the place of the largest score",
     hints=(
         "Only the last row matters: it has seen the whole text. The likeliest token is the one with the largest score there.",
         "logits[-1] is (V,). The place of its largest score is the id, one whole number.",
-        "scores = logits[...]  # (V,), the row of the last token\nreturn int(...)  # the place of the largest score",
+        "scores = logits[-1]  # (V,), the row of the last token\n"
+        "return int(...)  # np.max gives the largest score: which function gives its place?",
     ),
 )
 

@@ -131,10 +131,11 @@ CENTER_ROWS = Exercise(
             "The mean is the sum divided by what?",
         ),
     ),
+    blanks="mean = x.mean(axis=..., keepdims=...)  # (T, 1)\nreturn x - ...",
     hints=(
         "Work out the mean of each row, then subtract it from all numbers of that row.",
         "x is (T, C). The means must be (T, 1), so that NumPy stretches each one along its own row: `keepdims=True`.",
-        "mean = x.mean(axis=..., keepdims=...)  # (T, 1)\nreturn x - ...",
+        "mean = x.mean(axis=-1, keepdims=...)  # (T, 1): along the last axis, one mean for each row\nreturn x - ...",
     ),
 )
 

@@ -291,12 +291,19 @@ COUNT_PAIRS = Exercise(
             "How many neighbours do three tokens have?",
         ),
     ),
+    blanks=(
+        "counts = {}\n"
+        "for tokens, times in words.items():\n"
+        "    for pair in zip(...):\n"
+        "        counts[pair] = counts.get(pair, 0) + ...\n"
+        "return counts"
+    ),
     hints=(
         "Go through the words, and in each word through its pairs of neighbours. Each occurrence adds the word's own count.",
         "zip(tokens, tokens[1:]) gives the pairs of neighbours. A key is a tuple (left, right), a value is an int.",
         "counts = {}\n"
         "for tokens, times in words.items():\n"
-        "    for pair in zip(...):\n"
+        "    for pair in zip(tokens, ...):  # each token with the next one\n"
         "        counts[pair] = counts.get(pair, 0) + ...\n"
         "return counts",
     ),

@@ -150,10 +150,11 @@ EMBED = Exercise(
         ),
         mistake("summed", {"join": "sum"}, "all tokens are added up to one row.", "How many rows should come back?"),
     ),
+    blanks="positions = np.arange(...)  # (T,)\nreturn wte[...] + wpe[...]",
     hints=(
         "Two look-ups and one sum: the token's row of wte, the position's row of wpe.",
         "An array as index takes many rows at once: wte[ids] is (T, C). The positions are 0, 1, ..., T - 1.",
-        "positions = np.arange(...)  # (T,)\nreturn wte[...] + wpe[...]",
+        "positions = np.arange(len(ids))  # (T,)\nreturn wte[...] + wpe[...]  # which of the two tables takes ids?",
     ),
     notes={
         "wte[ids]": "Rows of the token table, by id.",

@@ -249,15 +249,21 @@ LAYER_NORM = Exercise(
             "Layer norm sets two things of a row: its mean, and what else?",
         ),
     ),
+    blanks=(
+        "centered = x - ...  # (T, C), mean 0\n"
+        "variance = ...  # (T, 1), the mean of the squares\n"
+        "normed = centered / ...  # the root of variance + eps\n"
+        "return normed * ... + ..."
+    ),
     hints=(
         "Three steps for each row: subtract its mean; divide by the root of (variance + eps); multiply by weight and add "
         "bias. The "
         "variance is the mean of the squared distances from the mean.",
         "x is (T, C). Mean and variance must be (T, 1): `keepdims=True` over the last axis. weight and bias are (C,) and meet "
         "every row.",
-        "centered = x - ...  # (T, C), mean 0\n"
-        "variance = ...  # (T, 1), the mean of the squares\n"
-        "normed = centered / ...  # the root of variance + eps\n"
+        "centered = x - x.mean(axis=-1, keepdims=True)  # (T, C), mean 0\n"
+        "variance = (...).mean(axis=-1, keepdims=True)  # (T, 1), the mean of the squares\n"
+        "normed = centered / np.sqrt(...)\n"
         "return normed * ... + ...",
     ),
     notes={

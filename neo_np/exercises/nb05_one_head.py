@@ -153,15 +153,20 @@ SOFTMAX = Exercise(
             "Weights lie between 0 and 1. Which step takes you out of that range?",
         ),
     ),
+    blanks=(
+        "largest = x.max(axis=..., keepdims=...)  # (T, 1)\n"
+        "e = np.exp(...)  # (T, S), at most 1\n"
+        "return e / ...  # the sum of each row, (T, 1)"
+    ),
     hints=(
         "A weight must be positive, and the weights of a row must add up to 1. `exp` makes every score positive; a division "
         "by the row's sum does the rest. Before that, subtract the row's largest score, so that no `exp` is larger than 1.",
         "x is (T, S). The largest score of each row and the sum of each row must be (T, 1), so that they meet (T, S) row by "
         "row: "
         "`keepdims=True`. The result is (T, S) again.",
-        "largest = x.max(axis=..., keepdims=...)  # (T, 1)\n"
+        "largest = x.max(axis=-1, keepdims=True)  # (T, 1)\n"
         "e = np.exp(...)  # (T, S), at most 1\n"
-        "return e / ...  # the sum of each row, (T, 1)",
+        "return e / e.sum(...)  # (T, 1) again",
     ),
     notes={
         "x.max(axis=-1, keepdims=True)": "The largest score of each row. keepdims leaves (T, 1), so that it meets (T, S) row "

@@ -138,12 +138,18 @@ SPLIT_HEADS = Exercise(
         ),
         mistake("backwards", {"way": "backwards"}, "the heads come in the wrong order.", "Which channels belong to head 0?"),
     ),
+    blanks=(
+        "T, C = x.shape\n"
+        "D = ...  # channels of one head\n"
+        "cut = x.reshape(T, ..., ...)  # neighbours stay together\n"
+        "return cut.swapaxes(..., ...)  # (H, T, D)"
+    ),
     hints=(
         "Cut the last axis in two, heads and channels of a head. Then exchange two axes, so that the heads come first.",
         "(T, C) -> reshape -> (T, H, D) -> swapaxes -> (H, T, D).",
         "T, C = x.shape\n"
-        "D = ...  # channels of one head\n"
-        "cut = x.reshape(T, ..., ...)  # neighbours stay together\n"
+        "D = C // ...  # channels of one head\n"
+        "cut = x.reshape(T, num_heads, ...)  # (T, H, D)\n"
         "return cut.swapaxes(..., ...)  # (H, T, D)",
     ),
     notes={"swapaxes(1, 2)": "The same with the axis B in front: (B, T, H, D) -> (B, H, T, D)."},

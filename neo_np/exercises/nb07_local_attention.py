@@ -174,14 +174,19 @@ LOCAL_MASK = Exercise(
             "Which two comparisons say that a key is hidden, and which number does a hidden place get?",
         ),
     ),
+    blanks=(
+        "distance = queries[:, None] - ...  # (T, S)\n"
+        "visible = (distance >= ...) & (distance < ...)\n"
+        "return np.where(visible, ..., ...)"
+    ),
     hints=(
         "Work out the distance of each query and key: query minus key. Two conditions: not in the future, and nearer than "
         "the window.",
         "queries[:, None] - keys is (T, S). The token itself has the distance 0, so a window of W allows the distances 0 to "
         "W - 1.",
-        "distance = queries[:, None] - ...  # (T, S)\n"
+        "distance = queries[:, None] - keys  # (T, S)\n"
         "visible = (distance >= ...) & (distance < ...)\n"
-        "return np.where(visible, ..., ...)",
+        "return np.where(visible, 0.0, ...)  # hidden: a very low number",
     ),
     notes={"(window or math.inf)": "None means a global layer: no limit."},
 )

@@ -183,11 +183,12 @@ GELU_NEW = Exercise(
         mistake("silu", {"form": "silu"}, "this is SiLU, x * sigmoid(x).", "Which function does the task's formula contain?"),
         mistake("tanh", {"form": "tanh_only"}, "this is tanh itself.", "What surrounds tanh in the task's formula?"),
     ),
+    blanks="inside = math.sqrt(2 / math.pi) * (x + ...)\nreturn 0.5 * x * (... + np.tanh(inside))",
     hints=(
         "Write the formula from the inside to the outside: the cube, the bracket, tanh, and what surrounds it.",
         "Everything is elementwise: the result has the shape of x. np.tanh takes arrays; math.sqrt and math.pi are plain "
         "numbers.",
-        "inside = math.sqrt(2 / math.pi) * (x + ...)\nreturn 0.5 * x * (... + np.tanh(inside))",
+        "inside = math.sqrt(2 / math.pi) * (x + 0.044715 * ...)  # the cube\nreturn 0.5 * x * (... + np.tanh(inside))",
     ),
     notes={"(x * x * x)": "NumPy's x**3 is slow: it calls a general power function."},
 )

@@ -184,14 +184,21 @@ BLOCK = Exercise(
         mistake("added_twice", {"twice": True}, "each change is added twice.", "How many times do you add to x?"),
         mistake("no_mask", {"masked": False}, "the mask is not used.", "Which argument does self_attention need last?"),
     ),
+    blanks=(
+        "eps = config.layer_norm_epsilon\n"
+        "normed = layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps)\n"
+        "x = x + self_attention(..., p.attn.attention, config.num_heads, mask)\n"
+        "normed = ...\n"
+        "return x + ..."
+    ),
     hints=(
         "Twice the same: normalize a copy, let a part work on it, add the result to x. First attention, then the MLP.",
         "Everything is (T, C). eps is config.layer_norm_epsilon. The parameters of attention are p.attn.attention.",
         "eps = config.layer_norm_epsilon\n"
         "normed = layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps)\n"
-        "x = x + self_attention(..., p.attn.attention, config.num_heads, mask)\n"
-        "normed = ...\n"
-        "return x + ...",
+        "x = x + self_attention(normed, p.attn.attention, config.num_heads, mask)\n"
+        "normed = layer_norm(...)  # of the new x, with ln_2\n"
+        "return x + ...  # what the MLP makes of it",
     ),
     notes={
         "x[:, -keep:] + attended": "The stream is added to, never replaced.",

@@ -48,6 +48,7 @@ def temperature_variant(logits, value, step="divide", first="none", last="none")
         "whole": lambda: before // value,
         "power": lambda: before ** (1 / value),
         "power_up": lambda: before**value,
+        "by_sign": lambda: np.where(before > 0, before / value, before * value),
         "nothing": lambda: before,
     }[step]()
     return {
@@ -140,16 +141,23 @@ TEMPERATURE = Exercise(
             "Which operation makes all differences between the logits twice as large?",
         ),
         mistake(
+            "by_sign",
+            {"step": "by_sign"},
+            "positive logits are divided and negative ones multiplied: that is the repetition penalty.",
+            "Are all differences between the logits divided by the same number then?",
+        ),
+        mistake(
             "whole_numbers",
             {"step": "whole"},
             "the results are rounded down to whole numbers.",
             "What is the difference between `/` and `//`?",
         ),
     ),
+    blanks="changed = ...  # every logit meets the temperature\nreturn changed  # (V,)",
     hints=(
         "Softmax looks only at differences between logits. To double every difference, multiply by 2, that is, divide by 0.5.",
         "logits is (V,), value is one number, and the result is (V,).",
-        "changed = ...  # every logit meets the temperature\nreturn changed  # (V,)",
+        "changed = logits / ...  # all differences are divided too\nreturn changed  # (V,)",
     ),
     notes={"logits / float(value)": "All differences between the logits are divided too."},
 )
@@ -182,6 +190,14 @@ def top_k_variant(logits, k, highest=True, ties="kept", off=0, wrap=False, rule=
         kept = scores < scores[falling[k - 1]]
     elif rule == "above_k":
         kept = scores > k
+    elif rule in ("low_end", "low_end_before"):
+        kept = scores >= np.sort(scores)[k if rule == "low_end" else k - 1]
+    elif rule == "next":
+        kept = scores >= np.sort(scores)[::-1][k]
+    elif rule == "unique":
+        kept = scores >= np.unique(scores)[-k]
+    elif rule == "distinct":
+        kept = np.array([len(np.unique(scores[scores > score])) < k for score in scores])
     elif wrap:
         kept = scores >= np.sort(scores)[-k + 1]
     elif ties == "strict":
@@ -205,18 +221,18 @@ def top_k_variant(logits, k, highest=True, ties="kept", off=0, wrap=False, rule=
 
 
 def top_k_cases():
-    """Return rows without ties, among them k = 1 and k = V; then one in which the k-th logit occurs twice.
+    """Return rows without ties, among them k = 1 and k = V; then rows with ties, and one in which only one of them fits.
 
     Programs that drop ties keep either the first or the last one, and a sort may do now this, now that: so there is one case.
     """
     rng = np.random.default_rng(110)
     by_hand = [([1, 3, 2], 1), ([1, 3, 2], 2), ([5, -1, 2, 4], 2), ([-4, -1, -3, -2], 3), ([0.5, 4, -2, 3, 1], 3)]
     sizes = [(3, 2), (3, 3), (4, 1), (5, 3), (6, 2), (7, 4), (6, 5), (4, 4)] * 2
-    tie = array([3, 1, 4, 3, 2]), 2
+    ties = [([3, 1, 4, 3, 2], 3), ([3, 1, 4, 3, 2], 4), ([2, 2, 1], 3), ([3, 1, 4, 3, 2], 2)]
     return [
         *(Case((array(logits), k)) for logits, k in by_hand),
         *(Case((rng.permutation(V).astype(np.float32) * 1.5 - V / 2 + np.float32(0.1), k)) for V, k in sizes),
-        Case(tie, extreme=True),
+        *(Case((array(logits), k), extreme=True) for logits, k in ties),
     ]
 
 
@@ -237,8 +253,8 @@ TOP_K = Exercise(
     mistakes=(
         mistake(
             "sets_0",
-            {"removed": 0.0},
-            "removed tokens get the logit 0. That is an ordinary score, and exp(0) is 1: they can still be drawn.",
+            ({"removed": 0.0}, {"removed": -1.0}),
+            "removed tokens get an ordinary logit, 0 or -1. exp of it is far above 0: they can still be drawn.",
             "Which logit makes the probability 0?",
         ),
         mistake(
@@ -261,9 +277,21 @@ TOP_K = Exercise(
         ),
         mistake(
             "one_long",
-            {"off": 1},
+            ({"off": 1}, {"rule": "next"}),
             "one token too many is kept.",
             "In a sorted row, which index from the end has the k-th highest number?",
+        ),
+        mistake(
+            "counted_from_below",
+            ({"rule": "low_end"}, {"rule": "low_end_before"}),
+            "k is counted from the wrong end: `np.sort` puts the lowest logit first.",
+            "In a sorted row of 5 logits, which index has the highest one, and which index has the second highest?",
+        ),
+        mistake(
+            "equal_ones_counted_once",
+            ({"rule": "unique"}, {"rule": "distinct"}),
+            "equal logits are counted as one, so too many tokens are kept.",
+            "The logits are 3, 1, 4, 3, 2 and k is 3. Which is the third highest: 3 or 2?",
         ),
         mistake(
             "first_k",
@@ -327,9 +355,9 @@ def top_p(logits, p):
     """Keep the likeliest tokens until their probabilities reach p; the token that reaches it is kept."""
     order = np.argsort(-logits)  # the likeliest first
     probabilities = softmax(logits)[order]
-    before = np.cumsum(probabilities) - probabilities  # the sum of those before each one
+    sum_before = np.cumsum(probabilities) - probabilities  # of those before each one
     result = np.full_like(logits, -np.inf)
-    kept = order[before < p]
+    kept = order[sum_before < p]
     result[kept] = logits[kept]
     return result
 
@@ -362,9 +390,11 @@ def top_p_variant(
     """top_p with a switch for each mistake."""
     values = {"softmax": softmax, "exp": np.exp, "logits": np.array}[weights](logits)
     way = {"falling": np.argsort(-logits), "rising": np.argsort(logits), "ids": np.arange(len(logits))}[order]
-    target, total = (p if goal == "p" else 1 - p), np.cumsum(values[way])
+    target = {"p": p, "rest": 1 - p, "probabilities": values, "sorted_probabilities": values[way]}[goal]
+    total = np.cumsum(values[way])
     kept_sorted = {
         "kept": lambda: total - values[way] < target,
+        "kept_equal": lambda: total - values[way] <= target,
         "dropped": lambda: total < target,
         "rolled": lambda: np.roll(total, 1) < target,
         "dropped_but_one": lambda: (total < target) | (np.arange(len(way)) == 0),
@@ -376,7 +406,7 @@ def top_p_variant(
         "sum": lambda: kept,
         "each": lambda: values >= target,
         "share": lambda: values >= target * values.max(),
-        "count": lambda: logits >= np.sort(logits)[-max(1, round(target * len(logits)))],
+        "count": lambda: np.argsort(np.argsort(-logits)) < max(1, round(target * len(logits))),
     }[rule]()
     chosen = np.where(kept, logits, removed)
     return {
@@ -398,8 +428,14 @@ def far_from_borders(logits, p):
     return np.abs(numbers[:, None] - [p, 1 - p]).min() > 0.015 and np.diff(falling).max() < -0.05
 
 
+def either_of_two(logits):
+    """Return a row as `removed_is_low` does; of two tokens, as in the case with equal ones, either may be kept."""
+    logits = removed_is_low(logits)
+    return np.sort(logits)[::-1] if logits.shape == (2,) else logits
+
+
 def top_p_cases():
-    """Return rows by hand and random ones; no ties, and no sum that rounding could push over p."""
+    """Return rows by hand and random ones without ties and sums that rounding could push over p; then a sum equal to p."""
     rng = np.random.default_rng(1010)
     by_hand = [([1, 3, 2], 0.5), ([1, 3, 2], 0.8), ([3, 0, 2, 1], 0.7), ([-2, -1, -4, -3], 0.95), ([1.5, 0, 1, 2, 0.5], 0.6)]
     cases = [Case((array(logits), p)) for logits, p in by_hand]
@@ -408,7 +444,8 @@ def top_p_cases():
         while not far_from_borders(logits, p):
             logits = random_numbers(rng, V)
         cases.append(Case((logits, p)))
-    return [*cases, Case((array([3, -np.inf, 2, -np.inf, 1]), 0.8), extreme=True)]
+    at_border = array([0, 0]), 0.5  # both have exactly the probability 0.5, however it is computed
+    return [*cases, *(Case(case, extreme=True) for case in [(array([3, -np.inf, 2, -np.inf, 1]), 0.8), at_border])]
 
 
 TOP_P = Exercise(
@@ -425,7 +462,7 @@ TOP_P = Exercise(
     package_name="neo_np.generate.logits_processors.top_p",
     given=("softmax",),
     also_right=(top_p_from_below,),
-    compare_as=removed_is_low,
+    compare_as=either_of_two,
     cases=top_p_cases,
     mistakes=(
         mistake(
@@ -459,9 +496,21 @@ TOP_P = Exercise(
         ),
         mistake(
             "sets_0",
-            {"removed": 0.0},
-            "removed tokens get the logit 0. That is an ordinary score, and exp(0) is 1: they can still be drawn.",
+            ({"removed": 0.0}, {"removed": -1.0}),
+            "removed tokens get an ordinary logit, 0 or -1. exp of it is far above 0: they can still be drawn.",
             "Which logit makes the probability 0?",
+        ),
+        mistake(
+            "equal_is_too_few",
+            {"crossing": "kept_equal"},
+            "a token is kept although the sum of those before it is already equal to p.",
+            "Two tokens have the probability 0.5 each, and p is 0.5. How many are needed to reach p?",
+        ),
+        mistake(
+            "p_overwritten",
+            ({"goal": "probabilities"}, {"goal": "sorted_probabilities"}),
+            "p has a new value: the sums are compared with probabilities, and no longer with the limit.",
+            "Which two things have the name p in your function?",
         ),
         mistake(
             "one_minus_p",
@@ -525,7 +574,7 @@ TOP_P = Exercise(
         "itself; subtract its own probability to get the sum before it. order[...] leads back to the ids.",
         "order = np.argsort(...)  # the likeliest first\n"
         "probabilities = softmax(logits)[order]\n"
-        "before = np.cumsum(probabilities) - ...\n"
+        "sum_before = np.cumsum(probabilities) - ...\n"
         "kept = order[...]  # ids\n"
         "result = np.full_like(logits, -np.inf)\n"
         "result[kept] = ...\n"
@@ -558,17 +607,29 @@ def repetition_penalty_at_once(logits, ids, penalty):
 
 
 def repetition_penalty_variant(
-    logits, ids, penalty, positive="divide", negative="multiply", count=False, which="used", form="logits", step="factor"
+    logits,
+    ids,
+    penalty,
+    positive="divide",
+    negative="multiply",
+    count=False,
+    which="used",
+    form="logits",
+    step="factor",
+    give="all",
 ):
     """repetition_penalty with a switch for each mistake."""
     V = len(logits)
     counts = np.bincount(np.array(ids, int), minlength=V)
+    if which == "places" and len(ids) > V:
+        raise IndexError("more places than tokens")
     chosen = {
         "used": lambda: counts > 0,
         "all": lambda: np.ones(V, bool),
         "unused": lambda: counts == 0,
         "last": lambda: np.arange(V) == ids[-1],
         "repeated": lambda: counts > 1,
+        "places": lambda: np.arange(V) < len(ids),
     }[which]()
     times = np.where(count, counts, 1)
     values = np.array(logits) if form == "logits" else softmax(logits)
@@ -584,6 +645,8 @@ def repetition_penalty_variant(
         "zero": lambda: np.zeros(V),
     }[step]()
     result = np.where(chosen, lower, values)
+    if give != "all":
+        return result[ids if give == "by_id" else np.unique(ids)]
     return {
         "rescaled": lambda: result / result.sum(),
         "log": lambda: np.log(result),
@@ -658,6 +721,18 @@ REPETITION_PENALTY = Exercise(
             "What should happen to a token that has come once?",
         ),
         mistake(
+            "places_for_ids",
+            {"which": "places"},
+            "you visit the numbers 0, 1, 2, ..., the places in the text, and not the ids at these places.",
+            "ids is [7, 3]. Which two logits should change, and which two does your function change?",
+        ),
+        mistake(
+            "one_for_each_id",
+            ({"give": "by_id"}, {"give": "unique"}),
+            "only the logits of the tokens in the text come back, so nobody knows the other ones.",
+            "The result needs V numbers. Into which places of a copy of the logits do the new ones belong?",
+        ),
+        mistake(
             "rewards",
             {"positive": "multiply", "negative": "divide"},
             "the tokens of the text become more likely: multiplication and division are exchanged.",
@@ -714,32 +789,39 @@ def sample(probabilities, u):
 
 
 def sample_loop(probabilities, u):
-    """Walk along the bins until one ends above u."""
-    total = 0.0
+    """Walk along the bins until one ends above u; if none does, it is the last one that has a length."""
+    total, last = 0.0, 0
     for id, probability in enumerate(probabilities):
         total += float(probability)
         if u < total:
             return id
-    return len(probabilities) - 1
+        last = id if probability > 0 else last
+    return last
+
+
+FIRST_DRAWS = {seed: np.random.default_rng(seed).random() for seed in (0, 42)}  # what an answer with its own generator draws
 
 
 def sample_variant(probabilities, u, rule="running", side="right", last="kept", order="ids", draw="u", shift=0, give="id"):
     """Sample with a switch for each mistake."""
-    V, place = len(probabilities), 1 - u if draw == "flipped" else u
-    way = np.arange(V) if order == "ids" else np.argsort(-probabilities, kind="stable")
+    V = len(probabilities)
+    place = {"u": u, "flipped": 1 - u}.get(draw, FIRST_DRAWS.get(draw))
+    way = np.arange(V) if order == "ids" else np.argsort(-probabilities)
     edges = np.cumsum(probabilities[way], dtype=float)
-    whole = edges if last.startswith("past") else edges / edges[-1]
+    whole = edges / edges[-1] if last in ("kept", "lost", "clamped") else edges
+    nothing_hit = V - 1 if last == "end" else int(np.flatnonzero(probabilities[way])[-1])
     found = {
         "running": lambda: int(np.searchsorted(whole, place, side=side)),
         "largest": lambda: int(probabilities.argmax()),
         "each": lambda: int((probabilities > place).argmax()),
-        "each_or_last": lambda: next((i for i in range(V) if probabilities[i] > place), V - 1),
+        "each_or_last": lambda: next((i for i in range(V) if probabilities[i] > place), nothing_hit),
+        "no_stop": lambda: int(np.flatnonzero(edges > place)[-1]),
         "uniform": lambda: int(place * V),
         "nearest": lambda: int(np.abs(edges - place).argmin()),
         "nearest_probability": lambda: int(np.abs(probabilities - place).argmin()),
     }[rule]()
-    if last == "lost":
-        found = min(found, V - 2)
+    if last in ("lost", "end", "clamped"):
+        found = min(found, V - 2 if last == "lost" else nothing_hit)
     if last == "past_error" and found == V:
         raise IndexError("no bin")
     if last == "past_zero":
@@ -755,18 +837,18 @@ def sample_variant(probabilities, u, rule="running", side="right", last="kept", 
 
 
 def sample_cases():
-    """Return draws far from every edge, then draws exactly at an edge, and sums that end below 1."""
+    """Return draws far from every edge, then draws exactly at an edge, and sums below 1, also with an empty bin at the end."""
     rng = np.random.default_rng(1001)
-    by_hand = [([0.5, 0.5], 0.7), ([0.2, 0.5, 0.3], 0.1), ([0.2, 0.5, 0.3], 0.6), ([0.2, 0.5, 0.3], 0.9)]
+    by_hand = [([0.4, 0.6], 0.7), ([0.2, 0.5, 0.3], 0.1), ([0.2, 0.5, 0.3], 0.6), ([0.2, 0.5, 0.3], 0.9)]
     cases = [Case((array(probabilities), u)) for probabilities, u in by_hand]
     for V in [3, 4, 4, 5, 5, 6, 6, 7, 8, 8] * 2:
-        parts, u = rng.integers(1, 20, V), round(float(rng.random()), 2)
+        parts, u = rng.choice(np.arange(1, 20), V, replace=False), round(float(rng.random()), 2)
         probabilities = (parts / parts.sum()).astype(np.float32)
-        while np.abs(np.concatenate([np.cumsum(probabilities), probabilities]) - u).min() < 0.01:
+        while np.abs(np.concatenate([np.cumsum(probabilities), probabilities])[:, None] - [u, 1 - u]).min() < 0.01:
             u = round(float(rng.random()), 2)
         cases.append(Case((probabilities, u)))
-    edges = [([0.25, 0.5, 0.25], 0.25), ([0.25, 0.5, 0.25], 0.75), ([0.0, 0.5, 0.5], 0.0), ([0.5, 0.0, 0.5], 0.5)]
-    below = [([0.3, 0.3, 0.3999], 0.99995), ([0.5, 0.25, 0.2499], 0.99996)]
+    edges = [([0.125, 0.625, 0.25], 0.125), ([0.125, 0.625, 0.25], 0.75), ([0, 0.25, 0.75], 0.0), ([0.25, 0, 0.75], 0.25)]
+    below = [([0.2, 0.3, 0.4999], 0.99995), ([0.5, 0.25, 0.2499], 0.99996), ([0.2, 0.3, 0.4999, 0], 0.99995)]
     return [*cases, *(Case((array(probabilities), u), extreme=True) for probabilities, u in edges + below)]
 
 
@@ -778,7 +860,7 @@ SAMPLE = Exercise(
     signature="sample(probabilities, u)",
     task="Return the id that the draw u hits. The probabilities, (V,), lie side by side from 0 to 1, in the order of the ids, "
     "each as a bin of its length. A bin contains its left edge and not its right one. 0 <= u < 1. If rounding lets the sum end "
-    "just below 1, what is missing belongs to the last bin.",
+    "just below 1, what is missing belongs to the last bin that has a length: a token of probability 0 is never drawn.",
     reference=sample,
     variant=sample_variant,
     package_name="neo_np.generate.sampling.draw",
@@ -808,6 +890,24 @@ SAMPLE = Exercise(
             ({"last": "past"}, {"last": "past_none"}, {"last": "past_error"}, {"last": "past_zero"}),
             "a draw above the last running sum finds no token. Rounding can let the sum end just below 1.",
             "The sum is 0.9999 and u is 0.99995. Which id should come back?",
+        ),
+        mistake(
+            "removed_token_drawn",
+            {"last": "end"},
+            "a draw above the last running sum gives the last id, though its probability may be 0, as after top-k.",
+            "The probabilities are 0.2, 0.3, 0.4999, 0 and u is 0.99995. Which is the last bin that has a length?",
+        ),
+        mistake(
+            "no_stop",
+            {"rule": "no_stop"},
+            "the loop does not stop at the bin that is hit: a later bin takes its place, and the last id comes out.",
+            "Which bin is the first one that ends above u? How does the loop end there (`break` or `return`)?",
+        ),
+        mistake(
+            "draws_itself",
+            ({"draw": 0}, {"draw": 42}),
+            "your function draws a number of its own, so u has no effect.",
+            "Which argument is the draw? Who has drawn it?",
         ),
         mistake(
             "no_running_sum",
@@ -847,7 +947,7 @@ SAMPLE = Exercise(
         ),
         mistake(
             "flipped",
-            {"draw": "flipped"},
+            ({"draw": "flipped"}, {"draw": "flipped", "last": "clamped"}),
             "the draw counts from the right end: 1 - u in the place of u.",
             "u = 0 is the left end of the line. Which token has its bin there?",
         ),

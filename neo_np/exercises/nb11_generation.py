@@ -44,26 +44,33 @@ def cached_step_variant(
     scale=False,
     asks="q",
     hands_over="v",
+    keyed="k",
     normalize=True,
     give="z",
 ):
     """cached_step with a switch for each mistake."""
     S = len(keys)
     wq, wk, wv = (w.T for w in (wq, wk, wv)) if turned else (wq, wk, wv)
-    place = {"right": S, "0": 0, "before": S - 1, "after": S + 1, "id": id, "none": 0}[position]
+    places = {"right": S, "0": 0, "before": S - 1, "after": S + 1, "id": id, "none": 0, "end": len(wpe) - 1}
+    place = len(keys[0]) if position == "width" else places[position]
     x = wte[id] + (0 if position == "none" else wpe[place])
-    key, value = wk @ x, {"v": wv, "k": wk, "q": wq}[hands_over] @ x
+    key = x if keyed == "x" else wk @ x
+    value = x if hands_over == "x" else {"v": wv, "k": wk, "q": wq}[hands_over] @ x
     keep = {"last": slice(None, -1), "first": slice(1, None)}.get(slot, slice(None))
+    if slot == "written":
+        keep = slice(None, keys.shape[0] - 1)
+        keys[-1]  # an empty cache has no slot to write into
     keys = {"all": [*keys[keep], key], "new": [key], "old": list(keys)}[seen]
     values = {"all": [*values[keep], value], "new": [value], "old": list(values)}[seen]
     keys = [keys[-1], *keys[:-1]] if slot == "key_in_front" else keys
     values = [values[-1], *values[:-1]] if slot == "value_in_front" else values
-    scores = np.array(keys) @ ({"q": wq, "k": wk, "v": wv}[asks] @ x)
+    scores = np.array(keys) @ (x if asks == "x" else {"q": wq, "k": wk, "v": wv}[asks] @ x)
     scores = scores / np.sqrt(len(key)) if scale else scores
     weights = softmax(scores) if normalize else scores
     return {
         "z": lambda: weights @ np.array(values),
         "weights": lambda: weights,
+        "mean_key": lambda: weights @ np.array(keys),
         "keys": lambda: np.array(keys),
         "x": lambda: x,
     }[give]()
@@ -130,6 +137,18 @@ CACHED_STEP = Exercise(
             "What does the cache know about the place of the new token?",
         ),
         mistake(
+            "position_by_width",
+            {"position": "width"},
+            "the position is the length of one row of the cache, and not the number of its rows.",
+            "`len(keys)` and `len(keys[0])`: which of the two counts tokens?",
+        ),
+        mistake(
+            "last_position",
+            {"position": "end"},
+            "the new token gets the last position that the model knows.",
+            "If the cache holds 3 tokens, which row of wpe comes next?",
+        ),
+        mistake(
             "no_position",
             {"position": "none"},
             "the position embedding is missing.",
@@ -137,7 +156,7 @@ CACHED_STEP = Exercise(
         ),
         mistake(
             "slot_overwritten",
-            ({"slot": "last"}, {"slot": "first"}),
+            ({"slot": "last"}, {"slot": "first"}, {"slot": "written"}),
             "the new key and value are written over those of an older token, which is lost.",
             "How many keys are there before this step, and how many after it?",
         ),
@@ -167,7 +186,7 @@ CACHED_STEP = Exercise(
         ),
         mistake(
             "query_exchanged",
-            ({"asks": "k"}, {"asks": "v"}),
+            ({"asks": "k"}, {"asks": "v"}, {"asks": "x"}),
             "the keys are not compared with the query of the new token.",
             "Which of the three rows says what the token is looking for?",
         ),
@@ -176,6 +195,18 @@ CACHED_STEP = Exercise(
             ({"hands_over": "k"}, {"hands_over": "q"}),
             "the new token's value is made with the wrong weight.",
             "Which of the three weights makes the value?",
+        ),
+        mistake(
+            "token_in_the_cache",
+            ({"keyed": "x", "hands_over": "x"}, {"keyed": "x"}, {"hands_over": "x"}),
+            "the embedded token x itself is put behind the keys or the values.",
+            "The cache holds keys and values. Which weights make the key and the value of the new token from x?",
+        ),
+        mistake(
+            "keys_averaged",
+            {"give": "mean_key"},
+            "the result is the weighted mean of the keys and not of the values.",
+            "Keys decide how much a token counts. Which rows does it hand over?",
         ),
         mistake(
             "no_softmax",
@@ -196,15 +227,22 @@ CACHED_STEP = Exercise(
             "What is the mean of the values with these weights?",
         ),
     ),
+    blanks=(
+        "x = wte[id] + wpe[...]\n"
+        "keys = np.concatenate([keys, [...]])  # (S + 1, D)\n"
+        "values = np.concatenate([values, [...]])\n"
+        "weights = softmax(...)  # (S + 1,)\n"
+        "return weights @ ..."
+    ),
     hints=(
         "Only the new token is computed. Its position is the number of tokens that are in the cache already. Put its key and "
         "value behind the old ones, then do what notebook 05 does for one query.",
         "x is (C,), its query, key and value are (D,). With the new row, keys and values are (S + 1, D). keys @ query is "
         "(S + 1,), one score for each token.",
-        "x = wte[id] + wpe[...]\n"
-        "keys = np.concatenate([keys, [...]])  # (S + 1, D)\n"
+        "x = wte[id] + wpe[...]  # how many tokens are in the cache already?\n"
+        "keys = np.concatenate([keys, [wk @ x]])  # (S + 1, D)\n"
         "values = np.concatenate([values, [...]])\n"
-        "weights = softmax(...)  # (S + 1,)\n"
+        "weights = softmax(keys @ ...)  # (S + 1,)\n"
         "return weights @ ...",
     ),
 )
@@ -248,6 +286,7 @@ def beam_step_variant(
     order="falling",
     number="beams",
     parent="own",
+    tokens="all",
     give="texts",
 ):
     """beam_step with a switch for each mistake."""
@@ -264,22 +303,31 @@ def beam_step_variant(
     }[add]
     groups = []
     for place, (text, score, row) in enumerate(zip(texts, scores, probabilities)):
-        ended = text[-1] == end
-        if ended and finished in ("stay", "end_again"):
-            groups.append([(score, text if finished == "stay" else [*text, end], place)])
+        ended = end in text if finished == "anywhere" else text[-1] == end
+        known = [(id, row[id]) for id in range(len(row) if tokens == "all" else len(texts))]
+        if ended and finished in ("stay", "anywhere", "end_again"):
+            groups.append([(score, [*text, end] if finished == "end_again" else text, place)])
         elif not (ended and finished == "dropped"):
-            groups.append([(total(score, float(p)), [*text, id], place) for id, p in enumerate(row)])
+            old = text if parent != "forgotten" else []
+            groups.append([(total(score, float(p)), [*old, id], place) for id, p in known])
 
     def value(candidate):
         return candidate[0] / (len(candidate[1]) if rank == "mean" else 1)
 
     sign = -1 if order in ("falling", "falling_turned") else 1
-    if pick == "all":
-        groups = [[candidate for group in groups for candidate in group]]
-        chosen = sorted(groups[0], key=lambda candidate: sign * value(candidate))
-    else:
+    if pick.startswith("each"):
         chosen = [min(group, key=lambda candidate: sign * value(candidate)) for group in groups]
         chosen = sorted(chosen, key=lambda candidate: sign * value(candidate)) if pick == "each" else chosen
+    else:
+        groups = [sorted(group, key=lambda candidate: sign * value(candidate)) for group in groups]
+        every = [candidate for group in groups for candidate in group[: 2 if pick == "two" else None]]
+        if pick.startswith("ended"):
+            first = [group[0] for group in groups if len(group) == 1]
+            rest = sorted((c for c in every if c not in first), key=lambda candidate: sign * value(candidate))
+            first = sorted(first, key=lambda candidate: sign * value(candidate)) if pick == "ended_best_first" else first
+            every = (first + rest)[: len(texts)]
+        as_it_is = pick in ("ended", "ended_best_first")
+        chosen = every if as_it_is else sorted(every, key=lambda candidate: sign * value(candidate))
     chosen = chosen[: {"beams": len(texts), "all": None, "one": 1}[number]]
     chosen = chosen[::-1] if order == "falling_turned" else chosen
     if parent == "place":
@@ -288,6 +336,7 @@ def beam_step_variant(
         "texts": lambda: [text for _, text, _ in chosen],
         "tokens": lambda: [text[-1] for _, text, _ in chosen],
         "pairs": lambda: [(score, text) for score, text, _ in chosen],
+        "both": lambda: ([text for _, text, _ in chosen], [score for score, _, _ in chosen]),
         "best": lambda: chosen[0][1],
     }[give]()
 
@@ -302,15 +351,16 @@ def totals_differ(texts, scores, probabilities, end):
 
 
 def beam_step_cases():
-    """Return one to four beams over two to six tokens, B = V among them, first without and then with finished texts."""
+    """Return one to four beams over two to six tokens, B = V among them; finished texts, and prompts that begin with `end`."""
     rng = np.random.default_rng(1111)
     cases = [
         Case(([[2]], [-0.5], array([[0.1, 0.6, 0.3]]), 0)),
         Case(([[1], [2]], [-0.2, -1.8], array([[0.05, 0.5, 0.45], [0.1, 0.2, 0.7]]), 0)),
         Case(([[1], [2]], [-0.7, -0.9], array([[0.3, 0.3, 0.4], [0.02, 0.95, 0.03]]), 0)),
         Case(([[2, 0], [2, 1]], [-1.1, -0.6], array([[0.25, 0.7, 0.05], [0.1, 0.55, 0.35]]), 0)),
+        Case(([[0, 2], [0, 1]], [-0.5, -0.9], array([[0.1, 0.6, 0.3], [0.2, 0.1, 0.7]]), 0)),
     ]
-    sizes = [(2, 2, 2), (2, 3, 3), (3, 3, 2), (3, 4, 3), (2, 5, 4), (4, 4, 2), (4, 3, 3), (3, 6, 2)] * 3
+    sizes = [(2, 2, 2), (2, 3, 3), (3, 3, 2), (3, 4, 3), (2, 5, 4), (4, 4, 2), (4, 3, 3), (3, 6, 2)] * 2
     for number, (B, V, T) in enumerate(sizes):
         end = int(rng.integers(0, V))
         while True:
@@ -321,7 +371,8 @@ def beam_step_cases():
             texts = [rng.choice(words, T).tolist() for _ in range(B)]
             for i in [(), (0,), (B - 1,)][number % 3]:
                 texts[i] = [*texts[i][: T - number % 2], end]
-            if totals_differ(texts, scores, probabilities, end):
+            begins = {tuple(text[: min(map(len, texts))]) for text in texts}
+            if (len(begins) == B or V == 2) and totals_differ(texts, scores, probabilities, end):
                 break
         cases.append(Case((texts, scores, probabilities, end)))
     done = [[1, 0], [2, 1, 0]], [-1.5, -0.5], array([[0.4, 0.5, 0.1], [0.2, 0.1, 0.7]]), 0
@@ -333,9 +384,10 @@ BEAM_STEP = Exercise(
     notebook="11",
     minutes=15,
     signature="beam_step(texts, scores, probabilities, end)",
-    task="One step of beam search. texts: a list of B lists of ids. scores: the log-probability of each text. Row b of "
-    "probabilities, (B, V), says which token may follow text b. Return the B most likely texts of all, the best first: a text "
-    "that ends with the id `end` stays as it is, with its score; any other one is continued by one token.",
+    task="One step of beam search. texts: B lists of ids, the beams. scores: the log-probability of each. Row b of "
+    "probabilities, (B, V): the probability of each token after text b. Candidates: a text that ends with the id `end`, as "
+    "it is, with its score; any other text with each of the V tokens behind it. Return the B most likely candidates of all, "
+    "the best first: only the texts, a list of lists.",
     reference=beam_step,
     variant=beam_step_variant,
     also_right=(beam_step_arrays,),
@@ -364,6 +416,36 @@ BEAM_STEP = Exercise(
             ({"finished": "go_on"}, {"finished": "end_again"}),
             "texts that have ended are continued.",
             "What is the last id of a finished text, and what should happen to such a text?",
+        ),
+        mistake(
+            "end_anywhere",
+            {"finished": "anywhere"},
+            "a text counts as ended if the end token is anywhere in it. A prompt may begin with this token.",
+            "Which id of a text says that it has ended?",
+        ),
+        mistake(
+            "finished_always_kept",
+            ({"pick": "ended"}, {"pick": "ended_best_first"}, {"pick": "ended_sorted"}),
+            "texts that have ended are always kept. They should compete with the others by their scores.",
+            "An ended text is less likely than B of the others. Should it come back?",
+        ),
+        mistake(
+            "few_candidates",
+            {"pick": "two"},
+            "only the two best tokens of each text are candidates. With more beams a third one may win.",
+            "How many of the B winners may come from one text?",
+        ),
+        mistake(
+            "rows_for_tokens",
+            {"tokens": "texts"},
+            "the loop over the tokens has as many rounds as there are texts: `len(probabilities)` is B.",
+            "Row b has V numbers. Which length is V?",
+        ),
+        mistake(
+            "text_forgotten",
+            {"parent": "forgotten"},
+            "a continued text has only its new token: the tokens before it are lost.",
+            "[2, 5] is continued by the token 7. What is the new text?",
         ),
         mistake(
             "finished_dropped",
@@ -422,8 +504,8 @@ BEAM_STEP = Exercise(
         ),
         mistake(
             "not_the_texts",
-            ({"give": "tokens"}, {"give": "pairs"}),
-            "the result is not a list of texts (only their last tokens, or pairs with scores).",
+            ({"give": "tokens"}, {"give": "pairs"}, {"give": "both"}),
+            "the result is not a list of texts (only their last tokens, or texts with their scores).",
             "What is one item of the list that should come back?",
         ),
     ),
@@ -448,7 +530,7 @@ BEAM_STEP = Exercise(
 
 
 def accept_drafts(drafts, logits):
-    """Return the tokens that one pass writes: drafts as long as the model agrees, then a token of its own."""
+    """Return the tokens that one run writes: drafts as long as the model agrees, then a token of its own."""
     written = []
     for draft, row in zip(drafts, logits):
         written.append(int(row.argmax()))
@@ -477,15 +559,21 @@ def accept_drafts_variant(
     give="tokens",
 ):
     """accept_drafts with a switch for each mistake."""
-    best = [int(scores.argmax() if largest else scores.argmin()) for scores in logits]
+    best = {
+        True: lambda: [int(row.argmax()) for row in logits],
+        False: lambda: [int(row.argmin()) for row in logits],
+        "columns": lambda: logits.argmax(axis=0).tolist(),
+        "table": lambda: [int(logits.argmax())] * len(logits),
+    }[largest]()
     written, accepted, missed = [], 0, False
     if accept == "count":
         accepted = sum(draft == own for draft, own in zip(drafts, best))
         return [*drafts[:accepted], best[accepted]]
     for i, draft in enumerate(drafts):
-        seen = best[(i + row) % len(best)]
+        seen = best[(i + row) % len(best)] if row else best[i]
         own = seen if own_row else best[i]
-        if accept == "all" or (accept == "same" and draft == seen):
+        likely = {"same": draft == seen, "all": True, "none": False, "positive": logits[i][draft] > 0}[accept]
+        if likely:
             written.append(draft)
             accepted += 1
             continue
@@ -493,6 +581,7 @@ def accept_drafts_variant(
         written += {
             "correction": [own],
             "last_row": [best[-1]],
+            "next_row": best[i + 1 : i + 2],
             "draft": [draft],
             "draft_and_own": [draft, own],
             "draft_and_last": [draft, best[-1]],
@@ -500,8 +589,10 @@ def accept_drafts_variant(
         }[miss]
         if after == "stop":
             break
+    if end == "error" and not missed:
+        raise IndexError("no next draft")
     if end == "bonus" and (after == "go_on" or not missed):
-        written.append(best[-1])
+        written.append(best[len(drafts)] if largest == "columns" else best[-1])
     return {"tokens": lambda: written, "accepted": lambda: accepted, "number": lambda: len(written)}[give]()
 
 
@@ -529,9 +620,10 @@ ACCEPT_DRAFTS = Exercise(
     notebook="11",
     minutes=10,
     signature="accept_drafts(drafts, logits)",
-    task="Return the tokens that one pass writes, a list of ids. drafts: K guessed tokens. logits, (K + 1, V): row i says what "
-    "follows the text and the first i drafts. A draft is accepted if it is the likeliest token of its row. At the first "
-    "draft that is not, write the likeliest token of its row and stop. If all K are accepted, write that of the last row too.",
+    task="Return the tokens that one run of the model writes, a list of ids. drafts: K guessed tokens. logits, (K + 1, V): row "
+    "i says what follows the text and the first i drafts. A draft is accepted if it is the likeliest token of its row. At the "
+    "first draft that is not, write the likeliest token of its row and stop. If all K are accepted, write that of the last "
+    "row too.",
     reference=accept_drafts,
     variant=accept_drafts_variant,
     also_right=(accept_drafts_at_once,),
@@ -547,7 +639,7 @@ ACCEPT_DRAFTS = Exercise(
             "correction_forgotten",
             ({"miss": "nothing"}, {"miss": "nothing", "end": "nothing"}),
             "at a wrong draft nothing is written, though the model has already said which token belongs there.",
-            "If the first draft is wrong, how many tokens should this pass write?",
+            "If the first draft is wrong, how many tokens should this run write?",
         ),
         mistake(
             "goes_on_after_a_miss",
@@ -575,8 +667,8 @@ ACCEPT_DRAFTS = Exercise(
         ),
         mistake(
             "correction_from_last_row",
-            {"miss": "last_row"},
-            "the token in the place of the wrong draft comes from the last row, which has read the wrong draft.",
+            ({"miss": "last_row"}, {"miss": "next_row"}, {"miss": "next_row", "end": "error"}),
+            "the token in the place of the wrong draft comes from a later row, which has read the wrong draft.",
             "Which row has read everything before the wrong draft and nothing more?",
         ),
         mistake(
@@ -598,10 +690,28 @@ ACCEPT_DRAFTS = Exercise(
             "Does a likely token have a high or a low logit?",
         ),
         mistake(
+            "no_bound",
+            {"end": "error"},
+            "the loop does not stop after the last draft: if all are accepted, it looks for one more.",
+            "There are K drafts and K + 1 rows. How does your loop end if every draft is accepted?",
+        ),
+        mistake(
+            "not_by_rows",
+            ({"largest": "columns"}, {"largest": "table"}),
+            "argmax looks along the wrong axis or at the whole table, and not at one row at a time.",
+            "Row i speaks about draft i. Which numbers must argmax compare?",
+        ),
+        mistake(
+            "positive_accepted",
+            {"accept": "positive"},
+            "a draft is accepted if its logit is above 0. Another token may have a higher one.",
+            "Which token would the model write here by itself?",
+        ),
+        mistake(
             "number_returned",
             ({"give": "accepted"}, {"give": "number"}),
             "the result is a number, and a list of tokens was asked for.",
-            "Which tokens does this pass write?",
+            "Which tokens does this run write?",
         ),
     ),
     hints=(

@@ -217,12 +217,17 @@ CROSS_ENTROPY = Exercise(
             "What shape must they have, so that each one meets its own row?",
         ),
     ),
+    blanks=(
+        "shifted = logits - ...  # (T, V), the largest of each row is 0\n"
+        "log_p = shifted - np.log(...)  # (T, V), the log of each probability\n"
+        "return -log_p[..., targets]  # (T,), one number of each row"
+    ),
     hints=(
         "log(a / b) = log a - log b. So the log of a probability is the score minus the log of a sum: no quotient is needed.",
         "shifted is (T, V): the scores minus the largest one of each row, (T, 1). The sum of exp(shifted) is (T, 1) too, and "
         "at least 1. Pick one number in each row with two lists of indices: log_p[rows, targets].",
-        "shifted = logits - ...  # (T, V), the largest of each row is 0\n"
-        "log_p = shifted - np.log(...)  # (T, V), the log of each probability\n"
+        "shifted = logits - logits.max(axis=-1, keepdims=True)  # (T, V)\n"
+        "log_p = shifted - np.log(...)  # the sum of exp(shifted) of each row, (T, 1)\n"
         "return -log_p[..., targets]  # (T,), one number of each row",
     ),
     notes={

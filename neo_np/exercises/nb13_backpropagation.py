@@ -178,15 +178,24 @@ NUMERICAL_GRADIENT = Exercise(
             "`b = a` gives an array a second name and copies nothing. How do you make a copy?",
         ),
     ),
-    hints=(
-        "For each entry: make two copies of x, move the entry by h, up in one and down in the other, and compare f of both.",
-        "`np.ndindex(x.shape)` gives the place of each entry, whatever the shape: `copy[place] += h`.",
+    blanks=(
         "gradient = np.zeros_like(x)\n"
         "for place in np.ndindex(x.shape):\n"
         "    above, below = x.copy(), x.copy()\n"
         "    above[place] += ...\n"
         "    below[place] -= ...\n"
         "    gradient[place] = ...  # the height, divided by the distance of the two points\n"
+        "return gradient"
+    ),
+    hints=(
+        "For each entry: make two copies of x, move the entry by h, up in one and down in the other, and compare f of both.",
+        "`np.ndindex(x.shape)` gives the place of each entry, whatever the shape: `copy[place] += h`.",
+        "gradient = np.zeros_like(x)\n"
+        "for place in np.ndindex(x.shape):\n"
+        "    above, below = x.copy(), x.copy()\n"
+        "    above[place] += h\n"
+        "    below[place] -= h\n"
+        "    gradient[place] = (f(above) - ...) / ...  # the height, divided by the distance of the two points\n"
         "return gradient",
     ),
 )

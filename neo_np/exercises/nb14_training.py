@@ -229,16 +229,25 @@ ADAMW_STEP = Exercise(
             "In which order does the task name them?",
         ),
     ),
-    hints=(
-        "Four parts: the new m and v; both corrected; the bracket with both terms; p minus the rate times the bracket.",
-        "p, g, m and v have the same shape, so all is done entry by entry. `b1, b2 = betas` takes the pair apart. Give the "
-        "corrected means names of their own, because m and v are returned uncorrected. `m *= b1` would change the input.",
+    blanks=(
         "b1, b2 = betas\n"
         "m = b1 * m + ...\n"
         "v = b2 * v + ...\n"
         "m_hat = m / ...  # corrected; so is v_hat\n"
         "v_hat = v / ...\n"
         "p = p - learning_rate * (... + decay * p)\n"
+        "return p, m, v"
+    ),
+    hints=(
+        "Four parts: the new m and v; both corrected; the bracket with both terms; p minus the rate times the bracket.",
+        "p, g, m and v have the same shape, so all is done entry by entry. `b1, b2 = betas` takes the pair apart. Give the "
+        "corrected means names of their own, because m and v are returned uncorrected. `m *= b1` would change the input.",
+        "b1, b2 = betas\n"
+        "m = b1 * m + (1 - b1) * ...\n"
+        "v = b2 * v + ...\n"
+        "m_hat = m / (1 - ...)\n"
+        "v_hat = v / ...\n"
+        "p = p - learning_rate * (m_hat / ... + decay * p)  # the root of v_hat, and eps\n"
         "return p, m, v",
     ),
     notes={

@@ -67,8 +67,8 @@ def test_message_has_verdict_then_mistake_then_question_then_case_then_hint():
     [
         "...",
         "return ...",
-        find("softmax").hints[2],
-        '"""A text."""\n' + find("softmax").hints[2],
+        find("softmax").blanks,
+        '"""A text."""\n' + find("softmax").blanks,
         "pass",
         '"""Only a docstring."""',
         "raise NotImplementedError",
@@ -89,7 +89,7 @@ def test_blank_left_in_the_source_is_not_begun(body):
         ("return x / x.sum(axis=..., keepdims=...)", "2 `...` are left in line 2."),
         ("return x[...]", "One `...` is left in line 2."),
         ("y = ... if True else x\nreturn y + ...", "2 `...` are left in line 2 and line 3."),
-        ("largest = x.max()\n" + find("softmax").hints[2].partition("\n")[2], "2 `...` are left in line 3 and line 4."),
+        ("largest = x.max()\n" + find("softmax").blanks.partition("\n")[2], "2 `...` are left in line 3 and line 4."),
     ],
 )
 def test_blank_left_after_the_beginning_is_told_with_its_line(body, left):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import textwrap
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ RIGHT = "def linear(x, weight, bias):\n    return x @ weight.T + bias\n"
 WRONG = "def linear(x, weight, bias):\n    return x @ weight.T\n"
 BROKEN = "def linear(x, weight, bias):\n    return y\n"
 BLANK = "def linear(x, weight, bias):\n    ...\n"
+NOTEBOOKS_FIRST = {}  # {notebook: name of its first exercise}, whose stub has blanks
+for exercise in EXERCISES.values():
+    NOTEBOOKS_FIRST.setdefault(exercise.notebook, exercise.name)
 
 
 def shown(capsys):
@@ -130,6 +134,74 @@ def test_reveal_forgives_spaces_and_case(guess, value, capsys):
     predict("05.2", guess)
     reveal("05.2", value)
     assert ", and it is" in shown(capsys)
+
+
+@pytest.mark.parametrize(
+    ("guess", "value"),
+    [
+        (7.39, np.exp(2)),
+        (7.389, np.exp(2)),
+        (7.4, np.exp(2)),
+        ("7.39", np.float32(7.389)),
+        (np.log(2), 0.69),
+        (0.69, np.log(2)),
+        (0.7, np.log(2)),
+        ("2/3", 2 / 3),
+        ("41%", 0.4096),
+        ("41 %", 0.41),
+        (0.41, 0.4096),
+        ("41%", 41),
+        (41, "41%"),
+        (0.41, "41%"),
+        (41.3, "41%"),
+        ("41%", "41%"),
+        (0, 0.0),
+        (-0.004, 0.0),
+        ([2], [1.999, 3.5]),
+        ("3.50", [1.999, 3.5]),
+    ],
+)
+def test_reveal_takes_a_number_that_is_rounded_or_a_percentage(guess, value, capsys):
+    predict("10.1", guess)
+    reveal("10.1", value)
+    assert ", and it is" in shown(capsys)
+
+
+@pytest.mark.parametrize(
+    ("guess", "value"),
+    [
+        (7, np.exp(2)),
+        (7.5, np.exp(2)),
+        (7.3, np.exp(2)),
+        (0.0, 0.04),
+        (0.1, 0.05),
+        ("41%", 0.43),
+        ("41%", 40),
+        (0.41, 41),
+        (41.3, 41),
+        (41, 0.41),
+        (43, "41%"),
+        (0.43, "41%"),
+        ("0.41%", "41%"),
+        (1, True),
+        ("1/0", 1.0),
+        (".", 0.0),
+        ("", 0.0),
+        ("higher", 0.5),
+        (0.5, "higher"),
+        (0.5, (0.5,)),
+    ],
+)
+def test_reveal_refuses_another_number(guess, value, capsys):
+    predict("10.1", guess)
+    reveal("10.1", value)
+    assert ", and it is" not in shown(capsys)
+
+
+@pytest.mark.parametrize(("guess", "words"), [(1e10, "10000000000"), (0.1234, "0.123"), (-0.0001, "0"), (250.0, "250")])
+def test_predict_writes_a_float_with_three_decimals_at_most(guess, words, capsys):
+    predict("10.1", guess)
+    assert f"your guess is {words}." in shown(capsys)
 
 
 @pytest.mark.parametrize("guess", [" queen", "Queen", " king"])
@@ -285,3 +357,16 @@ def test_minutes_of_the_course_are_plausible():
     assert list(by_notebook) == sorted(by_notebook)
     assert all(5 <= sum(minutes) <= 60 for minutes in by_notebook.values())
     assert math.fsum(sum(minutes) for minutes in by_notebook.values()) < 36 * len(NOTEBOOKS)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS_FIRST.values())
+def test_third_hint_shows_more_than_the_stub_with_blanks(name):
+    exercise = EXERCISES[name]
+    assert exercise.blanks and exercise.blanks in textwrap.dedent(exercise.stub(blanks=True).partition('"""\n')[2])
+    assert exercise.hints[2] != exercise.blanks
+    assert 1 <= exercise.hints[2].count("...") <= exercise.blanks.count("...")
+    compile("def answer():\n" + textwrap.indent(exercise.hints[2], "    "), name, "exec")
+
+
+def test_only_the_first_exercise_of_a_notebook_has_a_stub_with_blanks():
+    assert {name for name, exercise in EXERCISES.items() if exercise.blanks} == set(NOTEBOOKS_FIRST.values())

@@ -262,6 +262,137 @@ SLIPS = [
         "return x @ params.wte.weight.T",
         "wrong_layer",
     ),
+    ("temperature", "return np.where(logits > 0, logits / value, logits * value)", "by_sign"),
+    ("top_k", "return np.where(logits < np.sort(logits)[k], -np.inf, logits)", "counted_from_below"),
+    ("top_k", "return np.where(logits < np.sort(logits)[-k], -1, logits)", "sets_0"),
+    ("top_k", "return np.where(logits < np.unique(logits)[-k], -np.inf, logits)", "equal_ones_counted_once"),
+    ("top_k", "return np.where(logits < np.sort(logits)[::-1][k], -np.inf, logits)", "one_long"),
+    (
+        "top_p",
+        "order = np.argsort(-logits)\nprobs = softmax(logits)[order]\nkept = order[np.cumsum(probs) - probs <= p]\n"
+        "out = np.full(len(logits), -np.inf)\nout[kept] = logits[kept]\nreturn out",
+        "equal_is_too_few",
+    ),
+    (
+        "top_p",
+        "p = softmax(logits)\norder = np.argsort(-logits)\nbefore = np.cumsum(p[order]) - p[order]\n"
+        "out = np.full(len(logits), -np.inf)\nout[order[before < p]] = logits[order[before < p]]\nreturn out",
+        "p_overwritten",
+    ),
+    ("repetition_penalty", "old = logits[ids]\nreturn np.where(old > 0, old / penalty, old * penalty)", "one_for_each_id"),
+    (
+        "repetition_penalty",
+        "out = logits.copy()\nfor id in range(len(ids)):\n"
+        "    out[id] = out[id] / penalty if out[id] > 0 else out[id] * penalty\nreturn out",
+        "places_for_ids",
+    ),
+    (
+        "sample",
+        "order = np.argsort(probabilities)[::-1]\nedges = np.cumsum(probabilities[order])\n"
+        "return int(order[np.searchsorted(edges / edges[-1], u, side='right')])",
+        "sorted_first",
+    ),
+    (
+        "sample",
+        "u, edges = np.random.default_rng(0).random(), np.cumsum(probabilities)\n"
+        "return int(np.searchsorted(edges / edges[-1], u, side='right'))",
+        "draws_itself",
+    ),
+    (
+        "sample",
+        "edge = 0\nfor i in range(len(probabilities)):\n    edge += probabilities[i]\n    if u < edge:\n        drawn = i\n"
+        "return drawn",
+        "no_stop",
+    ),
+    (
+        "sample",
+        "edge, drawn = 0, None\nfor i, p in enumerate(probabilities):\n    edge += p\n    if u < edge:\n        drawn = i\n"
+        "return drawn",
+        "no_stop",
+    ),
+    (
+        "sample",
+        "edge = 0\nfor i, p in enumerate(probabilities):\n    edge += p\n    if u < edge:\n        return i\n"
+        "return len(probabilities) - 1",
+        "removed_token_drawn",
+    ),
+    (
+        "sample",
+        "i = np.searchsorted(np.cumsum(probabilities), u, side='right')\nreturn min(int(i), len(probabilities) - 1)",
+        "removed_token_drawn",
+    ),
+    *[
+        (
+            "cached_step",
+            f"x = wte[id] + wpe[{place}]\nkeys = np.concatenate([keys, [{key}]])\nvalues = np.concatenate([values, [{value}]])\n"
+            f"return softmax(keys @ {query}) @ {rows}",
+            mistake,
+        )
+        for place, key, value, query, rows, mistake in [
+            ("len(keys)", "x", "x", "(wq @ x)", "values", "token_in_the_cache"),
+            ("len(keys)", "wk @ x", "wv @ x", "x", "values", "query_exchanged"),
+            ("len(keys)", "wk @ x", "wv @ x", "(wq @ x)", "keys", "keys_averaged"),
+            ("-1", "wk @ x", "wv @ x", "(wq @ x)", "values", "last_position"),
+            ("len(keys[0])", "wk @ x", "wv @ x", "(wq @ x)", "values", "position_by_width"),
+        ]
+    ],
+    *[
+        (
+            "beam_step",
+            "found = []\nfor text, score, row in zip(texts, scores, probabilities):\n"
+            f"    if {ended}:\n        found.append((score, text))\n    else:\n"
+            f"        found += [(score + np.log(row[i]), {new}) for i in {tokens}]\n"
+            f"found = sorted(found, key=lambda pair: -pair[0])[:len(texts)]\nreturn {result}",
+            mistake,
+        )
+        for ended, tokens, new, result, mistake in [
+            ("end in text", "range(len(row))", "text + [i]", "[text for _, text in found]", "end_anywhere"),
+            ("text[-1] == end", "range(len(row))", "[i]", "[text for _, text in found]", "text_forgotten"),
+            ("text[-1] == end", "range(len(texts))", "text + [i]", "[text for _, text in found]", "rows_for_tokens"),
+            ("text[-1] == end", "np.argsort(-row)[:2]", "text + [i]", "[text for _, text in found]", "few_candidates"),
+            (
+                "text[-1] == end",
+                "range(len(row))",
+                "text + [i]",
+                "[text for _, text in found], [score for score, _ in found]",
+                "not_the_texts",
+            ),
+        ]
+    ],
+    *[
+        ("accept_drafts", body, mistake)
+        for body, mistake in [
+            (
+                "n = 0\nwhile drafts[n] == logits[n].argmax():\n    n += 1\nreturn drafts[:n] + [int(logits[n].argmax())]",
+                "no_bound",
+            ),
+            (
+                "new = []\nfor i in range(len(logits)):\n    own = int(logits[i].argmax())\n    new.append(own)\n"
+                "    if own != drafts[i]:\n        break\nreturn new",
+                "no_bound",
+            ),
+            (
+                "n = 0\nwhile n < len(drafts) and drafts[n] == logits[n].argmax():\n    n += 1\n"
+                "return drafts[:n] + [int(logits[n + 1].argmax())]",
+                "correction_from_last_row",
+            ),
+            (
+                "best, n = logits.argmax(axis=0), 0\nwhile n < len(drafts) and drafts[n] == best[n]:\n    n += 1\n"
+                "return drafts[:n] + [int(best[n])]",
+                "not_by_rows",
+            ),
+            (
+                "new = []\nfor d, row in zip(drafts, logits):\n    own = int(np.argmax(logits))\n    new.append(own)\n"
+                "    if own != d:\n        return new\nreturn new + [int(np.argmax(logits))]",
+                "not_by_rows",
+            ),
+            (
+                "new = []\nfor d, row in zip(drafts, logits):\n    if row[d] <= 0:\n        return new + [int(row.argmax())]\n"
+                "    new.append(d)\nreturn new + [int(logits[-1].argmax())]",
+                "positive_accepted",
+            ),
+        ]
+    ],
 ]
 
 
