@@ -68,8 +68,8 @@ def without_125m(name=None, *rest, **options):
 
 any_model, neo_np.load = neo_np.load, without_125m
 """
-FOLDED = {"figure", "setup"}  # tags of cells whose code JupyterLab folds, and pages leave out
-WORDS_A_MINUTE, MOST_BYTES = 120, 500_000
+FOLDED = {"figure", "setup", "helpers"}  # tags of cells whose code JupyterLab folds, and pages leave out
+WORDS_A_MINUTE, LINES_A_MINUTE, MOST_BYTES = 120, 10, 500_000
 EXPRESSION = re.compile(r"\{\{(.+?)\}\}")
 SOURCE_NAME = re.compile(r'\{\{source\("([\w.]+)"\)\}\}')
 SOURCE_LINK = re.compile(r"\[`(\w+)`\]\(\.\./neo_np/([\w/]+)\.py#L\d+\)")
@@ -157,10 +157,18 @@ def digest(text):
 
 
 def minutes(notebook):
-    """Return the estimated time for a notebook: its words, and what each exercise says of itself; in steps of 5."""
+    """Return the estimated time for a notebook: its words and lines, and what each exercise says of itself; in steps of 5."""
     words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
+    lines = sum(map(lines_to_read, notebook.cells))
     exercises = sum(find(name).minutes for name in exercises_of(notebook))
-    return 5 * round((words / WORDS_A_MINUTE + exercises) / 5)
+    return 5 * round((words / WORDS_A_MINUTE + lines / LINES_A_MINUTE + exercises) / 5)
+
+
+def lines_to_read(cell):
+    """Return how many lines of code of a cell are to be read, comments not counted: none if it is folded or an exercise."""
+    if cell.cell_type != "code" or "exercise" in cell.metadata or FOLDED & set(cell.metadata.get("tags", [])):
+        return 0
+    return sum(not line.lstrip().startswith(("#", ")", "]", "}")) for line in cell.source.splitlines() if line.strip())
 
 
 def exercises_of(notebook):

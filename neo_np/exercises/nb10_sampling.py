@@ -228,7 +228,7 @@ def top_k_cases():
     rng = np.random.default_rng(110)
     by_hand = [([1, 3, 2], 1), ([1, 3, 2], 2), ([5, -1, 2, 4], 2), ([-4, -1, -3, -2], 3), ([0.5, 4, -2, 3, 1], 3)]
     sizes = [(3, 2), (3, 3), (4, 1), (5, 3), (6, 2), (7, 4), (6, 5), (4, 4)] * 2
-    ties = [([3, 1, 4, 3, 2], 3), ([3, 1, 4, 3, 2], 4), ([2, 2, 1], 3), ([3, 1, 4, 3, 2], 2)]
+    ties = [([4, 1, 4, 3, 2], 3), ([2, 2, 1], 3), ([3, 1, 4, 3, 2], 2)]
     return [
         *(Case((array(logits), k)) for logits, k in by_hand),
         *(Case((rng.permutation(V).astype(np.float32) * 1.5 - V / 2 + np.float32(0.1), k)) for V, k in sizes),
@@ -291,7 +291,7 @@ TOP_K = Exercise(
             "equal_ones_counted_once",
             ({"rule": "unique"}, {"rule": "distinct"}),
             "equal logits are counted as one, so too many tokens are kept.",
-            "The logits are 3, 1, 4, 3, 2 and k is 3. Which is the third highest: 3 or 2?",
+            "The logits are 4, 1, 4, 3, 2 and k is 3. Which is the third highest: 3 or 2?",
         ),
         mistake(
             "first_k",

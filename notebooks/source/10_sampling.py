@@ -38,6 +38,7 @@ from neo_np.gpt_neo import forward
 model = neo_np.load()
 tokenizer, config = model.tokenizer, model.config
 V = config.vocab_size
+softmax = forward.softmax  # some exercises may call it
 
 # %% [markdown]
 # ## Two steps: change the scores, then draw
@@ -71,8 +72,8 @@ ways = {
     "top-p, p = 0.5": logits_processors.top_p(logits, ids, 0.5),
     "repetition penalty 1.5": logits_processors.repetition_penalty(logits, ids, 1.5),
 }
-before = forward.softmax(logits)
-shown = np.argsort(-before)[:8]  # the ids of the eight likeliest tokens
+plain = forward.softmax(logits)  # (V,), the probabilities without any processor
+shown = np.argsort(-plain)[:8]  # the ids of the eight likeliest tokens
 names = [figures.visible(name) for name in tokenizer.token_strings(shown)]
 p = {way: forward.softmax(changed)[shown] for way, changed in ways.items()}
 
@@ -81,10 +82,11 @@ figure, grid = figures.grid(2, 3, 8.4, 5.8, sharey=True)
 places = np.arange(len(shown))[::-1]
 longest = max(values.max() for values in p.values())
 for axes, (way, values) in zip(grid.flat, p.items()):
-    for place, value, old in zip(places, values, before[shown]):
+    for place, value, old in zip(places, values, plain[shown]):
         if value > 0:
             axes.barh(place, value, color=figures.BLUE, height=0.72)
-            axes.text(value, place, f" {value:.2f}", va="center", fontsize=10)
+            text_of_bar = f" {value:.2f}" if value >= 0.005 else " below 0.01"
+            axes.text(value, place, text_of_bar, va="center", fontsize=10)
         else:
             axes.barh(place, old, facecolor="white", edgecolor=figures.GREY, hatch="////", height=0.72)
             axes.text(old, place, " removed", va="center", fontsize=10)
@@ -110,18 +112,19 @@ assert kept["top-k, k = 5"] == 5 and used
 #
 # ## Temperature
 #
-# Softmax looks only at the differences between logits. If one logit is larger by d than another, its token is exp(d) times as likely. Divided
-# by the temperature t, the difference is d / t.
+# Two tokens have the logits a and b. Softmax divides exp(a) and exp(b) by the same sum. So the first token is exp(a) / exp(b) times as likely as
+# the second one, and exp(a) / exp(b) = exp(a - b): only the difference of the logits counts. Divided by the temperature t, the
+# difference is (a - b) / t.
 #
 # **Predict:** one token has the logit 3 and another the logit 2, so the first is exp(1) = 2.72 times as likely. How many times as likely
-# is it at temperature 0.5? Write a number.
+# is it at temperature 0.5? Write a number with two decimals.
 
 # %%
 predict("10.1", ...)
 
 # %%
 two = forward.softmax(np.array([[3.0, 2.0]]) / 0.5)[0]
-reveal("10.1", round(float(two[0] / two[1]), 2))
+reveal("10.1", float(two[0] / two[1]))
 
 # %% [markdown]
 # The difference 1 becomes 2, and exp(2) is 7.39. Very near to temperature 0, the likeliest token gets all the probability: that is
@@ -149,7 +152,9 @@ def temperature(logits, value):
 
 # %% [markdown]
 # In the next exercise two tokens may have the same logit, just at the border. Whether both are kept is a *convention*: somebody has to
-# decide. The program library transformers, with which this project compares its results, keeps both, and so do we.
+# decide. A well-known library with the name transformers keeps both, and so do we.
+#
+# In the messages of the checker, -1e+09 means any very low number, -inf too.
 
 
 # %% exercise="top_k"
@@ -175,29 +180,24 @@ def top_k(logits, k):
 
 # %%
 goal = 0.5
-order = np.argsort(-before)  # the ids, the likeliest first
+order = np.argsort(-plain)  # the ids, the likeliest first
 
 total, nucleus = 0.0, []
 for id in order:
     if total >= goal:  # those before this one are enough
         break
     nucleus.append(int(id))
-    total = total + before[id]
+    total = total + plain[id]
 
-# %% [markdown]
-# And with NumPy. `np.cumsum` gives the **running sum**: the first number, the sum of the first two, of the first three, and so on.
-
-# %%
-sorted_p = before[order]
-running = np.cumsum(sorted_p)
-nucleus_at_once = order[running - sorted_p < goal]  # the sum of those *before* each token decides
-
-assert nucleus == nucleus_at_once.tolist()
-assert set(nucleus) == set(np.flatnonzero(np.isfinite(ways["top-p, p = 0.5"])).tolist())  # the package does the same
+kept_by_package = [id for id in range(V) if ways["top-p, p = 0.5"][id] > -np.inf]
+assert sorted(nucleus) == kept_by_package
 print(len(nucleus), "tokens, with the sum", round(float(total), 3))
 
 # %% [markdown]
-# The token that crosses the border is kept. So at least one token always stays, even if the likeliest one has more than p.
+# The token with which the sum reaches p is kept. So at least one token always stays, even if the likeliest one has more than p.
+#
+# In the loop, `total` is a **running sum**: the first number, the sum of the first two, of the first three, and so on. `np.cumsum` computes all
+# of them at once. Now write top-p yourself, as a loop or without one.
 
 
 # %% exercise="top_p"
@@ -213,6 +213,16 @@ def top_p(logits, p):
 # %%
 # hint("top_p")
 # solution("top_p")
+
+# %% [markdown]
+# Here is one way without a loop. For each token, the sum of those *before* it decides: the running sum without the token itself.
+
+# %%
+sorted_p = plain[order]
+running = np.cumsum(sorted_p)
+nucleus_at_once = order[running - sorted_p < goal]
+
+assert nucleus == nucleus_at_once.tolist()
 
 # %% [markdown]
 # The last processor has a trap: logits can be negative. Then a division brings them nearer to 0, and that is *higher*.
@@ -253,14 +263,6 @@ for id in range(V):
     if drawn is None and u < edge:
         drawn = id
 
-# %% [markdown]
-# And with NumPy: `searchsorted` finds the place of u among the edges.
-
-# %%
-edges = np.cumsum(probabilities)
-drawn_at_once = int(np.searchsorted(edges / edges[-1], u, side="right"))
-
-assert drawn == drawn_at_once
 print(f"u = {u:.3f} hits {tokenizer.token_string(drawn)!r}")
 
 # %% tags=["figure"]
@@ -284,9 +286,11 @@ figures.show(
 )
 
 # %% [markdown]
-# Two details decide whether it is exactly right. A draw that lies exactly at an edge belongs to the bin on its right: otherwise u = 0 could hit
-# a token with the probability 0. And computers round, so the last edge may be 0.9999999 and not 1. Then a draw above it must still
-# hit the last bin.
+# Two details decide whether it is exactly right:
+#
+# - A draw that lies exactly at an edge belongs to the bin on its right. Otherwise u = 0 could hit a first token that has the probability 0.
+# - Computers round, so the last edge may be 0.9999999 and not 1. A draw above it must still hit a bin: the last one that has a length. The last
+#   ids may be removed tokens, whose bins have the length 0.
 
 
 # %% exercise="sample"
@@ -294,14 +298,24 @@ figures.show(
 def sample(probabilities, u):
     """Return the id that the draw u hits. The probabilities, (V,), lie side by side from 0 to 1, in the order of the
     ids, each as a bin of its length. A bin contains its left edge and not its right one. 0 <= u < 1. If rounding
-    lets the sum end just below 1, what is missing belongs to the last bin.
+    lets the sum end just below 1, what is missing belongs to the last bin that has a length: a token of probability
+    0 is never drawn.
     """
     ...
-
 
 # %%
 # hint("sample")
 # solution("sample")
+
+# %% [markdown]
+# Here is one way without a loop. `searchsorted` finds the place of u among the edges, and `side="right"` is the first detail: u exactly at an edge
+# belongs to the bin on the right. All edges are divided by the last one, so that it is exactly 1, above every u: this is the second detail.
+
+# %%
+edges = np.cumsum(probabilities)
+drawn_at_once = int(np.searchsorted(edges / edges[-1], u, side="right"))
+
+assert drawn == drawn_at_once
 
 # %% [markdown]
 # ## How sure is the model? The entropy
@@ -312,10 +326,10 @@ def sample(probabilities, u):
 #
 # > entropy = sum over all tokens of p times (-log p)
 #
-# where p is the probability of a token. If one token has all the probability, the entropy is 0: no doubt at all. If all V tokens have the same probability, it is log V
-# = {{math.log(V):.2f}} nats, and it can't be larger. exp(entropy) is about the number of tokens among which the model hesitates.
+# where p is the probability of a token. If one token has all the probability, the entropy is 0: no doubt at all.
 #
-# **Predict:** two tokens have the probability 0.5 each, all others 0. What is the entropy in nats? (log 2 is 0.69.) Write a number.
+# **Predict:** two tokens have the probability 0.5 each, all others 0. What is the entropy in nats? Write a number with two decimals (`math.log`
+# is the logarithm).
 
 # %%
 predict("10.2", ...)
@@ -329,7 +343,11 @@ def entropy(logits):
 
 
 half = np.array([0.0, 0.0, -np.inf])
-reveal("10.2", round(float(entropy(half)), 2))
+reveal("10.2", float(entropy(half)))
+
+# %% [markdown]
+# Each of the two has the surprise -log 0.5 = log 2, so their mean is log 2 = 0.69 too. In the same way, V tokens of equal probability have the entropy log V =
+# {{math.log(V):.2f}} nats. It can't be larger. So exp(entropy) says among how many equally likely tokens the model would hesitate as much.
 
 # %%
 pieces = measure.windows(model)
@@ -339,8 +357,8 @@ print(f"on unseen tales: mean entropy {expected:.2f} nats, mean surprise {real:.
 assert abs(expected - real) < 1.5
 
 # %% [markdown]
-# On unseen tales the model expects a surprise of {{expected:.2f}} nats and gets {{real:.2f}}. If the two are near each other, the model
-# is honest: it knows how much it does not know.
+# On unseen tales the model expects a surprise of {{expected:.2f}} nats on average, and gets {{real:.2f}}. The difference is {{abs(real - expected):.2f}} nats: on average
+# the model is {{"too sure" if real > expected else "not sure enough"}} by that much.
 #
 # ## The real checkpoint: caught in a loop
 #
@@ -392,7 +410,7 @@ print(tokenizer.decode(caught[: start + 2 * piece]), "...")
 
 # %% [markdown]
 # {{len(looped)}} of {{len(written)}} texts ended in a loop. This one repeats a piece of {{piece}} tokens {{repeats}} times, until we stop it. Why? Each repetition
-# makes the next one more likely: attention finds the same words earlier in the text, with the same continuation. The mean probability of a
+# makes the next one more likely: attention probably finds the same words earlier in the text, with the same continuation. The mean probability of a
 # token is {{copies[0]:.2f}} in the first copy and {{copies[-1]:.2f}} in the last one. And greedy always takes the likeliest token.
 #
 # Now we draw from the same beginning, and look at the entropy at each step of both texts.
@@ -405,18 +423,22 @@ doubt = {"greedy": entropy(model.logits(caught))[first - 1 : -1], "drawn": entro
 penalised = model.generate(prompt, max_new_tokens=number, repetition_penalty=1.3, suppress_tokens=end)
 print("drawn:    ", tokenizer.decode(drawn_text[:50]).replace("\n", " "), "...")
 print("penalised:", tokenizer.decode(penalised[:50]).replace("\n", " "), "...")
+inside, outside = doubt["greedy"][start - first :].mean(), doubt["drawn"].mean()
+in_copies = doubt["greedy"][start - first :][: repeats * piece].reshape(repeats, piece)  # a row for each copy
+changes = np.abs(np.diff(in_copies, axis=0)).mean(axis=1)  # from each copy to the next one
+assert changes[-1] <= changes[0]
 
 # %% tags=["figure"]
 figure, axes = figures.new(8, 3.6)
 begins = max(0, start - first - 15)  # 60 steps, from a little before the loop
 steps = np.arange(begins, min(begins + 60, number))
 curves = {name: (steps, values[steps]) for name, values in doubt.items()}
-figures.lines(axes, curves, xlabel="step", ylabel="entropy in nats")
+figures.lines(axes, curves, xlabel="step", ylabel="entropy in nats", markers=False)
 axes.axvspan(start - first, steps[-1], facecolor=figures.PALE_GREY, linewidth=0, zorder=0)
-axes.axvline(start - first, color="black", linewidth=1)
+for copy_begins in range(start - first, steps[-1] + 1, piece if piece >= 4 else 60):
+    axes.axvline(copy_begins, color="black", linewidth=1.2 if copy_begins == start - first else 0.5)
 axes.set_ylim(0)
-axes.set_title(f"grey: the greedy text repeats {piece} tokens")
-inside, outside = doubt["greedy"][start - first :].mean(), doubt["drawn"].mean()
+axes.set_title(f"grey: the greedy text repeats {piece} tokens" + (", one copy between two thin lines" if piece >= 4 else ""))
 figures.show(
     figure,
     f"The entropy at {len(steps)} steps after “{beginning}”. From step {start - first} on, the greedy text repeats {piece} tokens; its mean entropy there is "
@@ -426,15 +448,17 @@ assert period(drawn_text) == 0 and period(penalised) == 0
 assert all((values >= 0).all() and (values < math.log(V)).all() for values in doubt.values())
 
 # %% [markdown]
-# In the loop the greedy curve repeats too: the same places with the same doubts. Its mean entropy there is {{inside:.2f}} nats; the drawn text
-# has {{outside:.2f}}. So greedy text is not a fault of the model: at many steps other tokens were possible, and greedy never took them.
-# Drawing escapes, and so does a repetition penalty.
+# After some copies the greedy curve repeats too: from the first copy to the second one, its values change by {{changes[0]:.2f}} nats on average, and between the last
+# two copies by {{changes[-1]:.2f}}. Its mean entropy inside the loop is {{inside:.2f}} nats, as with {{math.exp(inside):.1f}} equally likely tokens at each step, and
+# greedy took the likeliest one each time. (The drawn text has {{outside:.2f}} nats on average.)
+#
+# In the two texts above, drawing and the repetition penalty escape from the loop. This has a price: they also take tokens that the model holds for less
+# likely, and such a text easily loses its thread.
 #
 # ## Break it: three usual mistakes
 #
 # - *Set to 0*: top-k gives removed tokens the logit 0 and not -inf. We measure how much probability all removed tokens get together.
-# - *Crossing dropped*: top-p drops the token that crosses p. We count the steps at which no token is kept.
-#
+# - *Crossing dropped*: top-p drops the token with which the sum reaches p. We count the steps at which no token is kept.
 # - *Multiplied*: the temperature 0.5 is multiplied, not divided by. We print a text.
 #
 # The first two are measured at {{pieces.size}} places of unseen tales.
@@ -442,8 +466,8 @@ assert all((values >= 0).all() and (values < math.log(V)).all() for values in do
 # %%
 flat = rows.reshape(-1, V).astype(float)  # one row for each place
 k, goal = 20, 0.5
-border = np.sort(flat, axis=-1)[:, [-k]]
-removed = flat < border
+border = np.sort(flat, axis=-1)[:, -k]  # the k-th highest logit of each row
+removed = flat < border[:, None]
 zeroed = forward.softmax(np.where(removed, 0.0, flat))
 leaked = float((zeroed * removed).sum(axis=-1).mean())
 
@@ -452,6 +476,8 @@ running = np.cumsum(falling, axis=-1)
 kept_right = (running - falling < goal).sum(axis=-1)
 kept_wrong = (running < goal).sum(axis=-1)
 empty = {"right": float((kept_right == 0).mean()), "dropped": float((kept_wrong == 0).mean())}
+with np.errstate(invalid="ignore"):
+    print("softmax of a row without any token:", forward.softmax(np.full(3, -np.inf)))
 
 # %% tags=["figure"]
 figure, panels = figures.new(8, 2.6, panels=2)
@@ -488,7 +514,10 @@ for name, value in (("temperature 0.5", 0.5), ("multiplied by 0.5", 1 / 0.5)):
 # %% [markdown]
 # The logit 0 is an ordinary score. Softmax looks only at differences, so 0 means nothing by itself: here the removed tokens keep
 # {{leaked:.3f}} of the probability. And a top-p that drops the crossing token has nothing to draw from at {{empty["dropped"]:.0%}} of the steps.
-# Multiplying by 0.5 is the same as temperature 2. None of these mistakes raises an error by itself.
+# Multiplying by 0.5 is the same as temperature 2.
+#
+# None of these mistakes raises an error by itself. Even a row of nothing but -inf gives numbers: `nan` means "not a number". The draw that
+# follows takes some token all the same, or stops with an error that says nothing of top-p.
 #
 # ## The same in the package
 
@@ -496,13 +525,6 @@ for name, value in (("temperature 0.5", 0.5), ("multiplied by 0.5", 1 / 0.5)):
 show_source(
     logits_processors.top_k,
     notes={"logits < kth_highest": "A logit that is equal to the k-th highest is not lower, so ties are kept."},
-)
-show_source(
-    logits_processors.top_p,
-    notes={
-        "np.cumsum(softmax(logits[order])) <= 1 - p": "From the other end, as transformers does it: the least likely tokens go while their sum is at most 1 - p.",
-        "removed[-keep:] = False": "The likeliest token always stays.",
-    },
 )
 show_source(
     sampling.draw,
@@ -514,6 +536,8 @@ show_source(
 )
 
 # %% [markdown]
+# (The package's top-p begins at the other end and removes the least likely tokens, as transformers does. `solution("top_p")` shows it.)
+#
 # In the package, all of this is one call. The processors run in a fixed order: first the repetition penalty, then temperature, top-k and
 # top-p, then the draw. A `seed` makes the draws the same each time.
 

@@ -41,6 +41,7 @@ from neo_np.gpt_neo.cache import KVCache
 model = neo_np.load()
 tokenizer, config, params = model.tokenizer, model.config, model.params
 L, D = config.num_layers, config.head_size
+softmax = forward.softmax  # an exercise may call it
 
 # %% [markdown]
 # ## The past does not change
@@ -54,11 +55,9 @@ ids = tokenizer.encode(text)
 longer = [*ids, tokenizer.encode(" and")[0]]
 T = len(ids)
 
-short_run, long_run = {}, {}
-model.logits(ids, hook=short_run.__setitem__)
-model.logits(longer, hook=long_run.__setitem__)
+short_run, long_run = measure.record(model, ids), measure.record(model, longer)  # {name: array} of all that is computed
 names = [f"h.{layer}.attn.{part}" for layer in range(L) for part in "kv"]
-largest = max(np.abs(long_run[name][:, :, :T] - short_run[name]).max() for name in names)
+largest = max(np.abs(long_run[name][:, :T] - short_run[name]).max() for name in names)  # (H, T, D) each
 
 assert largest < 1e-4
 print(f"largest change of {len(names)} arrays of keys and values: {largest:.5f}")
@@ -75,7 +74,7 @@ print(f"largest change of {len(names)} arrays of keys and values: {largest:.5f}"
 # memory is the **cache**, often called KV cache. The place for one token in it is a **slot**.
 #
 # **Predict:** a text has 99 tokens, and one more is read. Without a cache a head computes 100 times 100 scores. How many
-# does it compute with a cache?
+# does it compute with a cache? Write a whole number.
 
 # %%
 predict("11.1", ...)
@@ -90,9 +89,9 @@ reveal("11.1", 1 * 100)  # one query meets 100 keys
 
 # %%
 layer, head = 0, 0
-q = short_run[f"h.{layer}.attn.q"][0, head]  # (T, D)
-k = short_run[f"h.{layer}.attn.k"][0, head]
-v = short_run[f"h.{layer}.attn.v"][0, head]
+q = short_run[f"h.{layer}.attn.q"][head]  # (T, D)
+k = short_run[f"h.{layer}.attn.k"][head]
+v = short_run[f"h.{layer}.attn.v"][head]
 
 kept_keys, kept_values, z_loop = [], [], np.zeros((T, D))
 for t in range(T):  # one new token at a time
@@ -106,21 +105,22 @@ for t in range(T):  # one new token at a time
         z_loop[t] = z_loop[t] + power / sum(exps) * value
 
 # %% [markdown]
-# With NumPy, all tokens at once, as in notebook 05:
+# No mask is needed in the loop: the keys of the future are not in the cache yet.
+#
+# Is it the same as without a cache? Here are all tokens at once, with a mask, as in notebook 05:
 
 # %%
 t = np.arange(T)
 z = forward.softmax(q @ k.T + forward.causal_mask(t, t)) @ v
 
 assert np.allclose(z, z_loop, atol=1e-4)
-assert np.allclose(z, short_run[f"h.{layer}.attn.z"][0, head], atol=1e-4)
+assert np.allclose(z, short_run[f"h.{layer}.attn.z"][head], atol=1e-4)
 
 # %% [markdown]
-# No mask is needed in the loop: the keys of the future are not in the cache yet.
-#
 # ## The cost, measured
 #
-# Here is the time for one more token, measured on this computer, without and with a cache. (Times differ from run to run, so your picture will differ
+# Here is the time for one more token, measured on this computer, without and with a cache. `logits_to_keep=1` asks for the logits of the last token only, and
+# `cache.crop(n)` keeps the first n slots, so that the same token can be read again. (Times differ from run to run, so your picture will differ
 # from the one that came with the course.)
 
 # %% tags=["varies"]
@@ -227,8 +227,8 @@ def cached_step(id, keys, values, wte, wpe, wq, wk, wv):
 # of the log-probabilities of its tokens.
 #
 # To try all texts of 4 tokens, we would need V^4 of them, far too many. Greedy follows only one. **Beam search** follows a few, say 3. Each of these
-# texts is called a **beam**. Each step continues all beams with all tokens. These are the candidates. It keeps the best 3 of them *all*. So one beam may get
-# two successors, and another one none.
+# texts is called a **beam**. Each step continues all beams with all tokens. These are the candidates. From all candidates together, it keeps the best 3.
+# So one beam may get two successors, and another one none.
 #
 # **Predict:** greedy took the likeliest token at each step. Can there be another text of the same length that is more likely? Write `True` or
 # `False`.
@@ -250,7 +250,7 @@ def follow(prompt, width, steps):
         candidates = []
         for score, text in beams:
             after = log_probs(text)
-            for id in np.argsort(-after)[: width + 2]:  # the best of each beam are enough
+            for id in np.argsort(-after)[: width + 2]:  # the picture shows `width` kept candidates and 2 dropped ones
                 candidates.append((score + after[id], [*text, int(id)]))
         candidates.sort(key=lambda candidate: -candidate[0])
         beams = candidates[:width]
@@ -280,26 +280,30 @@ reveal("11.2", bool(best_score > greedy_score))
 # ## The real checkpoint: beams as a tree
 #
 # Each column is one step. The blue boxes are kept, the hatched ones are the best of those that were dropped. Each box has its newest token and the
-# log-probability of its whole new text. The thick way leads to the best text.
+# log-probability of its whole new text; from the second step on, the token before it stands in front of it, so that equal tokens can be told apart.
+# The thick way leads to the best text.
 
 # %% tags=["figure"]
-figure, axes = figures.new(8.4, 4.4)
-figures.blank(axes, steps + 1, width + 2)
-spots = {tuple(prompt): (0.45, (width + 2) / 2)}
+figure, axes = figures.new(8.4, 4.8)
+figures.blank(axes, steps + 0.9, width + 2)
+spots = {tuple(prompt): (0.35, (width + 2) / 2)}
 way = [best[: len(prompt) + n] for n in range(steps + 1)]
 figures.box(
-    axes, *spots[tuple(prompt)], 0.8, 0.7, figures.visible(tokenizer.token_string(prompt[-1])), figures.PALE_GREY, size=10
+    axes, *spots[tuple(prompt)], 0.6, 0.7, figures.visible(tokenizer.token_string(prompt[-1])), figures.PALE_GREY, size=10
 )
 for step, column in enumerate(tree):
     for place, (score, beam, kept) in enumerate(column):
-        spot = spots[tuple(beam)] = (step + 1.45, width + 1.5 - place)
+        spot = spots[tuple(beam)] = (step + 1.38, width + 1.5 - place)
         x, y = spots[tuple(beam[:-1])]
         bold = beam in way
-        axes.plot([x + 0.4, spot[0] - 0.4], [y, spot[1]], color="black" if kept else figures.GREY, linewidth=3 if bold else 1,
+        half = 0.3 if step == 0 else 0.39
+        axes.plot([x + half, spot[0] - 0.39], [y, spot[1]], color="black" if kept else figures.GREY, linewidth=3 if bold else 1,
                   linestyle="-" if kept else ":", zorder=0)  # fmt: skip
         colour, hatch = (figures.PALE_BLUE, "") if kept else ("white", "///")
-        figures.box(axes, *spot, 0.8, 0.7, "", colour, hatch=hatch)
-        label = f"{figures.visible(tokenizer.token_string(beam[-1]))}\n{score:.2f}"
+        figures.box(axes, *spot, 0.78, 0.72, "", colour, hatch=hatch)
+        newest = figures.visible(tokenizer.token_string(beam[-1]))
+        earlier = figures.visible(tokenizer.token_string(beam[-2])).strip("␣") if step else ""
+        label = f"{earlier}{newest}\n{score:.2f}"
         axes.text(
             *spot, label, ha="center", va="center", fontsize=10, bbox={"facecolor": colour, "edgecolor": "none", "pad": 1}
         )
@@ -312,10 +316,10 @@ figures.show(
 
 # %% [markdown]
 # Greedy wrote "{{loser}}", with a log-probability of {{greedy_score:.2f}}. Beam search found "{{winner}}" with {{best_score:.2f}}: this text is
-# {{math.exp(best_score - greedy_score):.1f}} times as likely. A token that looks second best now may lead to better ones later.
+# {{math.exp(best_score - greedy_score):.1f}} times as likely. A token that is not the best one now may lead to better ones later.
 #
-# Is a likely text a good text? For a translation often yes. For a tale no: the likeliest tales are dull, as you saw in notebook 10. There, drawing
-# is better.
+# Is a likely text a good text? For a translation often yes. For a tale no: always taking what is likely easily ends in a loop, as you saw in notebook 10. There,
+# drawing is better.
 #
 # In the exercise some texts have ended already: their last id is the end token. They are complete, so they stay as they are, and they compete
 # with the others.
@@ -324,13 +328,12 @@ figures.show(
 # %% exercise="beam_step"
 @check
 def beam_step(texts, scores, probabilities, end):
-    """One step of beam search. texts: a list of B lists of ids. scores: the log-probability of each text. Row b of
-    probabilities, (B, V), says which token may follow text b. Return the B most likely texts of all, the best
-    first: a text that ends with the id `end` stays as it is, with its score; any other one is continued by one
-    token.
+    """One step of beam search. texts: B lists of ids, the beams. scores: the log-probability of each. Row b of
+    probabilities, (B, V): the probability of each token after text b. Candidates: a text that ends with the id
+    `end`, as it is, with its score; any other text with each of the V tokens behind it. Return the B most likely
+    candidates of all, the best first: only the texts, a list of lists.
     """
     ...
-
 
 # %%
 # hint("beam_step")
@@ -352,7 +355,7 @@ def beam_step(texts, scores, probabilities, end):
 #
 # The whole method is called **speculative decoding**. The text is the same as without drafts. Only the number of runs is smaller.
 #
-# **Predict:** there are 5 drafts. The first 3 are right, the fourth is wrong. How many tokens does this run write?
+# **Predict:** there are 5 drafts. The first 3 are right, the fourth is wrong. How many tokens does this run write? Write a whole number.
 
 # %%
 predict("11.3", ...)
@@ -361,7 +364,25 @@ predict("11.3", ...)
 reveal("11.3", 3 + 1)  # three drafts, and the model's own token in the place of the fourth
 
 # %% [markdown]
-# The slow loop, with a cache. After each run, the cache must forget the slots of the drafts that were dropped: `crop` does this.
+# These three rules are the next exercise.
+
+
+# %% exercise="accept_drafts"
+@check
+def accept_drafts(drafts, logits):
+    """Return the tokens that one run of the model writes, a list of ids. drafts: K guessed tokens. logits, (K + 1, V):
+    row i says what follows the text and the first i drafts. A draft is accepted if it is the likeliest token of its
+    row. At the first draft that is not, write the likeliest token of its row and stop. If all K are accepted, write
+    that of the last row too.
+    """
+    ...
+
+# %%
+# hint("accept_drafts")
+# solution("accept_drafts")
+
+# %% [markdown]
+# The slow loop, with a cache. `look_up` is prompt lookup. After each run, the cache must forget the slots of the drafts that were dropped: `crop` does this.
 
 
 # %%
@@ -398,107 +419,111 @@ for beginning in beginnings:
     tried.append((len(runs), beginning, found, runs))
 mixed = [one for one in tried if any(run[0] for run in one[3]) and any(run[2] for run in one[3])]
 count, beginning, found, runs = min(mixed)  # of those with accepted and dropped drafts, the text with the fewest runs
+counts = sorted(one[0] for one in tried)
+written = sum(len(run[0]) + 1 for run in runs)  # the last run may write more than is needed
 
 all_accepted, all_dropped = (sum(len(run[part]) for run in runs) for part in (0, 2))
 assert count < number and all_accepted > 0 and all_dropped > 0
 
 # %% tags=["figure"]
-figure, axes = figures.new(8.4, 4.6)
-windows = [runs[i : i + 8] for i in range(max(1, len(runs) - 7))]
+figure, axes = figures.new(8.4, 5.6)
+windows = [runs[i : i + 6] for i in range(max(1, len(runs) - 5))]
 begin = max(range(len(windows)), key=lambda i: (sum(any(run[part] for run in windows[i]) for part in (0, 2)), -i))
-shown = runs[begin : begin + 8]
-figures.blank(axes, 7.2, len(shown))
+shown = runs[begin : begin + 6]
+figures.blank(axes, 7.6, 2.3 * len(shown))
 for i, (accepted, own, dropped) in enumerate(shown):
-    y = len(shown) - 0.5 - i
-    axes.text(0.75, y, f"run {begin + i + 1}", ha="right", va="center")
-    kinds = [(id, figures.PALE_BLUE, "") for id in accepted] + [(own, figures.PALE_GREEN, "..")]
-    kinds += [(id, "white", "////") for id in dropped]
-    for j, (id, colour, hatch) in enumerate(kinds):
-        x = 1.35 + j
-        figures.box(axes, x, y, 0.94, 0.72, "", colour, hatch=hatch)
-        axes.text(x, y, f" {figures.visible(tokenizer.token_string(id))} ", ha="center", va="center", fontsize=10,
-                  bbox={"facecolor": colour, "edgecolor": "none", "pad": 1})  # fmt: skip
-axes.set_title("plain: accepted drafts   dotted: the model's own token   hatched: dropped drafts")
+    top = 2.3 * (len(shown) - i) - 0.6
+    axes.text(0.1, top - 0.5, f"run {begin + i + 1}", va="center")
+    drafted = [(id, figures.PALE_BLUE, "") for id in accepted] + [(id, "white", "////") for id in dropped]
+    wrote = [(id, figures.PALE_BLUE, "") for id in accepted] + [(own, figures.PALE_GREEN, "..")]
+    for y, name, kinds in ((top, "drafts", drafted), (top - 1, "written", wrote)):
+        axes.text(1.65, y, name if kinds else "no drafts", ha="right", va="center", fontsize=10)
+        for j, (id, colour, hatch) in enumerate(kinds):
+            x = 2.25 + j
+            figures.box(axes, x, y, 0.94, 0.84, "", colour, hatch=hatch)
+            axes.text(x, y, f" {figures.visible(tokenizer.token_string(id))} ", ha="center", va="center", fontsize=11, weight="bold",
+                      bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5})  # fmt: skip
+axes.set_title("plain: accepted drafts   hatched: dropped drafts   dotted: the model's own token")
 axes.title.set_fontsize(11)
 figures.show(
     figure,
-    f"Runs {begin + 1} to {begin + len(shown)} of {count} runs that write {number} tokens after “{beginning}”. In all runs {all_accepted} drafts were accepted and "
-    f"{all_dropped} dropped: {number / count:.1f} tokens for each run.",
+    f"Runs {begin + 1} to {begin + len(shown)} of {count} runs that write {number} tokens after “{beginning}”: the drafts of each run, and below them what the run writes. "
+    f"In all runs {all_accepted} drafts were accepted and {all_dropped} dropped: {number / count:.1f} tokens for each run.",
 )
 
 # %% [markdown]
-# {{number}} tokens in {{count}} runs: {{number / count:.1f}} tokens for each run. The more a text repeats itself, the more drafts are right. Of
-# the {{len(beginnings)}} beginnings we show one that needs few runs; the worst one needed {{max(tried)[0]}}.
+# {{number}} tokens in {{count}} runs: {{number / count:.1f}} tokens for each run. ({{all_accepted}} accepted drafts and {{count}} tokens of the model's own make {{written}}{{"; what is
+# more than " + str(number) + " is cut" if written > number else ""}}.) The more a text repeats itself, the more drafts are right. So the bad case of notebook 10, a loop, is the best case here.
+# Of the {{len(beginnings)}} beginnings we show one that needs few runs. The middle one needed {{counts[len(counts) // 2]}} runs, and the worst one {{counts[-1]}}.
 #
-# Is it faster? A run with 5 drafts costs more than a run with one token. On large models it costs only a little more: most of the time goes into
-# fetching the parameters from memory, and that happens once for each run, however many tokens it reads. For our small model the gain is
-# small.
+# Is it faster? A run with at most 5 drafts costs more than a run with one token. On large models it costs only a little more: most of the time goes into
+# fetching the parameters from memory, and that happens once for each run, however many tokens it reads. So for a large model, fewer runs mean less time. For a
+# small one it depends on the text.
 #
 # With sampling, drafts are checked by chance: a draft is accepted with a probability that makes the result exactly as random as
 # without drafts. The package does that too.
 
-
-# %% exercise="accept_drafts"
-@check
-def accept_drafts(drafts, logits):
-    """Return the tokens that one pass writes, a list of ids. drafts: K guessed tokens. logits, (K + 1, V): row i says
-    what follows the text and the first i drafts. A draft is accepted if it is the likeliest token of its row. At
-    the first draft that is not, write the likeliest token of its row and stop. If all K are accepted, write that of
-    the last row too.
-    """
-    ...
-
-
-# %%
-# hint("accept_drafts")
-# solution("accept_drafts")
-
 # %% [markdown]
 # ## Break it: a cache that forgets
 #
-# Three usual mistakes with a cache. The model reads the first half of some unseen tales correctly. Then it reads the second half token by token, with
+# Three usual mistakes with a cache. The model reads the first half of some unseen tales correctly, all at once. Then it reads the second half token by token, with
 # a mistake, and we measure the mean surprise there.
 #
 # - *Position 0*: each new token is embedded at position 0, because it is the first one of its run.
 # - *Slot overwritten*: the key and value of each new token are written over those of the token before it.
 # - *New keys only*: the query of the new token meets only its own key.
 
-
 # %%
 batch = measure.windows(model, number=8, length=64)
 half = batch.shape[1] // 2
-eps, H = config.layer_norm_epsilon, config.num_heads
 
 
 def read_with_cache(position="right", slot="new", seen="all"):
     """Return the mean surprise of the tokens of the second half, read token by token, with switches for mistakes."""
-    run = {}
-    model.logits(batch[:, :half], hook=run.__setitem__)
-    kept = [[list(np.split(run[f"h.{layer}.attn.{part}"], half, axis=2)) for part in "kv"] for layer in range(L)]
-    surprises = []
+    keys, values, surprises = *kept_of_first_half(), []  # for each layer a list with the rows of each slot, (B, H, 1, D)
     for t in range(half, batch.shape[1] - 1):
-        place = t if position == "right" else 0
-        x = params.wte.weight[batch[:, t : t + 1]] + params.wpe.weight[place]  # (B, 1, C)
-        for layer, p in enumerate(params.h):
-            a, window = p.attn.attention, config.window(layer) or len(batch[0])
-            normed = forward.layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps)
-            q, *new = (forward.split_heads(normed @ w.weight.T, H) for w in (a.q_proj, a.k_proj, a.v_proj))
-            for rows, row in zip(kept[layer], new):
-                if slot == "overwritten" and t > half:
-                    rows[-1] = row
-                else:
-                    rows.append(row)
-            first = -1 if seen == "new" else -window
-            k, v = (np.concatenate(rows[first:], axis=2) for rows in kept[layer])  # (B, H, S, D)
-            z = forward.softmax(q @ k.swapaxes(-1, -2)) @ v
-            x = x + forward.linear(forward.merge_heads(z), a.out_proj.weight, a.out_proj.bias)
-            normed = forward.layer_norm(x, p.ln_2.weight, p.ln_2.bias, eps)
-            x = x + forward.mlp(normed, p.mlp, config.activation_function)
-        x = forward.layer_norm(x, params.ln_f.weight, params.ln_f.bias, eps)
-        surprises.append(loss.cross_entropy(x[:, 0] @ params.wte.weight.T, batch[:, t + 1]))
+        x = params.wte.weight[batch[:, [t]]] + params.wpe.weight[t if position == "right" else 0]  # (B, 1, C)
+        for layer in range(L):
+            query, key, value = query_key_value(x, layer)
+            if slot == "overwritten" and t > half:
+                keys[layer].pop()
+                values[layer].pop()
+            keys[layer].append(key)
+            values[layer].append(value)
+            visible = 1 if seen == "new" else config.window(layer) or len(keys[layer])  # a local layer sees its window
+            x = rest_of_block(x, layer, query, keys[layer][-visible:], values[layer][-visible:])
+        surprises.append(loss.cross_entropy(measure.logit_lens(model, x[:, 0]), batch[:, t + 1]))
     return float(np.mean(surprises))
 
 
+# %% tags=["helpers"]
+# The three helpers of the cell above: what every layer does, as in notebooks 06 and 09. You need not read it.
+def kept_of_first_half():
+    """Return the keys and the values of the first half, read all at once: for each layer a list with an array for each slot."""
+    run = {}
+    model.logits(batch[:, :half], hook=run.__setitem__)
+    return [[list(np.split(run[f"h.{layer}.attn.{part}"], half, axis=2)) for layer in range(L)] for part in "kv"]
+
+
+def query_key_value(x, layer):
+    """Return the query, key and value of one new token of each text in one layer, (B, H, 1, D) each."""
+    p = params.h[layer]
+    a = p.attn.attention
+    normed = forward.layer_norm(x, p.ln_1.weight, p.ln_1.bias, config.layer_norm_epsilon)
+    return [forward.split_heads(normed @ w.weight.T, config.num_heads) for w in (a.q_proj, a.k_proj, a.v_proj)]
+
+
+def rest_of_block(x, layer, query, keys, values):
+    """Return the stream after a block: attention to these keys and values, and the MLP."""
+    p = params.h[layer]
+    keys, values = np.concatenate(keys, axis=2), np.concatenate(values, axis=2)  # (B, H, S, D)
+    z = forward.merge_heads(forward.softmax(query @ keys.swapaxes(-1, -2)) @ values)
+    x = x + forward.linear(z, p.attn.attention.out_proj.weight, p.attn.attention.out_proj.bias)
+    normed = forward.layer_norm(x, p.ln_2.weight, p.ln_2.bias, config.layer_norm_epsilon)
+    return x + forward.mlp(normed, p.mlp, config.activation_function)
+
+
+# %%
 surprise = {
     "right": read_with_cache(),
     "position 0": read_with_cache(position="0"),
@@ -521,11 +546,14 @@ figures.show(
 assert min(surprise[name] for name in wrong) > surprise["right"] + 0.02
 
 # %% [markdown]
-# With the right cache the surprise is {{surprise["right"]:.2f}} nats, exactly as without a cache. The largest damage comes from
-# *{{max(wrong, key=surprise.get)}}*, with {{max(surprise.values()):.2f}} nats. None of these mistakes raises an error, and the first word after the prompt is
-# right in each case. So the test for every cache is: token by token must give the same logits as all at once.
+# With the right cache the surprise is {{surprise["right"]:.2f}} nats, as without a cache. The largest damage comes from
+# *{{max(wrong, key=surprise.get)}}*, with {{max(surprise.values()):.2f}} nats. None of these mistakes raises an error. And the first token after the prompt
+# is always right, because the prompt was read correctly in one go: the damage shows only from the second one on. So the test for every cache is: token by token must give the
+# same logits as all at once.
 #
 # ## The same in the package
+#
+# `append` belongs to the class `KVCache`: `self` is the cache, and `self.length` is the number of slots that are filled.
 
 # %%
 show_source(

@@ -86,7 +86,7 @@ untransposed no_bias everything overflow+axis overflow one_maximum division_insi
 mask_after_softmax reshape_without_swap heads_behind_tokens sum no_swap_back scaled+out_bias_lost one_long
 layers_times_window sigmoid_form no_activation post_norm no_ln_f
 multiplies too_early on_probabilities sets_0 smallest one_short drops_the_crossing wrong_end each_by_itself probabilities
-divides_negatives by_count subtracts argmax wrong_side last_bin_lost no_running_sum
+divides_negatives by_count subtracts argmax wrong_side+removed_token_drawn last_bin_lost no_running_sum+removed_token_drawn
 position_0 slot_overwritten new_key_missing scaled probabilities_added best_of_each finished_go_on
 all_accepted correction_forgotten goes_on_after_a_miss wrong_row
 overflow+log_of_0 argmax_as_target log2+log_of_0 mean base_2 mean_of_exps summed per_token per_character nats
@@ -324,8 +324,8 @@ SLIPS = [
     *[
         (
             "cached_step",
-            f"x = wte[id] + wpe[{place}]\nkeys = np.concatenate([keys, [{key}]])\nvalues = np.concatenate([values, [{value}]])\n"
-            f"return softmax(keys @ {query}) @ {rows}",
+            f"x = wte[id] + wpe[{place}]\nkeys = np.concatenate([keys, [{key}]])\n"
+            f"values = np.concatenate([values, [{value}]])\nreturn softmax(keys @ {query}) @ {rows}",
             mistake,
         )
         for place, key, value, query, rows, mistake in [

@@ -324,12 +324,30 @@ def test_times_of_teaching_are_words_and_exercises():
     for (number, reading, exercises, both), file in zip(rows, FILES):
         assert int(exercises) == sum(e.minutes for e in EXERCISES.values() if e.notebook == number)
         assert int(reading) + int(exercises) == int(both) and int(both) % 5 == 0
-        assert abs(int(both) - int(exercises) - len(prose(build.read(file)).split()) / 120) <= 2.6
+        reading = len(prose(build.read(file)).split()) / 120 + code_lines(build.read(file)) / 10
+        assert abs(int(both) - int(exercises) - reading) <= 2.6
     known = {number: int(both) for number, _, _, both in rows}
     plans = re.findall(r"^\| [^|]+ \| (\d\d(?:, \d\d)*) \| [^|]+ \| (\d+) \|$", TEACHING, re.M)
     assert len(plans) >= 20
     for numbers, total in plans:
         assert int(total) == sum(known.get(number, 0) for number in numbers.split(", "))
+
+
+def code_lines(notebook):
+    """Return how many lines of visible code a notebook has: by the script that a page without folded cells shows."""
+    shown = [cell.source for cell in notebook.cells if cell.cell_type == "code" and "source_hidden" not in str(cell.metadata)]
+    code = "\n".join(source for source in shown if not source.startswith("@check"))
+    return len(re.findall(r"^ *[^\s#)\]}].*$", code, re.M))
+
+
+@pytest.mark.parametrize("file", FILES, ids=names)
+def test_code_to_read_is_visible_and_no_exercise(file):
+    for cell in build.read(file).cells:
+        hidden = cell.metadata.get("jupyter", {}).get("source_hidden", False)
+        if cell.cell_type == "markdown" or hidden or cell.source.startswith("@check"):
+            assert build.lines_to_read(cell) == 0
+        elif not cell.source.startswith("# hint"):
+            assert build.lines_to_read(cell) > 0, cell.source
 
 
 def test_teaching_has_mistakes_limits_and_an_answered_board_question_for_every_notebook():
