@@ -83,7 +83,7 @@ figures.show(
 
 # %% [markdown]
 # **Predict:** all numbers of a row are multiplied by 10. How many times as large are the numbers after layer norm (without weight and
-# bias; ignore eps)?
+# bias; ignore eps)? Write a number.
 
 # %%
 predict("04.1", ...)

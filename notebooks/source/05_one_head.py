@@ -113,7 +113,7 @@ assert np.allclose(weights.sum(axis=-1), 1, atol=1e-5)
 #
 # a and b are two scores, m is the largest score; the factor exp(-m) is in every term, and it cancels out.
 #
-# **Predict:** softmax of the scores 0 and 0 gives 0.5 and 0.5. What is the first weight of softmax(1000, 1000)?
+# **Predict:** softmax of the scores 0 and 0 gives 0.5 and 0.5. What is the first weight of softmax(1000, 1000)? Write a number.
 
 # %%
 predict("05.1", ...)

@@ -65,7 +65,7 @@ ids = tokenizer.encode(text)
 logits = model.logits(ids)[-1]  # (V,), the row after the last token
 
 ways = {
-    "before": logits,
+    "no processor": logits,
     "temperature 0.5": logits_processors.temperature(logits, ids, 0.5),
     "temperature 2": logits_processors.temperature(logits, ids, 2.0),
     "top-k, k = 5": logits_processors.top_k(logits, ids, 5),
@@ -99,11 +99,11 @@ kept = {way: int((forward.softmax(changed) > 0).sum()) for way, changed in ways.
 used = [name for name, id in zip(names, shown) if id in ids]
 figures.show(
     figure,
-    f"The eight likeliest tokens after “{text}”. “{names[0]}” has the probability {p['before'][0]:.2f}; with temperature 0.5 it has "
+    f"The eight likeliest tokens after “{text}”. “{names[0]}” has the probability {p['no processor'][0]:.2f}; with temperature 0.5 it has "
     f"{p['temperature 0.5'][0]:.2f}, with temperature 2 {p['temperature 2'][0]:.2f}. Top-k keeps {kept['top-k, k = 5']} tokens and top-p "
     f"{kept['top-p, p = 0.5']} of all {V}. The repetition penalty lowers {', '.join(used)}, which the text has already.",
 )
-assert p["temperature 0.5"][0] > p["before"][0] > p["temperature 2"][0]
+assert p["temperature 0.5"][0] > p["no processor"][0] > p["temperature 2"][0]
 assert kept["top-k, k = 5"] == 5 and used
 
 # %% [markdown]
@@ -302,6 +302,7 @@ def sample(probabilities, u):
     0 is never drawn.
     """
     ...
+
 
 # %%
 # hint("sample")

@@ -335,6 +335,7 @@ def beam_step(texts, scores, probabilities, end):
     """
     ...
 
+
 # %%
 # hint("beam_step")
 # solution("beam_step")
@@ -376,6 +377,7 @@ def accept_drafts(drafts, logits):
     that of the last row too.
     """
     ...
+
 
 # %%
 # hint("accept_drafts")
@@ -420,7 +422,8 @@ for beginning in beginnings:
 mixed = [one for one in tried if any(run[0] for run in one[3]) and any(run[2] for run in one[3])]
 count, beginning, found, runs = min(mixed)  # of those with accepted and dropped drafts, the text with the fewest runs
 counts = sorted(one[0] for one in tried)
-written = sum(len(run[0]) + 1 for run in runs)  # the last run may write more than is needed
+written = sum(len(run[0]) + 1 for run in runs)
+rest = "The last run wrote more than was needed." if written > number else "That is as many as were needed."
 
 all_accepted, all_dropped = (sum(len(run[part]) for run in runs) for part in (0, 2))
 assert count < number and all_accepted > 0 and all_dropped > 0
@@ -441,8 +444,8 @@ for i, (accepted, own, dropped) in enumerate(shown):
         for j, (id, colour, hatch) in enumerate(kinds):
             x = 2.25 + j
             figures.box(axes, x, y, 0.94, 0.84, "", colour, hatch=hatch)
-            axes.text(x, y, f" {figures.visible(tokenizer.token_string(id))} ", ha="center", va="center", fontsize=11, weight="bold",
-                      bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5})  # fmt: skip
+            axes.text(x, y, f" {figures.visible(tokenizer.token_string(id))} ", ha="center", va="center", fontsize=10, weight="bold",
+                      bbox={"facecolor": colour, "edgecolor": "none", "pad": 1})  # fmt: skip
 axes.set_title("plain: accepted drafts   hatched: dropped drafts   dotted: the model's own token")
 axes.title.set_fontsize(11)
 figures.show(
@@ -452,8 +455,7 @@ figures.show(
 )
 
 # %% [markdown]
-# {{number}} tokens in {{count}} runs: {{number / count:.1f}} tokens for each run. ({{all_accepted}} accepted drafts and {{count}} tokens of the model's own make {{written}}{{"; what is
-# more than " + str(number) + " is cut" if written > number else ""}}.) The more a text repeats itself, the more drafts are right. So the bad case of notebook 10, a loop, is the best case here.
+# {{number}} tokens in {{count}} runs: {{number / count:.1f}} tokens for each run. ({{all_accepted}} accepted drafts and {{count}} tokens of the model's own make {{written}}. {{rest}}) The more a text repeats itself, the more drafts are right. So the bad case of notebook 10, a loop, is the best case here.
 # Of the {{len(beginnings)}} beginnings we show one that needs few runs. The middle one needed {{counts[len(counts) // 2]}} runs, and the worst one {{counts[-1]}}.
 #
 # Is it faster? A run with at most 5 drafts costs more than a run with one token. On large models it costs only a little more: most of the time goes into

@@ -269,7 +269,7 @@ for row, result in zip(x, swiglu(x, gate, up, down)):
 
 # %% [markdown]
 # **Predict:** GPT-Neo's MLP has two weights of the shapes (4C, C) and (C, 4C), so 8 × C × C numbers. SwiGLU has three weights. How wide may it be to have
-# the same number? Write F as a multiple of C, such as `4.0`.
+# the same number? Write F as a multiple of C, such as `4.0`, with two decimals.
 
 # %%
 predict("17.2", ...)
