@@ -5,13 +5,13 @@ import copy
 import dis
 import io
 import linecache
+import re
 import sys
 import threading
-import traceback
 import warnings
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType, TracebackType
 
 import numpy as np
 
@@ -107,11 +107,12 @@ def kept_apart():
 
 @dataclass(frozen=True)
 class Place:
-    """A line of the student's code: number, text, and what happened there."""
+    """A line of the student's code: number, text, what happened there, and the traceback that ends in it."""
 
     number: int
     line: str
     what: str
+    trace: TracebackType | None = None
 
     @property
     def where(self):
@@ -122,9 +123,12 @@ class Place:
 def place_of(error, function):
     """Return the student's own line in which an error happened: the last one that lies in the function's file."""
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    if not lines:
+    text = re.sub(r"\bnp\.\w+\(([^()]*)\)", r"\1", str(error))  # a key such as np.int64(3)
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    trace, last = error.__traceback__, None
+    while trace is not None:
+        last = trace if trace.tb_frame.f_code.co_filename == file else last
+        trace = trace.tb_next
+    if last is None:
         return Place(0, "", what)
-    number = lines[-1].lineno
-    return Place(number, linecache.getline(file, number).strip(), what)
+    return Place(last.tb_lineno, linecache.getline(file, last.tb_lineno).strip(), what, last)

@@ -7,12 +7,14 @@ from typing import TypeVar
 
 from neo_np.errors import NeoError
 from neo_np.exercises.borrowed import borrowed_name
+from neo_np.exercises.calls import with_names
 from neo_np.exercises.course import find
 from neo_np.exercises.diagnosis import NOT_BEGUN, RIGHT, WRONG, examine
 from neo_np.exercises.display import as_text, show, warning_on
 from neo_np.exercises.effects import effect_of
 from neo_np.exercises.exercise import Case
 from neo_np.exercises.messages import BAD, Text, Title, message_of
+from neo_np.exercises.prepared import given_functions
 from neo_np.exercises.record import keep_check
 
 Function = TypeVar("Function", bound=Callable)
@@ -31,6 +33,8 @@ class Verdict:
 def check(function: Function) -> Function:
     """Check the answer to the exercise that has the function's name, show what was found, and return the function.
 
+    Functions that were lent to it and that the notebook does not have stay with it.
+
     @check
     def softmax(x): ...
     """
@@ -47,7 +51,9 @@ def check(function: Function) -> Function:
     if effect:
         parts.insert(len(parts) - (finding.verdict == WRONG), Text(effect))  # before the line about hints
     show(parts)
-    return function
+    found = getattr(function, "__globals__", {})
+    lent = {name: value for name, value in given_functions(exercise).items() if name not in found}
+    return with_names(function, lent) if lent else function  # so that it can be called in the next cell
 
 
 def passes(name: str, function: Callable) -> bool:

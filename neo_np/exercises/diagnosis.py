@@ -1,8 +1,11 @@
 """Checking a function: run it on all cases, find out what is wrong, choose the case to show."""
 
+import copy
 import inspect
 from contextlib import suppress
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from neo_np.exercises.beginning import blanks_left, not_begun
 from neo_np.exercises.calls import Place, call, kept_apart, outside_names, place_of, with_names
@@ -18,7 +21,8 @@ SECONDS = 4.0  # for all cases together
 PLAIN_ERRORS = NameError, AttributeError, ImportError, SyntaxError, NotImplementedError, SystemExit, RecursionError
 
 EXTREME, RAISED = "the extreme cases", "the cases in which it raised"
-SHOWN_FIRST = {VALUE: 0, SHAPE: 1, TYPE: 1, BROKEN: 2}  # numbers say more than an error
+SHOWN_FIRST = {SHAPE: 0, VALUE: 1, TYPE: 2, BROKEN: 4}  # a wrong shape explains wrong numbers, and both say more than an error
+SPECIAL = 3  # an extreme case says less than an ordinary one
 
 RIGHT, WRONG, NOT_BEGUN, ARGUMENTS, SLOW, RANDOM, INTERRUPTED = (
     "right",
@@ -61,7 +65,7 @@ class Finding:
 
     partly: what the mistakes do not explain, EXTREME or RAISED, or "". place: where an error happened or the time ran out.
     only_changed: all results are right, and inputs are changed. blanks: (line number, line) of each `...` that is left.
-    outside: names of the notebook that the function uses and that are not its arguments.
+    outside: names of the notebook that the function uses and that are not its arguments. extreme: the extreme cases that fail.
     """
 
     exercise: Exercise
@@ -77,6 +81,7 @@ class Finding:
     only_changed: bool = False
     blanks: tuple = ()
     outside: tuple = ()
+    extreme: tuple = ()
 
     @property
     def ran_to_numbers(self):
@@ -156,7 +161,12 @@ def run(exercise, function, printed, limited):
     if not failing:
         return replace(finding, printed=texts[0])
     only_changed = [not is_wrong(outcomes[i], prepared[i][1], exercise.tolerance) for i in range(len(prepared))]
-    index = min(failing, key=lambda i: (SHOWN_FIRST[outcomes[i].kind], only_changed[i], i))
+
+    def priority(i):
+        special = prepared[i][0].extreme and outcomes[i].kind != BROKEN
+        return SPECIAL if special else SHOWN_FIRST[outcomes[i].kind], only_changed[i], i
+
+    index = min(failing, key=priority)
     finding = replace(finding, printed=texts[index], only_changed=all(only_changed))
     return explained(finding, function, outcomes, failing, prepared, index)
 
@@ -184,8 +194,22 @@ def explained(finding, function, outcomes, failing, prepared, index):
             shown = within(SECONDS, lambda: simplified(exercise, function, shown, named_candidates(exercise, mistakes)))
     errors = [shown.yours.error, *(outcomes[i].error for i in failing)]
     error = next((error for error in errors if error is not None), None)
+    if shown.yours.kind == BROKEN and error is None:
+        with suppress(Overtime):
+            error = within(SECONDS, lambda: first_not_finite(function, shown.case.arguments))
     place = place_of(error, function) if error is not None else None
-    return replace(finding, mistakes=mistakes, partly=partly, shown=shown, place=place)
+    extreme = tuple(prepared[i][0] for i in failing if prepared[i][0].extreme)
+    return replace(finding, mistakes=mistakes, partly=partly, shown=shown, place=place, extreme=extreme)
+
+
+def first_not_finite(function, arguments):
+    """Return the error that NumPy raises, if asked to, where a result stops being finite; None if it raises none."""
+    with np.errstate(over="raise", divide="raise", invalid="raise"), suppress(FloatingPointError, Exception):
+        try:
+            function(*copy.deepcopy(arguments))
+        except FloatingPointError as error:
+            return error
+    return None
 
 
 def find_mistakes(exercise, outcomes, failing, prepared):

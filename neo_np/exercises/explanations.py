@@ -1,12 +1,19 @@
 """Common errors of Python and NumPy in a student's function, each with one sentence that says what to do.
 
 The first row of the table that fits is used: a pattern of the error's text, a pattern of the student's line, the sentence.
+Two shapes that do not fit and names of earlier exercises are looked at more closely before.
 """
 
 import re
 
+import numpy as np
+
+from neo_np.exercises.clashes import clash
+from neo_np.exercises.course import EXERCISES
+
 WRONG_INDEX = r"(slice|list) indices must be integers|arrays used as indices must be|only integers, slices"
 ARRAY_FOR_NUMBER = r"only (length-1|0-dimensional|size-1) arrays|only integer scalar arrays|must be real number, not"
+OUT_OF_RANGE = r"IndexError|index .* is out of bounds|out of range"
 EXPLANATIONS = (
     # whole numbers
     (
@@ -50,15 +57,34 @@ EXPLANATIONS = (
     ),
     # shapes
     (
-        r"matmul: .*(core dimension|not have enough dimensions)|not aligned",
+        r"matmul: .*has 0",
         "",
-        "`a @ b` needs as many columns in a as b has rows: (T, C) @ (C, S). Print both shapes. Does one of them need `.T`?",
+        "`@` multiplies two arrays, and one side is a single number here: for a number write `*`.",
     ),
     (
-        r"could not (be )?broadcast|non-broadcastable",
+        r"matmul: |not aligned",
         "",
-        "these shapes do not fit. NumPy lines them up from the right: two sizes must be equal, or one of them 1. Does one "
-        "array need `keepdims=True`, `[:, None]` or `.T`?",
+        "`a @ b` needs as many columns in a as b has rows: (T, C) @ (C, S). Print both shapes.",
+    ),
+    (
+        r"indexing arrays could not be broadcast",
+        "",
+        "two arrays of indices pick pairs, so they need the same length: print both lengths.",
+    ),
+    (
+        r"non-broadcastable output",
+        "",
+        "`+=` and the like keep the shape of the left side, and the right side does not fit into it: print both shapes.",
+    ),
+    (
+        r"could not broadcast input array|could not be broadcast to indexing result",
+        "",
+        "what is written here has another shape than the place that it is written into: print both shapes.",
+    ),
+    (
+        r"could not be broadcast",
+        "",
+        "these shapes do not fit. NumPy lines them up from the right: two sizes must be equal, or one of them 1. Print them.",
     ),
     (
         r"cannot reshape array",
@@ -69,7 +95,7 @@ EXPLANATIONS = (
         r"axis \d+ is out of bounds|too many indices for array|axes don't match|axis\d: bad",
         "",
         "the array has fewer axes than this line needs: print its shape. `mean`, `sum`, `max` and an index such as `x[0]` take "
-        "an axis away; `keepdims=True` keeps it.",
+        "an axis away.",
     ),
     (
         r"inhomogeneous shape|setting an array element with a sequence",
@@ -85,7 +111,8 @@ EXPLANATIONS = (
     (
         ARRAY_FOR_NUMBER,
         r"\bmath\.",
-        "the functions of `math` take one number: for a whole array write `np.` instead, such as `np.exp` and `np.tanh`.",
+        "the functions of `math` take one number, and this is a whole array. If an array is meant, write `np.` for `math.`; if "
+        "one number is meant, look at the line that makes it.",
     ),
     (
         ARRAY_FOR_NUMBER + r"|'(list|numpy\.ndarray)' object cannot be interpreted",
@@ -115,8 +142,13 @@ EXPLANATIONS = (
         "a list is no array: `np.array(...)` makes an array of it.",
     ),
     (
-        r"operand type\(s\) for .*'list'|operand type for unary .*'list'|multiply sequence by non-int"
-        r"|can only concatenate list \(not \"(float|int|numpy)",
+        r"can only concatenate list \(not \"(float|int|numpy)|operand type\(s\) for \+=?: '(int|float)' and 'list'",
+        "",
+        "`+` joins a list to a list: `+ [i]` appends one item. To add a number to every item, make an array of the list with "
+        "`np.array(...)`.",
+    ),
+    (
+        r"operand type\(s\) for .*'list'|operand type for unary .*'list'|multiply sequence by non-int",
         "",
         "lists do not compute number by number: `np.array(...)` makes an array of a list.",
     ),
@@ -191,12 +223,41 @@ EXPLANATIONS = (
     (
         r"UnboundLocalError|cannot access local variable|referenced before assignment",
         "",
-        "the name has no value yet in this line: give it a first value before the loop or the `if`.",
+        "no line has given this name a value yet: an `if` that was never true, or a loop without a round, skips its lines. "
+        "Give it a first value, or ask which case is missing.",
+    ),
+    # indices
+    (
+        r"IndexError.*(with size 0|empty)",
+        "",
+        "the array or list is empty here, so it has no item at all: print its shape or length.",
     ),
     (
-        r"IndexError|index .* is out of bounds|out of range",
+        r"index -\d+ is out of bounds",
         "",
-        "the index is too large: indices count from 0, so the last one is the length minus 1. Does a loop look at `i + 1`?",
+        "a negative index counts from the end, and the array is shorter than that: print its shape.",
+    ),
+    (
+        OUT_OF_RANGE,
+        r"^while\b",
+        "the loop does not end at the last item: test the index first, as in `while i < len(...) and ...`.",
+    ),
+    (
+        OUT_OF_RANGE,
+        r"\[[^\[\]]*\w *\+ *1\b",
+        "the index is too large: indices count from 0, so the last one is the length minus 1. What is the index with its "
+        "`+ 1` in the last round?",
+    ),
+    (
+        r"out of bounds for axis",
+        "",
+        "an index is too large for its axis, and the last one is the size minus 1. Is it meant for this axis (0 for rows, 1 "
+        "for columns), and counted from the right end?",
+    ),
+    (
+        OUT_OF_RANGE,
+        "",
+        "the index is too large: indices count from 0, so the last one is the length minus 1. Print the index and the length.",
     ),
     (
         r"(missing \d+ required|takes .* positional argument|unexpected keyword|invalid keyword|multiple values for)",
@@ -208,6 +269,27 @@ EXPLANATIONS = (
         "",
         "this object has nothing with this name: look for a typing error, or print `type(...)` of it.",
     ),
+    (
+        r"FloatingPointError: invalid value encountered in log",
+        "",
+        "the log of a negative number does not exist, so it is nan: print the numbers that go into it.",
+    ),
+    (
+        r"FloatingPointError: divide by zero encountered in log",
+        "",
+        "log 0 is minus infinity: print the numbers that go into it.",
+    ),
+    (
+        r"FloatingPointError: invalid value encountered in sqrt",
+        "",
+        "the root of a negative number does not exist, so it is nan: print the numbers that go into it.",
+    ),
+    (r"FloatingPointError: overflow encountered in exp", "", "exp of a large number is infinite: print what goes into it."),
+    (
+        r"FloatingPointError: (divide by zero|invalid value) encountered in (divide|scalar_divide|scalar divide|true_divide)",
+        "",
+        "something is divided by 0, or infinity by infinity: print what is above and below the fraction line.",
+    ),
     (r"ZeroDivisionError", "", "something is divided by 0: print the number below the fraction line."),
     (r"RecursionError", "", "the function calls itself without an end."),
     (r"Cannot cast|same_kind", "", "`+=` and the like keep the type of an array: write `x = x + y`, or begin with floats."),
@@ -215,8 +297,25 @@ EXPLANATIONS = (
 
 
 def explanation(place):
-    """Return the sentence for an error, or "" if the table has none. place: a `Place`, the error and the student's line."""
+    """Return the sentence for an error, or "" if there is none. place: a `Place`, the error and the student's line."""
+    closer = clash(place) or unknown_name(place)
+    if closer:
+        return closer
     for error, line, sentence in EXPLANATIONS:
         if re.search(error, place.what) and re.search(line, place.line):
             return sentence
+    return ""
+
+
+def unknown_name(place):
+    """Return the sentence about a name that belongs to another exercise or to NumPy, else ""."""
+    found = re.search(r"name '(\w+)' is not defined", place.what)
+    name = found[1] if found else ""
+    if name in EXERCISES:
+        return (
+            f"`{name}` is the exercise of notebook {EXERCISES[name].notebook}, and this one must do without it: write its "
+            "steps into your function."
+        )
+    if name and re.search(rf"\b{name}\(", place.line) and callable(getattr(np, name, None)):
+        return f"NumPy's function is called `np.{name}`."
     return ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neo_np.exercises.outcomes import comparable, equal, is_float
+from neo_np.exercises.outcomes import comparable, equal, is_float, plain
 from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.params import Params
 
@@ -42,7 +42,7 @@ def argument_grids(label, value):
         return [one_cell(label, f"an array of shape {value.shape}")]
     if isinstance(value, tuple) and value and all(isinstance(part, np.ndarray) for part in value):
         return list(itertools.chain(*(argument_grids(f"{label}[{i}]", part) for i, part in enumerate(value))))
-    return [one_cell(label, repr(value))]
+    return [one_cell(label, repr(plain(value)))]
 
 
 def result_grids(outcome, expected, tolerance):
@@ -88,7 +88,9 @@ def plain_grids(label, value):
         return array_grids(f"{label} {value.shape}", whole, np.zeros(whole.shape, bool), decimals_for(whole))
     if isinstance(value, np.ndarray):
         return [one_cell(label, f"an array of shape {value.shape}", label == "yours")]
-    return [one_cell(label, repr(value), label == "yours")]
+    if isinstance(value, list | tuple) and value and all(isinstance(part, np.ndarray) for part in value[:ITEMS]):
+        return list(itertools.chain(*(plain_grids(f"{label}[{i}]", part) for i, part in enumerate(value[:ITEMS]))))
+    return [one_cell(label, repr(plain(value)), label == "yours")]
 
 
 def first_place(differs):
@@ -139,7 +141,7 @@ def list_grid(label, items, others):
     """Return the items of a list as one row; items that differ from the other list's are marked."""
     differs = [i >= len(others) or item != others[i] for i, item in enumerate(items)]
     first = max(0, (differs.index(True) if True in differs else 0) - COLUMNS + 1)
-    cells = [(repr(item), mark) for item, mark in zip(items, differs)][first : first + ITEMS] or [("[]", bool(others))]
+    cells = [(repr(plain(item)), mark) for item, mark in zip(items, differs)][first : first + ITEMS] or [("[]", bool(others))]
     more = [("…", False)] if len(items) > first + ITEMS else []
     return Grid(label, ((*cells, *more),))
 
@@ -149,7 +151,8 @@ def dict_grids(yours, expected):
     keys = [key for key in {**expected, **yours} if key not in yours or key not in expected or yours[key] != expected[key]]
 
     def rows(values, mark):
-        shown = [((repr(key), False), (repr(values[key]) if key in values else "missing", mark)) for key in keys[:KEYS]]
+        texts = [(repr(plain(key)), repr(plain(values[key])) if key in values else "missing") for key in keys[:KEYS]]
+        shown = [((key, False), (text, mark)) for key, text in texts]
         return tuple(shown) + (((("…", False), (f"{len(keys) - KEYS} more", False)),) if len(keys) > KEYS else ())
 
     return [Grid("yours", rows(yours, True)), Grid("expected", rows(expected, False))]

@@ -9,11 +9,12 @@ from neo_np.exercises.diagnosis import ARGUMENTS, EXTREME, INTERRUPTED, NOT_BEGU
 from neo_np.exercises.explanations import explanation
 from neo_np.exercises.grids import argument_grids, result_grids
 from neo_np.exercises.naming import is_wrong
-from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, describe, same_contents
+from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, describe, is_float, same_contents, same_type
 
 GOOD, BAD, NEUTRAL = "good", "bad", "neutral"
 DIFFERS = "≠"
 OWN_CHANCE = "The arguments must decide the result: draw no random numbers, and keep nothing from one call to the next."
+LARGE = 100  # exp of a larger float32 is infinite
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def message_of(finding):
         parts.append(Text(f"About the error: {explanation(finding.place)}"))
     if finding.shown:
         parts.append(table_of(finding))
-        if finding.place and finding.shown.yours.error is None:
+        if finding.place and finding.shown.yours.error is None and not not_finite(finding):
             parts.append(Text(f"In other cases your function stops with {error_of(finding.place)}"))
     if finding.printed:
         parts.append(Code("Your function printed", finding.printed.rstrip("\n")))
@@ -150,9 +151,13 @@ def what_is_wrong(finding):
         return "Your function returns None. Does it end with a `return` line?"
     if yours.kind in (TYPE, SHAPE):
         advice = " `np.array(...)` makes an array of a list." if is_list_for_array(yours, expected) else ""
+        if yours.found == describe(expected):
+            place, found, wanted = deeper(yours.raw, expected)
+            return f"In your result, `result{place}` is {found}, and {wanted} was expected.{advice}"
         return f"Your function returns {yours.found}, and {describe(expected)} was expected.{advice}"
     if yours.kind == BROKEN:
-        return "Your result has numbers that are not finite (inf or nan)."
+        begin = f" They begin in {finding.place.where}." if not_finite(finding) and finding.place.where else ""
+        return f"Your result has numbers that are not finite (inf or nan).{begin}"
     share = f" on {'all' if finding.failing == finding.total else f'{finding.failing} of'} {cases(finding.total)}"
     share = "" if finding.total == 1 else share
     if finding.only_changed:
@@ -160,6 +165,23 @@ def what_is_wrong(finding):
     if shows_changed_input(finding):
         return "In the case below the result is right, but the input is changed; other cases are wrong."
     return f"The result is wrong{share}."
+
+
+def deeper(result, expected):
+    """Return where two values with the same description differ in type: the index, what is there, and what was expected."""
+    many = list | tuple | np.ndarray
+    if isinstance(result, many) and isinstance(expected, list | tuple) and len(expected):
+        others = expected if isinstance(expected, tuple) else [expected[0]] * len(result)
+        for i, (item, other) in enumerate(zip(result, others)):
+            if not same_type(item, other):
+                place, found, wanted = deeper(item, other)
+                return f"[{i}]{place}", found, wanted
+    return "", describe(result), describe(expected)
+
+
+def not_finite(finding):
+    """Return whether the place of a finding is where the result that is shown stops being finite."""
+    return bool(finding.place and finding.shown and finding.shown.yours.kind == BROKEN and not finding.shown.yours.error)
 
 
 def is_list_for_array(yours, expected):
@@ -178,14 +200,23 @@ def mistakes_of(finding):
             says = mistake.says[0].upper() + mistake.says[1:]
             parts += [Text(f"{number}. {says}"), Question(mistake.asks)]
     if finding.partly == EXTREME:
-        parts.append(
-            Text("And there is something else: some special cases, such as very large numbers, are wrong in another way.")
-        )
+        parts.append(Text(f"And there is something else: {special(finding)} wrong in another way."))
     if finding.partly == RAISED:
-        parts.append(
-            Text("And there is something else: this does not explain why your function stops with an error in other cases.")
-        )
+        parts.append(Text("In other cases your function stops with an error. This may be the same mistake or another one."))
     return parts
+
+
+def special(finding):
+    """Return the subject of the sentence about failing extreme cases: what all of them have in common."""
+    exercise = finding.exercise
+    rows = [case.arguments for case in finding.extreme]
+    for i, name in enumerate(exercise.parameters):
+        values = [arguments[i] for arguments in rows]
+        if all(isinstance(x, np.ndarray) and is_float(x) and np.abs(x[np.isfinite(x)]).max(initial=0) >= LARGE for x in values):
+            return f"cases with very large numbers in `{name}` are"
+        if all(isinstance(x, np.ndarray | list | tuple | dict) and len(x) == 0 for x in values):
+            return f"cases with an empty `{name}` are"
+    return "a special case is" if len(rows) == 1 else "some special cases are"
 
 
 def table_of(finding):

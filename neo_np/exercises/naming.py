@@ -91,6 +91,8 @@ def named(exercise, outcomes, prepared, indices) -> tuple[Mistake, ...]:
     """Return the smallest set of mistakes that explains the outcomes of these cases, or ()."""
     found = {}
     for candidate in candidates(exercise):
+        if len(candidate.mistakes) > 1 and (EXACT, True, -1) in found:
+            break  # no pair can fit better than one mistake
         quality = fit(candidate, outcomes, prepared, indices, exercise.tolerance)
         if quality != NO:
             alike = all(candidate.outcome(i, *prepared[i]).changed == outcomes[i].changed for i in indices)

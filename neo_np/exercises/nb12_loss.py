@@ -34,6 +34,7 @@ def cross_entropy_variant(
     axis=-1,
     keepdims=True,
     shift=True,
+    summed="shifted",
     way="logs",
     added=0.0,
     base=math.e,
@@ -50,11 +51,12 @@ def cross_entropy_variant(
         e = np.exp(logits - logits.max(axis=-1, keepdims=True))
         logits = e / e.sum(axis=-1, keepdims=True)
     shifted = logits - (logits.max(axis, keepdims=keepdims) if shift else 0)
-    total = np.exp(shifted).sum(axis, keepdims=keepdims)
+    total = np.exp(shifted if summed == "shifted" else logits).sum(axis, keepdims=keepdims)
     log_p = {
         "logs": lambda: (shifted - np.log(total)) / math.log(base),
         "quotient": lambda: np.log(np.exp(shifted) / total + added) / math.log(base),
         "probability": lambda: np.exp(shifted) / total,
+        "other_probability": lambda: np.exp(shifted) / total - 1,
         "scores": lambda: logits,
     }[way]()
     rows = np.arange(len(targets))
@@ -64,6 +66,9 @@ def cross_entropy_variant(
         "columns": lambda: log_p[:, targets],
         "one_after": lambda: log_p[rows, (targets + 1) % logits.shape[1]],
         "first_row": lambda: log_p[0, targets],
+        "row_before": lambda: log_p[rows - 1, targets],
+        "V_rows": lambda: log_p[np.arange(logits.shape[1]), targets],
+        "mean_of_all": lambda: (np.exp(log_p) * log_p).sum(axis=-1),
     }[pick]()
     return {"each": lambda: sign * picked, "mean": lambda: sign * picked.mean(), "sum": lambda: sign * picked.sum()}[give]()
 
@@ -117,8 +122,38 @@ CROSS_ENTROPY = Exercise(
         mistake(
             "overflow",
             {"shift": False},
-            "exp of a large score is infinite.",
+            "exp of a score is infinite, or a whole sum is rounded to 0: the largest score of its own row was not subtracted.",
             "What may you subtract from all scores of a row without changing the probabilities?",
+        ),
+        mistake(
+            "sum_not_shifted",
+            {"summed": "logits"},
+            "the scores in front are shifted and those in the sum are not.",
+            "log p = z - log(sum of exp(z)). Which array must be z in both places?",
+        ),
+        mistake(
+            "one_minus_p",
+            {"way": "other_probability"},
+            "the result is 1 - p and not -log p.",
+            "A token with the probability 1 in a million is a large surprise. How large can 1 - p become?",
+        ),
+        mistake(
+            "entropy",
+            {"pick": "mean_of_all"},
+            "you average over all tokens, each with its probability: this is the entropy.",
+            "The surprise is about one token only. Where does your result depend on `targets`?",
+        ),
+        mistake(
+            "row_before",
+            {"pick": "row_before"},
+            "each target is looked up in the row before its own.",
+            "Row t already predicts targets[t]. What should be subtracted from the numbers of the rows?",
+        ),
+        mistake(
+            "T_and_V_mixed",
+            {"pick": "V_rows"},
+            "the sizes T and V are mixed up: your function works only if both are equal.",
+            "Which axis of logits has the positions, and which one has the tokens? Which of the two do your indices count?",
         ),
         mistake(
             "log2",
@@ -255,11 +290,13 @@ def perplexity_variant(surprises, order="mean_first", base=math.e, mean="mean", 
     surprises = surprises[1:] if mean == "without_first" and surprises.ndim == 1 else surprises
     if order == "exp_first":
         return (base ** (sign * surprises / divide)).mean()
-    average = {"mean": surprises.mean, "sum": surprises.sum, "without_first": surprises.mean}[mean](axis=axis)
-    if mean == "sum" and axis is not None:
-        average = surprises.sum(axis=axis)
-    if order == "no_exp":
-        return sign * average / divide
+    if mean == "by_length":
+        average = surprises.sum() / len(surprises)
+    else:
+        average = {"sum": np.sum, "median": np.median}.get(mean, np.mean)(surprises, axis=axis)
+    if order in ("no_exp", "log", "times_e"):
+        average = sign * average / divide
+        return {"no_exp": average, "log": np.log(average), "times_e": math.e * average}[order]
     result = base ** (sign * average / divide)
     return result.mean() if order == "mean_of_rows" else result
 
@@ -284,7 +321,7 @@ def perplexity_cases():
 PERPLEXITY = Exercise(
     name="perplexity",
     notebook="12",
-    minutes=5,
+    minutes=3,
     core=True,
     signature="perplexity(surprises)",
     task="Return the perplexity, one float: e to the power of the mean surprise. surprises is an array of any shape, such as "
@@ -326,9 +363,33 @@ PERPLEXITY = Exercise(
         ),
         mistake(
             "by_row",
-            ({"axis": -1}, {"axis": -1, "order": "mean_of_rows"}),
-            "each row of (B, T) gets a perplexity of its own.",
+            ({"axis": -1}, {"axis": 0}, {"axis": -1, "order": "mean_of_rows"}),
+            "each row or column of (B, T) gets a perplexity of its own.",
             "How many numbers should come back, and over how many surprises is the mean?",
+        ),
+        mistake(
+            "divided_by_rows",
+            {"mean": "by_length"},
+            "the sum is divided by `len(surprises)`, which counts only the rows of (B, T).",
+            "How many numbers does an array of shape (2, 3) have, and what is its `len`?",
+        ),
+        mistake(
+            "log_of_the_mean",
+            {"order": "log"},
+            "you take the log of the mean and not e to the power of it.",
+            "The surprise log V should become V again. Which function undoes the log?",
+        ),
+        mistake(
+            "times_e",
+            {"order": "times_e"},
+            "the mean is multiplied by e.",
+            "What is the difference between e * 3 and e to the power 3?",
+        ),
+        mistake(
+            "median",
+            {"mean": "median"},
+            "you take the median and not the mean.",
+            "The mean of 0, 0, 0 and 6 is 1.5. What is the median?",
         ),
         mistake(
             "bits_in_the_exponent",
@@ -384,21 +445,65 @@ def text_windows_variant(
     step="stride",
     context="fits",
     grid=False,
+    clipped=True,
+    starts=None,
+    order=(0, 1),
+    empty_row=False,
 ):
     """text_windows with a switch for each mistake."""
+    if starts:
+        rows = pieces(ids, window, stride, starts)
+        return [tuple(row[i] for i in order) for row in rows]
     rows, end = [], begin
     later = {"stride": stride, "window": window, "one": 1}[step]
     first = {"window": window - (1 - length if begin else 0), "stride": stride}[first_step]
-    while end < len(ids):
+    while end < len(ids) or (empty_row and end == len(ids)):
         start, full = end, end + (later if rows else max(1, first))
         end = min(full, len(ids))
-        if not tail and full > len(ids):
+        if full > len(ids) and (not tail or (tail == "first" and rows)):
             break
         stop = full if grid else end
-        low = {"fits": stop - window - length, "none": start - 1, "all": 0}[context]
-        row = ids[max(0, low) : end]
-        count = {"new": end - start, "all": len(row) - 1, "whole_rows": len(row)}[scored]
-        rows.append((row, count))
+        low = {
+            "fits": stop - window - length,
+            "one_less": stop - window,
+            "by_stride": stop - stride,
+            "none": start - 1,
+            "new_only": start,
+            "all": 0,
+        }[context]
+        row = ids[max(0, low) if clipped else low : end]
+        count = {
+            "new": end - start,
+            "all": len(row) - 1,
+            "whole_rows": len(row),
+            "step": full - start,
+            "first_too": end - start + (start == begin),
+            "end": end,
+            "ids": ids[start:end],
+        }[scored]
+        rows.append(((row, count)[order[0]], (row, count)[order[1]]))
+        if start == len(ids):
+            break
+    return rows
+
+
+def pieces(ids, window, stride, starts):
+    """Return rows by where they start: "overlapping" every stride, or one after the other.
+
+    "overlapping": all of each row is scored; "overlapping, new": the new part; with "end" only until the text is read.
+    "joined": pieces that share one id; "apart": pieces of window ids that share none; "apart, all": with the first ids scored.
+    """
+    way, _, more = starts.partition(", ")
+    step, size = (stride, window + 1) if way == "overlapping" else (window, window + (way == "joined"))
+    rows = []
+    for start in range(0, len(ids), step):
+        row = ids[start : start + size]
+        new = len(row) - (starts != "apart, all")
+        if rows and more in ("new", "new end"):
+            new = min(stride, new)
+        rows.append((row, stride if rows and more == "stride" else new))
+        if more.endswith("end") and start + size >= len(ids):
+            break
     return rows
 
 
@@ -433,13 +538,18 @@ TEXT_WINDOWS = Exercise(
     mistakes=(
         mistake(
             "overlap_scored_twice",
-            {"scored": "all"},
+            ({"scored": "all"}, {"starts": "overlapping"}, {"starts": "overlapping, all end"}),
             "every row counts all its predictions, so the ids in the overlap are scored twice.",
             "How many ids of the second row were scored in the first row already?",
         ),
         mistake(
             "unshifted",
-            ({"begin": 0, "length": 0}, {"begin": 0}, {"begin": 0, "length": 0, "context": "none"}),
+            (
+                {"begin": 0, "length": 0},
+                {"begin": 0},
+                {"begin": 0, "length": 0, "context": "none"},
+                {"scored": "first_too"},
+            ),
             "the first id of the text is scored too, as if it predicted itself.",
             "A prediction needs at least one id before it. From which id on can you score?",
         ),
@@ -451,13 +561,13 @@ TEXT_WINDOWS = Exercise(
         ),
         mistake(
             "tail_dropped",
-            {"tail": False},
+            ({"tail": False}, {"tail": "first"}),
             "the last ids are dropped if they are fewer than a whole step.",
             "Which ids at the end of the text are in no row, and how long may the last step be?",
         ),
         mistake(
             "one_short",
-            {"length": 0},
+            ({"length": 0}, {"context": "one_less"}),
             "the rows have window ids. The model reads window ids, and the last one predicts one more.",
             "The last id of a row is only predicted and never read. How many ids may the row have, then?",
         ),
@@ -481,8 +591,8 @@ TEXT_WINDOWS = Exercise(
         ),
         mistake(
             "context_thrown_away",
-            {"context": "none"},
-            "a row has only the ids that it scores, and one more: the earlier ones that fit are missing.",
+            ({"context": "none"}, {"context": "new_only"}, {"context": "by_stride"}),
+            "a row has little more than the ids that it scores: the earlier ones that fit are missing.",
             "How many ids fit into a row, and how many of them does yours have?",
         ),
         mistake(
@@ -496,6 +606,54 @@ TEXT_WINDOWS = Exercise(
             {"grid": True},
             "the last row begins where a full row would, so it has less context than would fit.",
             "If the end moves by less than a stride, where may the row begin?",
+        ),
+        mistake(
+            "scored_past_the_end",
+            ({"scored": "step"}, {"starts": "overlapping, new end"}),
+            "the last row scores a whole step, although fewer ids are new in it.",
+            "How many ids does the last row score, if the text ends in the middle of a step?",
+        ),
+        mistake(
+            "negative_start",
+            {"clipped": False},
+            "the row begins at a negative place, and Python counts that from the end of the text.",
+            "What is `ids[-2:5]`, and where should a row begin if there are fewer ids than fit?",
+        ),
+        mistake(
+            "no_overlap",
+            (
+                {"starts": "joined"},
+                {"starts": "joined, end"},
+                {"starts": "apart"},
+                {"starts": "apart, end"},
+                {"starts": "apart, all"},
+            ),
+            "the rows are pieces that do not overlap, so the first ids of each piece have no context.",
+            "By how much should the end move from row to row, and how many ids may a row have?",
+        ),
+        mistake(
+            "turned_round",
+            {"order": (1, 0)},
+            "the two items of each row are in the wrong order.",
+            "Which item of (row_ids, scored) comes first?",
+        ),
+        mistake(
+            "end_for_count",
+            {"scored": "end"},
+            "the second item says where the row ends, and not how many ids it scores.",
+            "What must the second items of all rows add up to?",
+        ),
+        mistake(
+            "ids_for_count",
+            {"scored": "ids"},
+            "the second item has the ids themselves, and not their number.",
+            "Which function counts the items of a list?",
+        ),
+        mistake(
+            "rows_after_the_end",
+            ({"empty_row": True}, {"starts": "overlapping, new"}, {"starts": "overlapping, stride"}),
+            "after the last id was scored, there are still more rows.",
+            "When is the text finished: when the start of a row or when its end reaches the last id?",
         ),
     ),
     hints=(
@@ -534,7 +692,13 @@ def bits_per_byte_loop(surprises, text):
 
 def bits_per_byte_variant(surprises, text, total="sum", divide=LOG_2, per="bytes", turned=False):
     """bits_per_byte with a switch for each mistake."""
-    nats = surprises.mean() if total == "mean" else surprises.sum()
+    nats = {
+        "sum": surprises.sum,
+        "mean": surprises.mean,
+        "none": lambda: surprises,
+        "logs": lambda: np.log2(surprises).sum(),
+        "perplexity": lambda: np.exp(surprises.mean()),
+    }[total]()
     count = {
         "bytes": lambda: len(text.encode()),
         "characters": lambda: len(text),
@@ -571,7 +735,7 @@ BITS_PER_BYTE = Exercise(
     minutes=6,
     signature="bits_per_byte(surprises, text)",
     task="Return how many bits the model needs for each byte of a text, one float. surprises is (T,): the surprise of each "
-    "token of the text, in nats. One bit is log 2 nats. text is a str; count its bytes in UTF-8.",
+    "token of the text, in nats. One bit is log 2 = 0.693... nats: use math.log(2). text is a str; count its bytes in UTF-8.",
     reference=bits_per_byte,
     variant=bits_per_byte_variant,
     also_right=(bits_per_byte_loop,),
@@ -596,10 +760,40 @@ BITS_PER_BYTE = Exercise(
             "A surprise of log 2 nats is 1 bit. How do you get from the first number to the second?",
         ),
         mistake(
+            "rounded_log_2",
+            ({"divide": 0.69}, {"divide": 0.693}, {"divide": 0.7}),
+            "log 2 is rounded too much.",
+            "log 2 is 0.693147... Which function of `math` gives it with all digits?",
+        ),
+        mistake(
+            "log10",
+            {"divide": math.log10(2)},
+            "you divide by the logarithm of 2 to the base 10.",
+            "One bit is log 2 nats. Nats belong to which logarithm?",
+        ),
+        mistake(
+            "log_of_surprises",
+            {"total": "logs", "divide": 1.0},
+            "you take the log of the surprises, and they are logs already.",
+            "A surprise of 2 log 2 nats is 2 bits. What does your line make of it?",
+        ),
+        mistake(
+            "not_summed",
+            {"total": "none"},
+            "the surprises are not added up, so the result has one number for each token.",
+            "How many numbers should come back for the whole text?",
+        ),
+        mistake(
+            "perplexity_used",
+            {"total": "perplexity", "divide": 1.0},
+            "you begin with the perplexity, and bits are made from surprises.",
+            "Which sum of all tokens is needed, in nats, before it becomes bits?",
+        ),
+        mistake(
             "times_log_2",
             {"divide": 1 / math.log(2)},
             "you multiply by log 2 and do not divide by it.",
-            "A surprise of log 2 = 0.69 nats is 1 bit. Must the number grow or shrink?",
+            "A surprise of log 2 = 0.693... nats is 1 bit. Must the number grow or shrink?",
         ),
         mistake(
             "mean_first",
@@ -640,8 +834,8 @@ BITS_PER_BYTE = Exercise(
     ),
     hints=(
         "Three steps: all nats of the text; turned into bits; divided by the number of bytes.",
-        'One bit is log 2 = 0.69 nats, so divide by `math.log(2)`. `text.encode("utf-8")` is the text as bytes; `len` counts '
-        "them.",
+        'One bit is log 2 = 0.693... nats, so divide by `math.log(2)`. `text.encode("utf-8")` is the text as bytes; `len` '
+        "counts them.",
         'bits = surprises.sum() / ...\nreturn bits / len(...)  # text.encode("utf-8")',
     ),
 )

@@ -50,18 +50,49 @@ def numerical_gradient_in_place(f, x, h):
 
 
 def numerical_gradient_variant(
-    f, x, h, points="both", divide="2h", sign=1, copy=True, restore=True, move="each", own_h=None, whole=False
+    f,
+    x,
+    h,
+    points="both",
+    divide="2h",
+    sign=1,
+    copy=True,
+    restore=True,
+    move="each",
+    own_h=None,
+    whole=False,
+    step=1.0,
+    first_only=False,
+    added=False,
 ):
     """numerical_gradient with a switch for each mistake."""
     h = own_h or h
-    width = {"2h": 2 * h if points == "both" else h, "nothing": 1, "h": h, "times": 2 / h}[divide]
+    width = {"2h": 2 * h if points == "both" else h, "nothing": 1, "h": h, "times": 2 / h, "second": 2 * h}[divide]
+    h = step * h
+    if move == "rows":
+        gradient = np.zeros_like(x)
+        for i in range(len(x)):
+            above, below = x.copy(), x.copy()
+            above[i] += h
+            below[i] -= h
+            gradient[i] = (f(above) - f(below)) / width
+        return gradient
     if move == "all":
         above, below = f(x + h * (points != "below")), f(x - h * (points != "above"))
         slope = sign * (above - below) / width
         return np.full(x.shape, slope) if whole else slope
     moved = x.copy() if copy else x
     gradient = np.zeros_like(x)
+    up, down = x.copy(), x.copy()
     for place in np.ndindex(x.shape):
+        if move == "entry":
+            gradient[place] = (f(x[place] + h) - f(x[place] - h)) / width
+            continue
+        if restore == "copies_before":
+            up[place] += h
+            down[place] -= h
+            gradient[place] = (f(up) - f(down)) / width
+            continue
         value = moved[place]
         if points != "below":
             moved[place] = value + h
@@ -72,7 +103,12 @@ def numerical_gradient_variant(
             moved[place] = value + h
         elif restore:
             moved[place] = value
-        gradient[place] = sign * (above - below) / width
+        below = -below if added else below
+        gradient[place] = sign * (above - below / width if divide == "second" else (above - below) / width)
+        if first_only == "a number":
+            return gradient[place]
+        if first_only:
+            break
     return gradient
 
 
@@ -137,7 +173,7 @@ NUMERICAL_GRADIENT = Exercise(
         ),
         mistake(
             "not_moved_back",
-            {"restore": False},
+            ({"restore": False}, {"restore": "copies_before"}),
             "an entry that was moved stays moved while the next entries are tried.",
             "When the second entry moves, where should the first one be?",
         ),
@@ -152,6 +188,42 @@ NUMERICAL_GRADIENT = Exercise(
             {"divide": "times"},
             "`/ 2 * h` divides by 2 and then multiplies by h.",
             "In which order does Python compute a / 2 * h? What does a bracket change?",
+        ),
+        mistake(
+            "only_second_divided",
+            {"divide": "second"},
+            "only f at the lower point is divided: `/` comes before `-`.",
+            "In which order does Python compute a - b / c? What does a bracket change?",
+        ),
+        mistake(
+            "values_added",
+            {"added": True},
+            "the two values of f are added and not subtracted.",
+            "A slope is the difference of the heights, divided by the distance. Which operator makes a difference?",
+        ),
+        mistake(
+            "half_steps",
+            ({"step": 0.5}, {"step": 0.5, "divide": "h"}),
+            "the entry moves by h / 2 and not by h.",
+            "The task names the points x + h and x - h. How far apart are they, and how far apart are yours?",
+        ),
+        mistake(
+            "returns_too_early",
+            ({"first_only": True}, {"first_only": "a number"}),
+            "only the first entry gets a slope: the function returns in the first round of its loop.",
+            "How far is your `return` indented, and when should it be reached?",
+        ),
+        mistake(
+            "rows_moved",
+            {"move": "rows"},
+            "in an array with two axes, whole rows move together.",
+            "`range(len(x))` counts rows. What gives the place of each single entry, whatever the shape?",
+        ),
+        mistake(
+            "entry_alone",
+            {"move": "entry"},
+            "f gets only the entry that moves, and not the whole array.",
+            "f is a function of an array. What are the other entries while this one moves?",
         ),
         mistake(
             "sign",
@@ -233,12 +305,13 @@ def cross_entropy_backward_variant(
     ones="targets",
     early=False,
     rows_mean=False,
+    keep="all",
 ):
     """cross_entropy_backward with a switch for each mistake."""
     T, V = logits.shape
     e = np.exp(logits - (logits.max(axis, keepdims=keepdims) if shift else 0))
     total = e.sum(axis, keepdims=keepdims)
-    count = {"T": T, "nothing": 1, "V": V, "T V": T * V}[divide]
+    count = {"T": T, "nothing": 1, "V": V, "T V": T * V, "2": 2, "only_1": 1}[divide]
     dlogits = {
         "probabilities": lambda: e / total,
         "scores": lambda: logits.copy(),
@@ -257,7 +330,21 @@ def cross_entropy_backward_variant(
         dlogits -= 1
     elif ones == "added":
         dlogits[rows, targets] += 1
+    elif ones == "rows":
+        dlogits[targets] -= 1
+    elif ones == "ids":
+        dlogits -= targets[:, None]
+    elif ones == "assigned":
+        dlogits[rows, targets] = -1
+    elif ones == "4 columns":
+        dlogits = dlogits - np.eye(4)[targets]
+    if divide == "only_1":
+        dlogits[rows, targets] += 1 - 1 / T
+    if keep == "target":
+        dlogits = np.where(np.arange(V) == targets[:, None], dlogits, 0)
     dlogits = sign * (dlogits if early else dlogits / count)
+    if keep == "loss":
+        return -np.log((e / total)[rows, targets]).mean()
     return dlogits.sum(axis=0) if rows_mean else dlogits
 
 
@@ -287,10 +374,11 @@ CROSS_ENTROPY_BACKWARD = Exercise(
     signature="cross_entropy_backward(logits, targets)",
     task="Return the gradient of the loss, (T, V): how the mean surprise of all T positions changes with each score. It is "
     "the probability (softmax of the row), minus 1 at the target, all divided by T. logits is (T, V); targets (T,) has the id "
-    "of the token that came after each position.",
+    "of the token that came after each position. You may call softmax(x), which takes (T, V).",
     reference=cross_entropy_backward,
     variant=cross_entropy_backward_variant,
     package_name="neo_np.gpt_neo.backward.cross_entropy_backward",
+    given=("softmax",),
     also_right=(cross_entropy_backward_by_rows,),
     cases=cross_entropy_backward_cases,
     mistakes=(
@@ -341,6 +429,48 @@ CROSS_ENTROPY_BACKWARD = Exercise(
             {"early": True},
             "only the probabilities are divided by T, and 1 is subtracted after that.",
             "What belongs into the bracket before you divide?",
+        ),
+        mistake(
+            "only_1_divided",
+            {"divide": "only_1"},
+            "only the 1 is divided by T, and not the probabilities.",
+            "What belongs into the bracket before you divide?",
+        ),
+        mistake(
+            "numbers_of_the_example",
+            ({"divide": "2"}, {"ones": "4 columns"}, {"divide": "2", "ones": "4 columns"}),
+            "the sizes 2 or 4 of an example are written into the function. Other inputs have another T and V.",
+            "Which attribute of logits holds T and V?",
+        ),
+        mistake(
+            "whole_rows",
+            {"ones": "rows"},
+            "`p[targets]` means whole rows: 1 is subtracted from each entry of them.",
+            "Which two lists of indices pick one entry in each row? (Notebook 01.)",
+        ),
+        mistake(
+            "id_subtracted",
+            {"ones": "ids"},
+            "the id of the target is subtracted from its whole row, as if it were an amount.",
+            "targets[t] says in which column something happens. What happens there?",
+        ),
+        mistake(
+            "set_to_minus_1",
+            {"ones": "assigned"},
+            "the entry of the target becomes -1, and its probability is lost.",
+            "What is the difference between `= -1` and `-= 1`?",
+        ),
+        mistake(
+            "only_the_target",
+            {"keep": "target"},
+            "only the target has a slope, and all other entries are 0.",
+            "If the score of another token grows, the target becomes less likely. Does your result say so?",
+        ),
+        mistake(
+            "loss_returned",
+            {"keep": "loss"},
+            "you return the loss itself and not its gradient.",
+            "Each of the T V scores has a slope of its own. Which shape must a gradient have?",
         ),
         mistake(
             "scores_for_probabilities",
@@ -400,10 +530,7 @@ CROSS_ENTROPY_BACKWARD = Exercise(
     hints=(
         "Three steps: the probabilities of each row; minus 1 at the target of each row; divided by the number of rows.",
         "The probabilities are (T, V). `dlogits[rows, targets] -= 1` with rows = 0, 1, 2, ... changes one entry in each row.",
-        "e = np.exp(logits - logits.max(axis=-1, keepdims=True))\n"
-        "dlogits = ...  # (T, V), the probabilities\n"
-        "dlogits[np.arange(len(targets)), ...] -= ...\n"
-        "return dlogits / ...",
+        "dlogits = ...  # (T, V), the probabilities\ndlogits[np.arange(len(targets)), ...] -= ...\nreturn dlogits / ...",
     ),
     notes={
         "np.exp(log_probs)": "The probabilities: the package gets their logs.",
@@ -443,6 +570,8 @@ def linear_backward_variant(
         "x weight^T": lambda: x @ weight.T,
         "dy x": lambda: dy @ x,
         "dy x^T x": lambda: dy @ x.T @ x,
+        "y weight": lambda: x @ weight.T @ weight,
+        "dy * weight": lambda: dy * weight,
         "turned": lambda: (dy @ weight).T,
     }[dx_as]()
     dweight = {
@@ -450,6 +579,10 @@ def linear_backward_variant(
         "x^T dy": lambda: x.T @ dy,
         "dy x": lambda: dy @ x,
         "dy weight": lambda: dy.T @ (dy @ weight),
+        "dx^T x": lambda: (dy @ weight).T @ x,
+        "dy * x": lambda: dy * x,
+        "mean": lambda: dy.T @ x / len(x),
+        "last": lambda: dy[-1:].T @ x[-1:],
     }[dweight_as]()
     dbias = {
         "rows": lambda: dy.sum(axis=0),
@@ -460,6 +593,8 @@ def linear_backward_variant(
         "x": lambda: x.sum(axis=0),
         "mean": lambda: dy.mean(axis=0),
         "ones": lambda: np.ones(dy.shape[1], dy.dtype),
+        "one number": lambda: np.array(dy.sum()),
+        "for each input": lambda: dy.sum(axis=0) * x.shape[1],
     }[dbias_as]()
     dweight, dbias = (dweight / len(x), dbias / len(x)) if mean else (dweight, dbias)
     return tuple((dx, dweight, dbias)[i] for i in order)
@@ -517,14 +652,14 @@ LINEAR_BACKWARD = Exercise(
         ),
         mistake(
             "dx_uses_x",
-            tuple({"dx_as": way} for way in ("x weight", "x weight^T", "dy x", "dy x^T x")),
+            tuple({"dx_as": way} for way in ("x weight", "x weight^T", "dy x", "dy x^T x", "y weight")),
             "dx is computed from x. In a product, the slope for one factor is the other factor.",
             "y = x * w: if x grows by 1, by how much does y grow?",
         ),
         mistake(
             "dweight_uses_weight",
-            {"dweight_as": "dy weight"},
-            "dweight is computed from weight. In a product, the slope for one factor is the other factor.",
+            ({"dweight_as": "dy weight"}, {"dweight_as": "dx^T x"}),
+            "dweight is computed from weight or dx. In a product, the slope for one factor is the other factor.",
             "y = x * w: if w grows by 1, by how much does y grow?",
         ),
         mistake(
@@ -541,7 +676,7 @@ LINEAR_BACKWARD = Exercise(
         ),
         mistake(
             "bias_over_everything",
-            {"dbias_as": "everything"},
+            ({"dbias_as": "everything"}, {"dbias_as": "one number"}),
             "dbias is the sum of everything.",
             "dbias has one number for each output. Which axis must disappear?",
         ),
@@ -568,6 +703,30 @@ LINEAR_BACKWARD = Exercise(
             {"dbias_as": "ones"},
             "dbias is 1 everywhere: the slope of y, and not of the loss.",
             "The chain rule multiplies the slope of y by what comes from behind. Which argument holds that?",
+        ),
+        mistake(
+            "dweight_averaged",
+            {"dweight_as": "mean"},
+            "dweight is divided by T.",
+            "A value that is used T times collects T slopes. Are they added or averaged?",
+        ),
+        mistake(
+            "last_row_only",
+            {"dweight_as": "last"},
+            "dweight has only the slopes of the last row: each row writes over the one before.",
+            "What is the difference between `=` and `+=` in a loop over the rows?",
+        ),
+        mistake(
+            "bias_in_inner_loop",
+            {"dbias_as": "for each input"},
+            "dbias is `in` times as large as it should be: its line runs once for each input.",
+            "bias[o] was added once for each t and o. In which of your loops does its line belong?",
+        ),
+        mistake(
+            "star_for_at",
+            ({"dx_as": "dy * weight"}, {"dweight_as": "dy * x"}, {"dx_as": "dy * weight", "dweight_as": "dy * x"}),
+            "`*` multiplies entry by entry, and a sum of products is needed.",
+            "dx[t, i] adds up products over all outputs o. Which operator multiplies and adds?",
         ),
         mistake(
             "averaged",
@@ -640,31 +799,43 @@ def layer_norm_backward_variant(
     eps,
     mean=True,
     variance=True,
+    signs=(-1, -1),
     gain="once",
-    use_eps=True,
-    over_s=True,
+    use_eps="under the root",
+    root=True,
+    over_s="all",
     axis=-1,
+    norm_axis=-1,
     average=True,
-    n_in_s=True,
+    n_in_s="n",
     dweight_of="n",
+    params_of="dy",
     dbias_of="dy",
     summed=True,
     order=(0, 1, 2),
 ):
     """layer_norm_backward with a switch for each mistake."""
-    centered = x - x.mean(axis=-1, keepdims=True)
-    s = np.sqrt((centered**2).mean(axis=-1, keepdims=True) + (eps if use_eps else 0))
+    centered = x - x.mean(axis=norm_axis, keepdims=True)
+    s = (centered**2).mean(axis=norm_axis, keepdims=True) + (eps if use_eps == "under the root" else 0)
+    s = (np.sqrt(s) if root else s) + (eps if use_eps == "outside" else 0)
     n = centered / s
     dn = dy * weight if gain == "once" else dy
-    count = 1 if average else dn.shape[axis]
-    through_mean = dn.mean(axis=axis, keepdims=True) * count if mean else 0
-    product = (dn * n).mean(axis=axis, keepdims=True) * count
-    through_s = (n * product if n_in_s else product) if variance else 0
-    dx = dn - through_mean - through_s
-    dx = dx / s if over_s else dx
+    axis = norm_axis if norm_axis == 0 else axis
+    count = 1 if average else dn.size if axis is None else dn.shape[axis]
+    through_mean = signs[0] * dn.mean(axis=axis, keepdims=True) * count if mean else 0
+    inner = {"n": n, "nothing": n, "centered": n, "centered twice": centered, "centered inside": centered}[n_in_s]
+    outer = {"n": n, "nothing": 1, "centered": centered, "centered twice": centered, "centered inside": n}[n_in_s]
+    product = (dn * inner).mean(axis=axis, keepdims=True) * count
+    through_s = signs[1] * outer * product if variance else 0
+    dx = {
+        "all": lambda: (dn + through_mean + through_s) / s,
+        "nothing": lambda: dn + through_mean + through_s,
+        "third": lambda: dn + through_mean + through_s / s,
+        "times": lambda: (dn + through_mean + through_s) * s,
+    }[over_s]()
     dx = dx * weight if gain == "after" else dx
-    dweight = dy * {"n": n, "x": x, "centered": centered, "one": 1}[dweight_of]
-    dbias = {"dy": dy, "dn": dy * weight}[dbias_of]
+    dweight = (dy if params_of == "dy" else dy * weight) * {"n": n, "x": x, "centered": centered, "one": 1}[dweight_of]
+    dbias = dy * weight if "dn" in (params_of, dbias_of) else dy
     if summed is True:
         dweight, dbias = dweight.sum(axis=0), dbias.sum(axis=0)
     elif summed == "mean":
@@ -716,8 +887,8 @@ LAYER_NORM_BACKWARD = Exercise(
         mistake(
             "variance_constant",
             {"variance": False},
-            "the variance is treated as a constant: the way through s is missing.",
-            "If one entry of the row grows, what happens to s, and so to all entries of n?",
+            "the variance is treated as a constant: the way through s is missing, or it comes out as 0.",
+            "If one entry of the row grows, what happens to s? (mean(dn * n) is not mean(dn) times mean(n), which is 0.)",
         ),
         mistake(
             "gain_forgotten",
@@ -733,15 +904,51 @@ LAYER_NORM_BACKWARD = Exercise(
         ),
         mistake(
             "no_eps",
-            {"use_eps": False},
+            {"use_eps": "nowhere"},
             "eps is missing in s.",
             "s must be the same number as in the forward pass. What was under the root?",
         ),
         mistake(
+            "eps_outside",
+            {"use_eps": "outside"},
+            "eps is added to the root and not under it.",
+            "s must be the same number as in the forward pass. What was under the root?",
+        ),
+        mistake(
+            "no_root",
+            {"root": False},
+            "s is the variance: the root is missing.",
+            "s must be the same number as in the forward pass. What did it do after variance + eps?",
+        ),
+        mistake(
+            "plus_for_minus",
+            ({"signs": (1, 1)}, {"signs": (1, -1)}, {"signs": (-1, 1)}),
+            "the way through the mean or through s is added and not subtracted.",
+            "If the mean of the row grows, does n become larger or smaller?",
+        ),
+        mistake(
             "not_divided",
-            {"over_s": False},
+            ({"over_s": "nothing"}, {"over_s": "times"}),
             "dx is not divided by s.",
             "n = (x - mean) / s. If s is large, does a change of x move n much or little?",
+        ),
+        mistake(
+            "bracket_missing",
+            {"over_s": "third"},
+            "only the last of the three terms is divided by s.",
+            "In which order does Python compute a - b - c / s? What does a bracket change?",
+        ),
+        mistake(
+            "columns_levelled",
+            {"norm_axis": 0},
+            "all means go down the columns (axis 0), those of n and s too.",
+            "Layer norm levels each row by itself. Which axis has the C entries of a row?",
+        ),
+        mistake(
+            "everything",
+            {"axis": None},
+            "the two means go over all rows together.",
+            "Each row was levelled by itself. How many means does a table of T rows need?",
         ),
         mistake(
             "time_axis",
@@ -757,9 +964,15 @@ LAYER_NORM_BACKWARD = Exercise(
         ),
         mistake(
             "n_missing",
-            {"n_in_s": False},
+            {"n_in_s": "nothing"},
             "in the way through s the factor n is missing.",
             "If s grows, all entries of n shrink towards 0. Which ones shrink most, the large or the small ones?",
+        ),
+        mistake(
+            "centered_for_n",
+            ({"n_in_s": "centered"}, {"n_in_s": "centered twice"}, {"n_in_s": "centered inside"}),
+            "the way through s uses x - mean and not n.",
+            "n is (x - mean) / s. In which places of the formula does n occur?",
         ),
         mistake(
             "dweight_from_x",
@@ -772,6 +985,12 @@ LAYER_NORM_BACKWARD = Exercise(
             {"dweight_of": "one"},
             "dweight is the sum of dy: the factor n is missing.",
             "y = n weight + bias. If weight grows by 1, by how much does y grow?",
+        ),
+        mistake(
+            "gradients_from_dn",
+            ({"params_of": "dn"}, {"params_of": "dn, dweight only"}),
+            "dweight is made from dn and not from dy.",
+            "dn is the gradient behind the gain. Which gradient arrives at the gain itself?",
         ),
         mistake(
             "dbias_with_gain",

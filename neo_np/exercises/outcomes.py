@@ -87,6 +87,19 @@ def comparable(result):
     return result
 
 
+def plain(x):
+    """Return a value with Python's own numbers and lists, floats with six digits: its text has no `np.float32(...)`."""
+    if isinstance(x, np.ndarray | np.generic):
+        return plain(x.tolist())
+    if isinstance(x, list):
+        return [plain(item) for item in x]
+    if type(x) is tuple:
+        return tuple(plain(item) for item in x)
+    if type(x) is dict:
+        return {plain(key): plain(value) for key, value in x.items()}
+    return float(f"{x:.6g}") if type(x) is float else x
+
+
 def describe(x):
     """Return what x is, in words: "an array of floats of shape (2, 3)", "a list of 3 items", "None"."""
     if x is None:
@@ -112,7 +125,7 @@ def items(x):
 
 def equal(a, b, tolerance):
     """Return whether two values agree: numbers within the tolerance (b is the reference), everything else exactly."""
-    if isinstance(a, tuple) and isinstance(b, tuple):
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(equal(x, y, tolerance) for x, y in zip(a, b))
     if is_float(a) and is_float(b):
         if np.shape(a) != np.shape(b):
@@ -120,10 +133,6 @@ def equal(a, b, tolerance):
         rtol, atol = tolerance
         with np.errstate(all="ignore"):
             return bool((np.abs(np.subtract(a, b, dtype=float)) <= atol + rtol * np.abs(b)).all())
-    if isinstance(a, list) and isinstance(b, list):
-        a, b = comparable(a), comparable(b)  # tuples in them count as lists
-    if isinstance(a, list) and isinstance(b, list) and any(isinstance(x, float) for x in a + b):
-        return len(a) == len(b) and all(equal(x, y, tolerance) for x, y in zip(a, b))
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return np.array_equal(a, b)
     try:

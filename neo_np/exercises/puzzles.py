@@ -82,7 +82,7 @@ def first_problem(lettered, letters):
     for i, line in enumerate(lines):
         for later, other in zip(letters[i + 1 :], lines[i + 1 :]):
             made = other.partition("=")[0].strip()
-            if made.isidentifier() and " = " in other and made in words(line.partition("=")[2] or line):
+            if made.isidentifier() and " = " in other and made in words(line.partition(" = ")[2] or line):
                 return f"Line {letters[i]} uses `{made}`, which line {later} makes only afterwards."
     return "Read it line by line: which values are there at each line?"
 

@@ -56,10 +56,11 @@ tale = measure.tales("valid")[0]
 ids = np.array(tokenizer.encode(tale)[:36])
 tokens = tokenizer.token_strings(ids)
 print(tokenizer.decode(ids))
+print(tokens)
 
 # %% [markdown]
-# **Predict:** which of these tokens surprises the model most? Write it as a text, with its space if it begins with one, such
-# as `" king"`.
+# **Predict:** which of these tokens surprises the model most? Write one token of the list as a text, with its space if it
+# begins with one, such as `" king"`.
 
 # %%
 predict("12.1", ...)
@@ -77,7 +78,7 @@ figure, axes = figures.new(8.3, 0.3 + 0.75 * lines)
 figures.underlined(axes, tokens, [None, *surprises.tolist()])
 figures.show(
     figure,
-    f"The first {len(ids)} tokens of a tale, each with a line below it and its surprise in nats: the thicker the line, the larger the surprise. "
+    f"The first {len(ids)} tokens of a tale, each with a line below it and its surprise in nats: the thicker and darker the line, the larger the surprise. "
     f"The first token has no number, because nothing comes before it. The most surprising token is “{tokens[hardest + 1]}” with "
     f"{surprises[hardest]:.1f}; the mean is {surprises.mean():.2f}.",
 )
@@ -85,6 +86,10 @@ figures.show(
 # %% [markdown]
 # Many thin lines belong to the rest of a word that has begun, or to small words that grammar asks for. Many thick lines
 # belong to words with which something new begins. Nobody can foresee these, so no model reaches a loss of 0.
+#
+# Two kinds of thick lines are less expected. The first tokens may be hard, even those of a well-known beginning: with one token
+# before it, the model does not know yet what kind of text it reads. And a comma may be hard: few rules say where a writer sets
+# one.
 #
 # ## The log of a very small number
 #
@@ -94,14 +99,15 @@ figures.show(
 T = len(targets)
 surprises_loop = []
 for t in range(T):
-    p = forward.softmax(logits[t].astype(float))  # (V,)
+    p = forward.softmax(logits[t].astype(float))  # (V,) in float64, numbers with 16 digits
     surprises_loop.append(-math.log(p[targets[t]]))
 
 assert np.allclose(surprises, surprises_loop, atol=1e-4)
 
 # %% [markdown]
-# This works here, but it has a trap. A computer number cannot be as small as you like: below about 10^-324 it becomes 0. Then
-# the log is minus infinity, and one such token makes the loss of the whole text infinite.
+# This works here, but it has a trap. A computer number cannot be as small as you like. In float32, the numbers of the model,
+# everything below about 10^-45 becomes 0; in float64, everything below about 10^-324. Then the log is minus infinity, and one
+# such token makes the loss of the whole text infinite.
 
 # %%
 far_apart = np.array([0.0, -2000.0])  # two scores
@@ -110,22 +116,14 @@ with np.errstate(divide="ignore"):
 
 # %% [markdown]
 # (`np.errstate` hides NumPy's warning.) The true surprise of the second token is 2000 nats, and not infinite. The way out is
-# to take the log first, on paper. p is a quotient, and the log of a quotient is a difference:
+# to take the log first, on paper. Let z be the row of scores, (V,), from which its largest number was subtracted (notebook 05
+# said why), and j the target. p[j] is a quotient, and the log of a quotient is a difference:
 #
 # > log p[j] = log( exp(z[j]) / S ) = z[j] - log S,  with S = exp(z[0]) + exp(z[1]) + ... + exp(z[V - 1])
 #
-# z is the row of scores, (V,), from which its largest number was subtracted (notebook 05 said why); j is the target. S is at
-# least 1, because the largest score is now 0 and exp(0) = 1. So log S is never infinite. In NumPy, for all rows at once:
-
-# %%
-z = logits - logits.max(axis=-1, keepdims=True)  # (T, V), the largest of each row is 0
-log_p = z - np.log(np.exp(z).sum(axis=-1, keepdims=True))  # (T, V)
-by_numpy = -log_p[np.arange(T), targets]  # (T,) one number of each row
-
-assert np.allclose(by_numpy, surprises_loop, atol=1e-4)
-print("far apart:", loss.cross_entropy(far_apart[None], np.array([1])))
-
-# %% [markdown]
+# The largest score is now 0, exp(0) = 1, and no other exp is larger. So S lies between 1 and V, and log S is always an
+# ordinary number.
+#
 # ## Exercise: cross-entropy
 
 
@@ -144,6 +142,17 @@ def cross_entropy(logits, targets):
 # %%
 # hint("cross_entropy")
 # solution("cross_entropy")
+
+# %% [markdown]
+# The same for our text, compared with the loop above; and the two scores that lie far apart:
+
+# %%
+z = logits - logits.max(axis=-1, keepdims=True)  # (T, V)
+log_p = z - np.log(np.exp(z).sum(axis=-1, keepdims=True))  # (T, V)
+by_numpy = -log_p[np.arange(T), targets]  # (T,)
+
+assert np.allclose(by_numpy, surprises_loop, atol=1e-4)
+print("far apart:", loss.cross_entropy(far_apart[None], np.array([1])))
 
 # %% [markdown]
 # ## Compared with what?
@@ -169,7 +178,7 @@ by_token = loss.cross_entropy(model.logits(pieces)[:, :-1], pieces[:, 1:])  # (2
 losses = {"knows nothing": math.log(V), "unigram": float(unigram[pieces[:, 1:]].mean()), "the model": float(by_token.mean())}
 
 # %% [markdown]
-# **Predict:** the model's loss is a part of that of "knows nothing". Which part, in percent? Write a number, such as `50`.
+# **Predict:** how many percent of the loss of "knows nothing" is the model's loss? Write a whole number, such as `50`.
 
 # %%
 predict("12.2", ...)
@@ -188,8 +197,8 @@ assert losses["the model"] < losses["unigram"] - 0.5 and losses["unigram"] < los
 
 # %% [markdown]
 # Counting takes the loss from {{losses["knows nothing"]:.2f}} to {{losses["unigram"]:.2f}} nats, and reading the text before
-# each token takes it to {{losses["the model"]:.2f}}. In notebook 14 you will see a new model pass these two lines, one after
-# the other, while it learns.
+# each token takes it to {{losses["the model"]:.2f}}. In notebook 14 you will see a new model get below both baselines, one
+# after the other, while it learns.
 #
 # ## Perplexity
 #
@@ -221,8 +230,8 @@ def perplexity(surprises):
 # %% [markdown]
 # ## The real checkpoint: where is it surprised?
 #
-# A mean does not say where the surprises lie. We look at them one by one: which tokens are the hardest, and where in a piece
-# do they lie? Each row of `pieces` is a piece of a text, so its first tokens have hardly any text before them.
+# A mean does not say where the surprises lie. Which tokens are the hardest? And does their place matter? Each row of `pieces`
+# is a piece of a text; the model reads one piece at a time.
 #
 # **Predict:** is the mean surprise higher at the beginning or at the end of a piece? Write `"beginning"`, `"end"` or
 # `"same"`.
@@ -231,20 +240,20 @@ def perplexity(surprises):
 predict("12.3", ...)
 
 # %%
-borders = [0, 1, 2, 4, 8, 16, 32, 64, pieces.shape[1] - 1]  # each group is twice as long as the one before
-groups = [f"{low + 1}-{high}" if high > low + 1 else f"{high}" for low, high in zip(borders, borders[1:])]
+borders = [0, 4, 8, 16, 32, 64, pieces.shape[1] - 1]  # from the third on, each group is about twice as long as the one before
+groups = [f"{low + 1}-{high}" for low, high in zip(borders, borders[1:])]
 by_position = [float(by_token[:, low:high].mean()) for low, high in zip(borders, borders[1:])]
 reveal("12.3", "beginning" if by_position[0] > by_position[-1] else "end")
 
 order = np.argsort(-by_token, axis=None)[:8]  # the eight largest surprises of all
 places = [np.unravel_index(i, by_token.shape) for i in order]
 names = [
-    "…" + "".join(tokenizer.token_strings(pieces[b, max(0, t - 1) : t + 1])) + " →" + tokenizer.token_string(pieces[b, t + 1])
+    "…" + "".join(tokenizer.token_strings(pieces[b, max(0, t - 2) : t + 1])) + " →" + tokenizer.token_string(pieces[b, t + 1])
     for b, t in places
 ]
 
 # %% tags=["figure"]
-figure, panels = figures.new(8.4, 3.7, panels=2, width_ratios=[3, 4])
+figure, panels = figures.new(8.4, 3.7, panels=2, width_ratios=[1, 1])
 worst = [float(by_token[place]) for place in places]
 figures.bars(
     panels[0],
@@ -263,19 +272,23 @@ figures.lines(
     ylabel="mean surprise in nats",
 )
 axes.set_xticks(range(len(groups)), groups, rotation=45, ha="right", rotation_mode="anchor")
-axes.set_ylim(0)
+axes.set_ylim(0, 1.1 * max(by_position))
 figures.show(
     figure,
-    f"Left: the eight hardest tokens of {by_token.size}, each after the arrow, with two tokens before it; the largest surprise is {worst[0]:.1f} nats. "
-    f"Right: the mean surprise by the number of tokens before it: {by_position[0]:.2f} nats with one token before it, {by_position[-1]:.2f} with {groups[-1]}.",
+    f"Left: the eight hardest tokens of {by_token.size}, each after the arrow, with the tokens just before it; the largest surprise is {worst[0]:.1f} nats. "
+    f"Right: the mean surprise by the number of tokens before it: {by_position[0]:.2f} nats with {groups[0]} tokens before it, {by_position[-1]:.2f} with {groups[-1]}.",
 )
 assert by_position[0] > by_position[-1] + 0.3
-assert by_position[0] - by_position[4] > by_position[4] - by_position[-1]
+assert by_position[0] - by_position[3] > by_position[3] - by_position[-1]
 
 # %% [markdown]
-# With one token before it, a token costs {{by_position[0]:.2f}} nats on average; with {{groups[-1]}} tokens before it,
-# {{by_position[-1]:.2f}}. Text that is already there helps, and the first tokens of it help most: with {{groups[4]}} tokens
-# before it, a token costs {{by_position[4]:.2f}} nats.
+# The hardest tokens are pieces, as the tokenizer cuts them: one without a space at its front continues a word, and one with a
+# space may be only the beginning of a rare word or a name. Each of them is something that this model almost excluded.
+#
+# With {{groups[0]}} tokens before it, a token costs {{by_position[0]:.2f}} nats on average; with {{groups[3]}} tokens before it,
+# {{by_position[3]:.2f}}; with {{groups[-1]}} tokens, {{by_position[-1]:.2f}}. Text that is already there helps, and the first
+# tokens of it help most. (The first point is a mean of only {{by_token[:, :4].size}} numbers. If the curve rises a little
+# between two points, this may be chance.)
 #
 # ## Strided windows
 #
@@ -284,11 +297,15 @@ assert by_position[0] - by_position[4] > by_position[4] - by_position[-1]
 # way out: let the pieces overlap, and score in each piece only the tokens that are new. How far the end moves from piece to
 # piece is called the **stride**. The smaller it is, the more context each token has, and the more the model must compute.
 #
-# The picture has a text of 9 tokens, a to i, a window of 4 and a stride of 2. A row has up to 5 tokens: 4 are read, and the
-# last of them predicts one more.
+# The length of a piece is called the **window** here, as usual when a loss is measured. It is not the window W of a local layer
+# (notebook 07): it says how many tokens the whole model reads at once.
+#
+# The picture has a text of 8 tokens, a to h, a window of 4 and a stride of 2. A row has up to 5 tokens. The hatched ones are
+# scored: each is predicted from the tokens before it in its row. The last token of a row is never read, only predicted. The
+# last row has only one new token; it moves back, so that it is full.
 
 # %%
-letters = list("abcdefghi")
+letters = list("abcdefgh")
 rows = evaluation.text_windows(letters, 4, 2)
 print(rows)
 
@@ -310,8 +327,9 @@ scores = ", ".join(str(scored) for _, scored in rows)
 figures.show(
     figure,
     f"{len(rows)} rows of a text of {len(letters)} tokens. Hatched tokens are scored, plain ones are only read: {scores} tokens are scored. "
-    f"Each token but the first is scored exactly once.",
+    f"Each token but the first is scored exactly once. The last row scores only {rows[-1][1]}, and has {len(rows[-1][0])} tokens like the others.",
 )
+assert len(rows[-1][0]) == 5 and rows[-1][1] == 1
 assert sum(scored for _, scored in rows) == len(letters) - 1
 
 # %% [markdown]
@@ -334,7 +352,8 @@ def text_windows(ids, window, stride):
 # solution("text_windows")
 
 # %% [markdown]
-# Now we measure a tale with windows of 64 tokens and several strides.
+# Now we measure a tale with several strides. The windows have only 64 tokens, although the model can read more, so that the
+# difference is easy to see.
 
 # %%
 long_text = tokenizer.encode(measure.tales("valid")[1])[:1000]
@@ -354,16 +373,21 @@ assert stride_losses[-1] < stride_losses[0] and computed[-1] > 4 * computed[0]
 
 # %% [markdown]
 # From a stride of 64 to one of 8, the loss falls from {{stride_losses[0]:.3f}} to {{stride_losses[-1]:.3f}} nats, and the
-# work becomes {{computed[-1] / computed[0]:.1f}} times as much. It is the same model and the same text. So a loss is only
-# comparable if window and stride are the same, and they should be written beside it.
+# work becomes {{computed[-1] / computed[0]:.1f}} times as much. The first step, to half a window, brings
+# {{stride_losses[0] - stride_losses[1]:.3f}} nats for {{computed[1] / computed[0]:.1f}} times the work; all further steps
+# together bring {{stride_losses[1] - stride_losses[-1]:.3f}} nats, for {{computed[-1] / computed[1]:.1f}} times as much again.
+# So half a window is a usual choice.
+#
+# It is the same model and the same text. So a loss is only comparable if window and stride are the same, and they should be
+# written beside it.
 #
 # ## Bits per byte
 #
 # Something else makes losses hard to compare: the tokenizer. A model with longer tokens has fewer of them for the same text,
 # and each one is harder to predict. Its loss *per token* is higher, even if it predicts the text just as well. So we spread
 # the surprise of the whole text over something that does not depend on the tokenizer: its bytes. The unit is then usually the
-# **bit**, the unit of surprise with logarithms to the base 2. One bit is log 2 = 0.69 nats: the surprise when a coin shows
-# heads.
+# **bit**, the unit of surprise with logarithms to the base 2. One bit is log 2 = 0.693... nats (`math.log(2)`): the surprise
+# when a coin shows heads.
 #
 # > **bits per byte** = (sum of all surprises in nats) / log 2 / (number of bytes in UTF-8)
 #
@@ -374,7 +398,8 @@ assert stride_losses[-1] < stride_losses[0] and computed[-1] > 4 * computed[0]
 @check
 def bits_per_byte(surprises, text):
     """Return how many bits the model needs for each byte of a text, one float. surprises is (T,): the surprise of each
-    token of the text, in nats. One bit is log 2 nats. text is a str; count its bytes in UTF-8.
+    token of the text, in nats. One bit is log 2 = 0.693... nats: use math.log(2). text is a str; count its bytes in
+    UTF-8.
     """
     ...
 
@@ -389,7 +414,7 @@ def bits_per_byte(surprises, text):
 # behind zip files.
 
 # %%
-scored_text = "".join(tokenizer.decode(piece[1:]) for piece in pieces)
+scored_text = "".join(tokenizer.decode(piece[1:]) for piece in pieces)  # nothing predicts the first token of a piece
 size = len(scored_text.encode("utf-8"))
 bits = {
     "as a file": 8.0,
@@ -403,11 +428,12 @@ figure, axes = figures.new(7.5, 2.4)
 figures.bars(axes, list(bits), list(bits.values()), xlabel="bits per byte", marked=["as a file", "unigram", "zlib"])
 shown = "; ".join(f"{name} {value:.2f}" for name, value in bits.items())
 figures.show(figure, f"Bits for each of {size} bytes of unseen tales: {shown}.")
-assert bits["the model"] < bits["zlib"] < 8 and bits["the model"] < bits["unigram"]
+assert bits["the model"] < bits["unigram"] < bits["zlib"] < 8
 
 # %% [markdown]
-# With the model, a byte of these tales needs {{bits["the model"]:.2f}} bits, with zlib {{bits["zlib"]:.2f}}. (To be fair:
-# zlib brings no knowledge of tales with it, and the model's parameters are a large file.)
+# With the model, a byte of these tales needs {{bits["the model"]:.2f}} bits, with zlib {{bits["zlib"]:.2f}}. Even the unigram
+# model is better than zlib, with {{bits["unigram"]:.2f}}: it has counted other tales before, and its tokens are whole pieces of
+# words. (To be fair: zlib brings no knowledge of tales with it, and the model's parameters are a large file.)
 #
 # ## Break it: exp before the mean
 #
@@ -421,10 +447,15 @@ wrong = np.exp(by_token[:8]).mean(axis=-1)
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 3.3)
 x = np.arange(1, 9)
-curves = {"exp of the mean": (x, right), "mean of the exps": (x, wrong)}
+curves = {"exp of the mean": (x, right), "mean of the exps": (x, wrong), "knows nothing": (x, np.full(8, V))}
 figures.lines(axes, curves, xlabel="piece of text", ylabel="perplexity (logarithmic)", log=True)
 axes.set_xticks(x)
+axes.set_yticks(
+    [y for n in range(6) for y in (10**n, 2 * 10**n, 5 * 10**n) if right.min() / 1.5 < y < 1.5 * max(V, wrong.max())]
+)
 axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
+axes.minorticks_off()
+axes.set_ylim(right.min() / 1.5, 1.5 * max(V, wrong.max()))
 figures.show(
     figure,
     f"The perplexity of eight pieces of text, right and wrong. Exp of the mean: from {right.min():.1f} to {right.max():.1f}. Mean of the exps: from "
@@ -464,18 +495,18 @@ show_source(
 #
 # ## Three sentences to remember
 #
-# 1. The loss is the mean surprise, -log p of the token that came, and its log is taken without a quotient.
+# 1. The loss is the mean surprise, -log p of the token that came, computed as the log of the sum minus the score.
 # 2. A loss needs a baseline (log V, unigram), and the same text, window and stride when it is compared.
 # 3. Perplexity is exp of the mean surprise, and bits per byte are for comparing models with different tokenizers.
 #
 # ## Two questions to recall
 #
-# 1. From notebook 05: why is the largest score of a row subtracted before exp?
+# 1. From notebook 07: which tokens does a token see in a local layer with the window W?
 # 2. From notebook 02: how many bytes can one character have in UTF-8?
 #
 # <details><summary>Answers</summary>
 #
-# 1. exp of a large score would be infinite; the subtraction changes nothing else, because the factor cancels out.
+# 1. The last W tokens, itself included.
 # 2. One to four: letters of English have one, ä has two, an emoji has four.
 #
 # </details>

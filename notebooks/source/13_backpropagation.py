@@ -30,6 +30,8 @@ if root is None:  # opened by itself, for example on Colab
 sys.path[:0] = [str(root), str(root / "notebooks")]
 
 # %%
+import math
+
 import figures
 import numpy as np
 
@@ -74,9 +76,9 @@ start = loss_of(params)
 print(f"loss of the sentence: {start:.4f} nats")
 
 # %% [markdown]
-# Which parameter shall we move? We take gains of the last layer norm, `ln_f`: of the first 32, the one with the steepest
-# slope. The slope comes from two points: one a little above the present value and one a little below. Their difference in
-# loss, divided by their distance, is the slope.
+# Which parameter shall we move? We look at the first 32 gains of the last layer norm, `ln_f`, and take the one with the
+# steepest slope. (A gain is one number of the layer norm's `weight`.) The slope comes from two points: one a little above the
+# present value and one a little below. Their difference in loss, divided by their distance, is the slope.
 #
 # > slope = (loss(p + h) - loss(p - h)) / 2h
 #
@@ -88,7 +90,8 @@ h = 1e-4
 gain_slopes = [(loss_with("ln_f.weight", c, h) - loss_with("ln_f.weight", c, -h)) / (2 * h) for c in range(32)]
 steepest = int(np.abs(gain_slopes).argmax())
 slope = gain_slopes[steepest]
-print(f"gain {steepest} of ln_f: slope {slope:+.4f} nats for each 1.0")
+gain = float(params.ln_f.weight[steepest])
+print(f"gain {steepest} of ln_f: value {gain:.2f}, slope {slope:+.4f} nats for each 1.0")
 
 # %% [markdown]
 # **Predict:** to lower the loss, should this gain grow or shrink? Write `"grow"` or `"shrink"`.
@@ -114,7 +117,7 @@ figures.lines(
 axes.plot([0], [start], marker="o", markersize=11, fillstyle="none", color="black", markeredgewidth=2)
 figures.show(
     figure,
-    f"The loss of one sentence if one gain of ln_f is moved by -8 to 8: from {curve[0]:.3f} over {start:.3f} (circle) to {curve[-1]:.3f} nats. "
+    f"The loss of one sentence if one gain of ln_f, now {gain:.2f}, is moved by -8 to 8: from {curve[0]:.3f} over {start:.3f} (circle) to {curve[-1]:.3f} nats. "
     f"The dashed line has the slope at 0, {slope:+.4f}; near the circle it lies on the curve.",
 )
 distance = np.abs(curve - (start + slope * changes))
@@ -149,9 +152,9 @@ def numerical_gradient(f, x, h):
 # solution("numerical_gradient")
 
 # %% [markdown]
-# This way is simple and always right. But it needs two runs of the model for each parameter, and this small model has
-# {{sum(array.size for array in params.flat().values()):,}} of them. The fast way needs about as much time as three runs, for
-# all of them together. It is called **backpropagation**: the slopes are carried backwards, from the loss to the parameters.
+# This way is simple and nearly exact. But it needs two runs of the model for each parameter, and this small model has
+# {{sum(array.size for array in params.flat().values()):,}} of them. The fast way needs only about as much time as a few runs,
+# for all of them together. It is called **backpropagation**: the slopes are carried backwards, from the loss to the parameters.
 #
 # ## Backwards, step by step
 #
@@ -186,7 +189,7 @@ for name, x in steps.items():
     )
 edges = [
     (2.3, 3.9, "x", "(T, C)"),
-    (6.1, 7.9, "n", "(T, C)"),
+    (6.1, 7.9, "y", "(T, C)"),
     (10.1, 11.9, "logits", "(T, V)"),
     (14.1, 15.25, "", "one\nnumber"),
 ]
@@ -195,26 +198,30 @@ for left, right, name, shape in edges:
     figures.arrow(axes, (left, 3.25), (right, 3.25))
     axes.text(middle, 3.75 if name else 4.1, f"{name}\n{shape}".strip(), ha="center", va="center", fontsize=10)
     back((right, 2.75), (left, 2.75), f"d{name}\n{shape}" if name else "1", (middle, 2.2 if name else 2.45))
-for name, shape, x in (("gain, bias", "(C,)", 5.0), ("wte", "(V, C)", 9.0), ("targets", "(T,)", 13.0)):
+for name, shape, x in (("weight, bias", "(C,)", 5.0), ("wte", "(V, C)", 9.0), ("targets", "(T,)", 13.0)):
     figures.box(
         axes, x, 6.6, 2.2, 1.2, f"{name}\n{shape}", figures.PALE_GREEN if name != "targets" else figures.PALE_GREY, size=10
     )
     figures.arrow(axes, (x - 0.3, 6.0), (x - 0.3, 3.65))
     if name != "targets":
-        slopes = "dgain, dbias" if name == "gain, bias" else "dwte"
-        back((x + 0.3, 3.65), (x + 0.3, 6.0), f"{slopes}\n{shape}", (x + 1.5, 4.9))
+        slopes = "dweight,\ndbias" if name == "weight, bias" else "dwte"
+        back((x + 0.3, 3.65), (x + 0.3, 6.0), f"{slopes}\n{shape}", (x + 1.4, 5.0))
 axes.text(0.1, 0.9, "solid: values, forward", fontsize=10, ha="left")
 axes.text(0.1, 0.2, "dashed: slopes, backward", fontsize=10, ha="left", color="#9a3d00")
 T = inputs.shape[1]
 figures.show(
     figure,
-    f"The last steps of the model as a graph. Forward: x (T, C), layer norm, n (T, C), linear with wte (V, C), logits (T, V), cross-entropy with the targets (T,), loss. "
-    f"Backward, dashed: the slope 1, dlogits (T, V), dn (T, C), dx (T, C), and to the side dwte (V, C), dgain and dbias (C,). Here T = {T}, "
+    f"The last steps of the model as a graph. Forward: x (T, C), layer norm with weight and bias (C,), y (T, C), linear with wte (V, C), logits (T, V), cross-entropy with the targets (T,), loss. "
+    f"Backward, dashed: the slope 1, dlogits (T, V), dy (T, C), dx (T, C), and to the side dwte (V, C), dweight and dbias (C,). Here T = {T}, "
     f"C = {config.hidden_size}, V = {V}.",
 )
 
 # %% [markdown]
-# Two rules are enough.
+# Three rules are enough.
+#
+# *A sum and a product.* If y = a + b, a step of 1 in a moves y by 1, and so does a step of 1 in b: both slopes are 1. If y = w
+# x, a step of 1 in x moves y by w, and a step of 1 in w moves y by x: in a product, the slope for one factor is the *other*
+# factor.
 #
 # *Multiply* along a way: this is the **chain rule**. If x moves y, and y moves the loss, the slopes are multiplied. Say a
 # step of 1 in x moves y by 3, and a step of 1 in y moves the loss by 2. Then a step of 1 in x moves the loss by 3 times 2 =
@@ -225,22 +232,25 @@ figures.show(
 # moves both, and both move the loss. The changes add up: 6 - 1 = 5. So if a value is used twice, its two slopes are added. It
 # is so in every block: x goes through the part *and* past it, x + f(x).
 #
-# Here is the smallest example with both rules: w x + x x, for x = 2 and w = 3. In the picture the values are beside the solid
-# arrows, and the slopes beside the dashed ones.
+# Here is the smallest example with all rules: w x + x², for x = 2 and w = 3. There is no loss in it: `dx` means the slope of
+# the result for x. x is used in a = w x, with the slope w = 3. In b = x² = x times x it is both factors; each has the slope of
+# the other one, 2, and together they give 4. In the picture the values are beside the solid arrows, and the slopes beside the
+# dashed ones.
 
 # %% tags=["figure"]
 figure, axes = figures.new(8.0, 3.2)
 figures.blank(axes, 16, 6.4)
 for x, y, name, colour in (
-    (1.4, 3.2, "x = 2", figures.PALE_GREY),
-    (7.2, 5.2, "a = w x", figures.PALE_BLUE),
-    (7.2, 1.2, "b = x x", figures.PALE_BLUE),
+    (1.4, 3.2, "x", figures.PALE_GREY),
+    (7.2, 5.2, "a = w x\nw = 3", figures.PALE_BLUE),
+    (7.2, 1.2, "b = x²", figures.PALE_BLUE),
     (13.4, 3.2, "a + b", figures.PALE_BLUE),
 ):
     figures.box(axes, x, y, 2.6, 1.2, name, colour)
-for sign, y, forward_text, slope_text in ((1, 5.2, "6", "3"), (-1, 1.2, "4", "4")):
+for sign, y, forward_text, slope_text in ((1, 5.2, "6", "w = 3"), (-1, 1.2, "4", "2 + 2 = 4")):
     figures.arrow(axes, (2.8, 3.2 + 0.5 * sign), (5.8, y + 0.25 * sign))
-    back((5.8, y - 0.25 * sign), (2.8, 3.2 + 0.1 * sign), slope_text, (4.6, 3.2 + 0.55 * sign))
+    axes.text(4.0, 3.2 + 1.75 * sign, "2", ha="center", va="center", fontsize=11)
+    back((5.8, y - 0.25 * sign), (2.8, 3.2 + 0.1 * sign), slope_text, (5.3, 3.2 + 0.55 * sign))
     figures.arrow(axes, (8.6, y + 0.25 * sign), (12.0, 3.2 + 0.5 * sign))
     back((12.0, 3.2 + 0.1 * sign), (8.6, y - 0.25 * sign), "1", (10.2, 3.2 + 0.55 * sign))
     axes.text(10.6, 3.2 + 1.75 * sign, forward_text, ha="center", va="center", fontsize=11)
@@ -249,7 +259,7 @@ axes.text(13.4, 4.3, "10", ha="center", va="center", fontsize=11)
 axes.text(13.4, 2.0, "1", ha="center", va="center", fontsize=11, color="#9a3d00")
 figures.show(
     figure,
-    "A graph in which x = 2 is used in two places: a = w x = 6 and b = x x = 4; their sum is 10. Backward: the slope 1 goes to a and to b; through a comes 1 times "
+    "A graph in which x = 2 is used in two places: a = w x = 6 and b = x² = 4; their sum is 10. Backward: the slope 1 goes to a and to b; through a comes 1 times "
     "w = 3, through b comes 2 times x = 4, and dx is 3 + 4 = 7.",
 )
 
@@ -261,12 +271,12 @@ x, w = 2.0, 3.0
 
 a = w * x  # forward
 b = x * x
-value = a + b  # x is used three times: once in a, twice in b
+value = a + b
 
 dvalue = 1.0  # backward: a step of 1 in the value is a step of 1 in the value
 da, db = dvalue, dvalue  # a sum hands its slope to both
-dx_through_a = da * w  # a product: the slope for one factor is the other factor
-dx_through_b = db * x + db * x  # x is both factors of b
+dx_through_a = da * w  # a product: the other factor is w
+dx_through_b = db * x + db * x  # a product: x is both factors
 dx = dx_through_a + dx_through_b
 dw = da * x
 
@@ -293,45 +303,41 @@ assert abs(dx - numerical) < 1e-6
 #
 # > dz[i] = p[i] - (1 if i = j, else 0)
 #
-# This is easy to read. The slope of the target is negative: its score should grow, the more so the less probable it was. The
-# slope of each other token is its own probability: its score should shrink. The loss is the mean over T positions, so all is
-# divided by T.
-
-# %%
-scores = np.array([[2.0, 1.0, 0.0, -1.0], [0.0, 3.0, 1.0, 1.0]])  # (T, V) = (2, 4)
-came = np.array([1, 1])
-
-slopes_loop = np.zeros((2, 4))
-for t in range(2):
-    p = forward.softmax(scores[t])
-    for i in range(4):
-        target = 1.0 if i == came[t] else 0.0
-        slopes_loop[t, i] = (p[i] - target) / 2
-
-one_hot = np.eye(4)[came]  # (T, V): 1 at the target, else 0
-slopes = (forward.softmax(scores) - one_hot) / 2
-assert np.allclose(slopes, slopes_loop)
-
-for t in range(2):  # the same by trying
-    for i in range(4):
-        above, below = scores.copy(), scores.copy()
-        above[t, i] += h
-        below[t, i] -= h
-        difference = loss.cross_entropy(above, came).mean() - loss.cross_entropy(below, came).mean()
-        assert abs(difference / (2 * h) - slopes[t, i]) < 1e-6
-print(np.round(slopes, 3))
-
-# %% [markdown]
-# **Predict:** what is the sum of the slopes of one row?
+# This is easy to read. The slope of the target is negative: its score should grow. A target that was improbable has a steeper
+# slope than one that was probable. The slope of each other token is its own probability: its score should shrink. The loss is
+# the mean over T positions, so all is divided by T.
+#
+# **Predict:** what is the sum of the slopes of one row? (Try it with the formula, before any number is shown.)
 
 # %%
 predict("13.2", ...)
 
 # %%
+scores = np.array([[2.0, 1.0, 0.0, -1.0], [0.0, 3.0, 1.0, 1.0]])  # (T, V)
+came = np.array([1, 1])
+T, V_small = scores.shape
+
+slopes = np.zeros((T, V_small))
+for t in range(T):
+    p = forward.softmax(scores[t])
+    for i in range(V_small):
+        target = 1.0 if i == came[t] else 0.0
+        slopes[t, i] = (p[i] - target) / T
+
+for t in range(T):  # the same by trying
+    for i in range(V_small):
+        above, below = scores.copy(), scores.copy()
+        above[t, i] += h
+        below[t, i] -= h
+        difference = loss.cross_entropy(above, came).mean() - loss.cross_entropy(below, came).mean()
+        assert abs(difference / (2 * h) - slopes[t, i]) < 1e-6
+
 reveal("13.2", round(float(slopes[0].sum()), 6) + 0.0)
+print(np.round(slopes, 3))
 
 # %% [markdown]
-# The probabilities add up to 1, and 1 is taken away at the target. What one score gains in probability, the others lose.
+# The probabilities add up to 1, and 1 is taken away at the target. It must be so: if all scores of a row grow by the same
+# number, the probabilities stay as they are, and so does the loss.
 #
 # ## Exercise: cross_entropy_backward
 
@@ -341,7 +347,7 @@ reveal("13.2", round(float(slopes[0].sum()), 6) + 0.0)
 def cross_entropy_backward(logits, targets):
     """Return the gradient of the loss, (T, V): how the mean surprise of all T positions changes with each score. It is
     the probability (softmax of the row), minus 1 at the target, all divided by T. logits is (T, V); targets (T,)
-    has the id of the token that came after each position.
+    has the id of the token that came after each position. You may call softmax(x), which takes (T, V).
     """
     ...
 
@@ -349,6 +355,14 @@ def cross_entropy_backward(logits, targets):
 # %%
 # hint("cross_entropy_backward")
 # solution("cross_entropy_backward")
+
+# %% [markdown]
+# With NumPy, without a loop: `np.eye(V)` is a table with ones on the diagonal, and its rows at the targets have a 1 at the
+# target and 0 elsewhere.
+
+# %%
+one_hot = np.eye(V_small)[came]  # (T, V)
+assert np.allclose((forward.softmax(scores) - one_hot) / T, slopes)
 
 # %% [markdown]
 # ## The second step back: a linear layer
@@ -365,25 +379,20 @@ def cross_entropy_backward(logits, targets):
 
 # %%
 rng = np.random.default_rng(13)
-x, weight, dy = rng.normal(size=(3, 2)), rng.normal(size=(4, 2)), rng.normal(size=(3, 4))  # T = 3, in = 2, out = 4
+x, weight, dy = rng.normal(size=(3, 2)), rng.normal(size=(4, 2)), rng.normal(size=(3, 4))  # (T, in), (out, in), (T, out)
 
-dx, dweight, dbias = np.zeros((3, 2)), np.zeros((4, 2)), np.zeros(4)
-for t in range(3):
-    for o in range(4):
-        for i in range(2):
+dx, dweight, dbias = np.zeros(x.shape), np.zeros(weight.shape), np.zeros(len(weight))
+for t in range(len(x)):
+    for o in range(len(weight)):
+        for i in range(x.shape[1]):
             dx[t, i] = dx[t, i] + dy[t, o] * weight[o, i]
             dweight[o, i] = dweight[o, i] + dy[t, o] * x[t, i]
         dbias[o] = dbias[o] + dy[t, o]
 
-assert np.allclose(dx, dy @ weight)  # (T, out) @ (out, in)
-assert np.allclose(dweight, dy.T @ x)  # (out, T) @ (T, in)
-assert np.allclose(dbias, dy.sum(axis=0))
-
 # %% [markdown]
 # ## Exercise: linear_backward
 #
-# The package's function returns only dx and dweight, because the layers that make q, k and v have no bias in GPT-Neo. There,
-# dbias is the work of another function, `sum_over_rows`. Your function returns all three.
+# Write it with matrix products, without a loop.
 
 
 # %% exercise="linear_backward"
@@ -401,17 +410,66 @@ def linear_backward(dy, x, weight):
 # solution("linear_backward")
 
 # %% [markdown]
+# The sums of the loop as matrix products:
+
+# %%
+assert np.allclose(dx, dy @ weight)  # (T, out) @ (out, in)
+assert np.allclose(dweight, dy.T @ x)  # (out, T) @ (T, in)
+assert np.allclose(dbias, dy.sum(axis=0))
+
+# %% [markdown]
+# The package's function returns only dx and dweight, because the layers that make q, k and v have no bias in GPT-Neo. There,
+# dbias is the work of another function, `sum_over_rows`.
+#
 # ## The third step back: layer norm
 #
-# Layer norm is the hardest, because each x is used in three ways: directly; through the mean of its row, which moves all
-# entries; and through the standard deviation s, which scales all entries. Three slopes are added. With n = (x - mean) / s and
-# dn = dy * weight, the gradient for n, the result is
+# Layer norm is the hardest. Its forward pass has two steps, row by row: n = (x - mean) / s, with the standard deviation s, and
+# then y = n weight + bias. (In notebook 04, `weight` was also called the gain.) We go back in the reverse order.
+#
+# *The second step* is a product and a sum, as in a linear layer. The same weight and bias are used in all T rows, so their
+# slopes are added over the rows:
+#
+# - dn[t, c] = dy[t, c] weight[c]
+# - dweight[c] = dy[0, c] n[0, c] + dy[1, c] n[1, c] + ...
+# - dbias[c] = dy[0, c] + dy[1, c] + ...
+#
+# *The first step* uses each x in three ways, and their three slopes are added:
+#
+# - directly: a step of 1 in x[c] moves n[c] by 1 / s. This gives dn / s.
+# - through the mean of its row. A step of 1 in one entry moves the mean by 1 / C, and a larger mean makes *all* entries of n
+#   smaller, by 1 / s for each 1. This gives -mean(dn) / s.
+# - through s. A larger s brings all entries of n nearer to 0, each in proportion to its own size n. And s itself moves by
+#   n[c] / C if x[c] moves by 1: far from the mean, an entry moves s most. So n comes in twice: -n mean(dn n) / s.
+#
+# mean(...) is the mean over the C entries of the row. Together:
 #
 # > dx = (dn - mean(dn) - n * mean(dn * n)) / s
 #
-# mean(...) is the mean over the C entries of the row. The second term is the way through the mean, the third one the way
-# through s.
-#
+# Does it hold? We try it with numbers, for one row. Some value is needed in the place of the loss: we take the sum of dy * y,
+# whose slope for y is dy.
+
+# %%
+row, weight, bias, dy = rng.normal(size=(4, 5))  # (C,) each, C = 5
+centered = row - row.mean()
+s = math.sqrt((centered**2).mean() + 1e-5)
+n = centered / s
+dn = dy * weight
+three_ways = [dn / s, -dn.mean() / s * np.ones(5), -n * (dn * n).mean() / s]  # directly, through the mean, through s
+
+
+def value_of(row):
+    """Return the sum of dy * y for a row."""
+    return float((dy * forward.layer_norm(row, weight, bias, 1e-5)).sum())
+
+
+for c in range(5):
+    step = np.zeros(5)
+    step[c] = h
+    numerical = (value_of(row + step) - value_of(row - step)) / (2 * h)
+    assert abs(sum(way[c] for way in three_ways) - numerical) < 1e-6
+    print(f"x[{c}]: " + " ".join(f"{way[c]:+.3f}" for way in three_ways) + f" = {numerical:+.3f}, numerical")
+
+# %% [markdown]
 # First a puzzle. The lines of the function are there, in the wrong order. A line can come only after the lines that make its
 # names.
 
@@ -424,7 +482,7 @@ order_lines("layer_norm_backward")
 # %% [markdown]
 # ## Exercise: layer_norm_backward
 #
-# Now write it, without looking at the puzzle.
+# Now write it, without looking at the puzzle. The names are those of the text above.
 
 
 # %% exercise="layer_norm_backward"
@@ -445,8 +503,9 @@ def layer_norm_backward(dy, x, weight, eps):
 # ## The real checkpoint: derived against numerical
 #
 # The other steps work in the same way: each function of `forward.py` has a partner in `backward.py`, and they are called in
-# the reverse order. One call gives the gradient of every parameter of the model. Is it right? We draw 40 parameters at
-# random, from all over the model, and compare with the slow way.
+# the reverse order. One call gives the gradient of every parameter of the model. (`fast=False` lets it run the formulas of
+# `forward.py`, as `loss_of` does.) Is it right? We draw 40 parameters at random, from all over the model, and compare with the
+# slow way.
 
 # %%
 start, gradients = backward.loss_and_gradients(params, config, inputs, targets, fast=False)
@@ -460,20 +519,20 @@ numerical = np.array([(loss_with(name, place, h) - loss_with(name, place, -h)) /
 worst = float(np.abs(derived - numerical).max() / np.abs(derived).max())
 
 # %% [markdown]
-# Before we look: a step against the gradient should lower the loss. All parameters move at once, each by its slope times a
-# number, the length of the step.
+# Before we look: a step against the gradient should lower the loss. All parameters move at once, each by its slope times the
+# same small factor.
 #
-# **Predict:** we try longer and longer steps. What happens to the loss? Write `"falls"` if it falls further and further,
+# **Predict:** we try larger and larger factors. What happens to the loss? Write `"falls"` if it falls further and further,
 # `"falls then rises"`, or `"rises"`.
 
 # %%
 predict("13.3", ...)
 
 # %%
-lengths = 10.0 ** np.linspace(-3, 2, 16)
+factors = 10.0 ** np.linspace(-3, 2, 16)
 after = []
-for length in lengths:
-    stepped = Params({name: array - length * gradients[name] for name, array in params.flat().items()})
+for factor in factors:
+    stepped = Params({name: array - factor * gradients[name] for name, array in params.flat().items()})
     after.append(loss_of(stepped))
 after = np.array(after)
 best = int(after.argmin())
@@ -496,24 +555,24 @@ axes.set(
 )
 axes.locator_params(nbins=5)
 axes = panels[1]
-figures.lines(axes, {"after": (lengths, after), "before": (lengths, np.full(16, start))}, at=None, title="one step downhill")
+figures.lines(axes, {"after": (factors, after), "before": (factors, np.full(16, start))}, at=None, title="one step downhill")
 axes.set_xscale("log")
 axes.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
-axes.set(xlabel="length of the step", ylabel="loss in nats", ylim=(0, 3 * start))
+axes.set(xlabel="factor of the step", ylabel="loss in nats", ylim=(0, 3 * start))
 axes.legend(frameon=False, loc="upper left")
 figures.show(
     figure,
     f"Left: 40 random parameters, their slopes derived and numerical; all lie on the diagonal, with differences below a millionth of the largest slope. Right: the "
-    f"loss of the sentence after one step against the gradient: {start:.2f} before, {after[best]:.2f} with the length {lengths[best]:.2g}, and more than before "
-    f"with {lengths[-1]:g}. (The picture ends at {3 * start:.1f} nats.)",
+    f"loss of the sentence after one step against the gradient: {start:.2f} before, {after[best]:.2f} with the factor {factors[best]:.2g}, and more than before "
+    f"with {factors[-1]:g}. (The picture ends at {3 * start:.1f} nats.)",
 )
 assert worst < 1e-6
 assert after[0] < start and after[best] < start - 0.2 and after[-1] > start
 
 # %% [markdown]
 # The two ways agree; they differ by less than a millionth of the largest slope, which is rounding and the rest of the bend. And
-# the step works: from {{start:.2f}} to {{after[best]:.2f}} nats for this sentence with the best length. But a slope is true only
-# nearby: a step that is too long lands somewhere else, and the loss is higher than before. Notebook 14 takes many small
+# the step works: from {{start:.2f}} to {{after[best]:.2f}} nats for this sentence with the best factor. But a slope is true only
+# nearby: a step that is too large lands somewhere else, and the loss is higher than before. Notebook 14 takes many small
 # steps.
 #
 # ## Break it: a value that is used twice
@@ -559,14 +618,14 @@ axes.set(xlabel="slope, derived", ylabel="slope, numerical", xlim=(-edge, edge),
 shown = "; ".join(f"{name} {value:.2f}" for name, value in errors.items())
 figures.show(
     figure,
-    f"Slopes of {len(spots)} entries of wte, derived and numerical. With both uses added, all lie on the diagonal. The largest errors: {shown}.",
+    f"Slopes of {len(spots)} entries of wte, derived and numerical. With both uses added, all lie on the diagonal; with one use only, not all do. The largest errors: {shown}.",
 )
 assert errors["both uses added"] < 1e-5 < 1e-2 < min(errors["first use only"], errors["second use only"])
 
 # %% [markdown]
-# Only the sum lies on the diagonal. A gradient with a missing part has the right shape, and no error appears: training runs,
-# only worse than it could. The comparison with the numerical gradient finds such a mistake. It belongs to every backward
-# function that anybody writes.
+# Only with the sum do *all* points lie on the diagonal. A point with one use only may be near it: there the other use adds
+# almost nothing. A gradient with a missing part has the right shape, and no error appears. The comparison with the numerical
+# gradient finds such a mistake, if it looks at more than one entry. It belongs to every backward function that anybody writes.
 #
 # ## The same in the package
 
@@ -595,6 +654,7 @@ show_source(
     notes={
         "dmid = dy + dpart": "The stream goes past the part and through it: two slopes, added.",
         "return dmid + dpart": "And again.",
+        'dropout_backward(dy, seen, prefix + "mlp.out")': "Dropout sets numbers to 0 at random in training. Without it, this changes nothing.",
     },
 )
 

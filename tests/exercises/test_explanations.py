@@ -28,15 +28,27 @@ def message(exercise, body, **names):
         ("next_token", "return logits[-1][logits[-1].mean()]", "use `//` or `int(...)`"),
         ("next_token", 'return logits["last"]', "an index must be an integer"),
         ("gelu_new", "return 0.5 * x * (1 + np.tanh(x + 0.044715 * x^3))", "write `**`"),
-        ("gelu_new", "return 0.5 * x * (1 + math.tanh(x))", "`np.` instead"),
+        ("gelu_new", "return 0.5 * x * (1 + math.tanh(x))", "write `np.` for `math.`"),
         ("local_mask", "d = queries[:, None] - keys\nreturn np.where(d >= 0 and d < window, 0.0, -1e9)", "write `&`"),
         ("local_mask", "d = queries[:, None] - keys\nreturn np.where(0 <= d < window, 0.0, -1e9)", "write `&`"),
         ("local_mask", "d = queries[:, None] - keys\nreturn np.where(d >= 0 & d < window, 0.0, -1e9)", "brackets around each"),
         ("softmax", "return np.exp(x - max(x))", "`np.max`"),
         ("softmax", "if x > 0:\n    return x", "need one True or False"),
-        ("causal_mask", "return np.where(queries >= keys, 0.0, -1e9)", "lines them up from the right"),
-        ("attend", "return softmax(q @ k + mask) @ v", "Does one of them need `.T`"),
-        ("attend", "return softmax(np.dot(q, k) + mask) @ v", "Does one of them need `.T`"),
+        ("causal_mask", "return np.where(queries >= keys, 0.0, -1e9)", "one of them needs `[:, None]`"),
+        ("attend", "return softmax(q @ k + mask) @ v", "here it is (2, 4) @ (3, 4). Does one of them lie the wrong way? `.T`"),
+        ("attend", "return softmax(np.dot(q, k) + mask) @ v", "Does one of them lie the wrong way? `.T`"),
+        ("attend", "return softmax(np.matmul(q, k) + mask) @ v", "Does one of them lie the wrong way? `.T`"),
+        (
+            "linear_backward",
+            "return dy @ weight.T, dy.T @ x, dy.sum(0)",
+            "(2, 3) @ (2, 3). Does one of them lie the wrong way?",
+        ),
+        ("linear", "return x @ bias", "another shape than you meant?"),
+        ("attend", "w = softmax(q @ k.T + mask)\nreturn w @ w.sum() @ v", "for a number write `*`"),
+        ("linear_backward", "return dy * weight, dy * x, dy.sum(0)", "Is the matrix product `@` meant?"),
+        ("softmax", "return x / x.sum(axis=1)", "or the line that made it `keepdims=True`?"),
+        ("linear", "return x + bias", "another shape than you meant?"),
+        ("linear_backward", "return dy + dy.T, dy.T @ x, dy.sum(0)", "`.T` turns an array"),
         ("merge_heads", "H, T, D = x.shape\nreturn x.reshape(T, T, D, H)", "`reshape` keeps all numbers"),
         ("softmax", "return x / x.sum(axis=1).sum(axis=1)", "fewer axes than this line needs"),
         ("softmax", "s = x.sum(axis=-1)\nreturn x / s[:, 0]", "fewer axes than this line needs"),
@@ -68,8 +80,37 @@ def message(exercise, body, **names):
         ("layer_norm", "return x.sum(axis=-1) / C", "`T, C = x.shape`"),
         ("softmax", "e = np.exp(x)\nreturn E / e.sum()", "`T, C = x.shape`"),
         ("softmax", "largest = x.max()\nreturn x - lagrest", "letter by letter"),
-        ("count_pairs", "for w in words:\n    total = total + 1\nreturn total", "give it a first value"),
-        ("merge", "return [tokens[i + 1] for i in range(len(tokens))]", "Does a loop look at `i + 1`"),
+        ("count_pairs", "for w in words:\n    total = total + 1\nreturn total", "Give it a first value"),
+        ("merge", "return [tokens[i + 1] for i in range(len(tokens))]", "with its `+ 1` in the last round?"),
+        ("top_k", "b = np.sort(logits)[k]\nreturn np.where(logits < b, -1e9, logits)", "counted from the right end?"),
+        (
+            "cross_entropy_backward",
+            "p = softmax(logits)\np[targets] -= 1\nreturn p / len(p)",
+            "meant for this axis (0 for rows",
+        ),
+        ("merge", "return tokens[len(tokens)]", "Print the index and the length."),
+        ("merge", "i = 0\nwhile tokens[i] != '?':\n    i += 1\nreturn tokens", "the loop does not end at the last item"),
+        ("softmax", "return x[:0][0]", "is empty here"),
+        ("softmax", "return x[-7]", "a negative index counts from the end"),
+        ("cross_entropy", "return logits[range(logits.shape[1]), targets]", "two arrays of indices pick pairs"),
+        ("softmax", "y = np.zeros(2)\ny[:] = np.zeros(3)\nreturn y", "another shape than the place"),
+        ("softmax", "y = np.zeros(2)\ny += np.zeros((3, 2))\nreturn y", "keep the shape of the left side"),
+        ("beam_step", "return [t + 1 for t in texts]", "`+ [i]` appends one item"),
+        (
+            "perplexity",
+            "return math.exp(sum(surprises) / len(surprises))",
+            "if one number is meant, look at the line that makes it",
+        ),
+        ("layer_norm", "return softmax(x)", "`softmax` is the exercise of notebook 05, and this one must do without it"),
+        ("softmax", "return exp(x)", "NumPy's function is called `np.exp`"),
+        ("softmax", "for v in x[:0]:\n    y = v\nreturn y", "a loop without a round"),
+        (
+            "cross_entropy",
+            "z = logits - logits.max(1)[:, None]\nreturn np.log(z.sum(1)) - z[range(len(z)), targets]",
+            "log of a negative",
+        ),
+        ("softmax", "return np.exp(x) / (x - x)", "something is divided by 0"),
+        ("softmax", "return np.exp(x - x + 1000)", "exp of a large number is infinite"),
         ("softmax", "return x.sum(axes=1)", "other arguments than it has"),
         ("attend", "return softmax(q, k)", "other arguments than it has"),
         ("softmax", "return x.exp()", "nothing with this name"),
@@ -157,6 +198,64 @@ def test_right_numbers_of_another_type_are_told_as_that(exercise, body):
 @pytest.mark.parametrize("body", ["return [0.0 for id in ids]", "return (table[0, 0],)"])
 def test_list_for_an_array_is_told_how_to_become_one(body):
     assert "`np.array(...)` makes an array of a list." in message("pick_targets", body).split("Case")[0]
+
+
+@pytest.mark.parametrize(
+    ("exercise", "body", "said"),
+    [
+        ("beam_step", "return [(t, 0.5) for t in texts]", "`result[0][0]` is a list of 1 integer, and an integer was expected"),
+        ("text_windows", "return [(1, ids)]", "`result[0][0]` is an integer, and a list of 3 integers was expected"),
+        ("text_windows", "return [(ids, [1])]", "`result[0][1]` is a list of 1 integer, and an integer was expected"),
+        ("linear_backward", "return dy @ weight, dy.T @ x, dy.sum(0).astype(int)", "`result[2]` is an array of integers"),
+    ],
+)
+def test_wrong_type_inside_of_the_result_is_told_with_its_place(exercise, body, said):
+    assert f"In your result, {said}" in message(exercise, body)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "body"),
+    [
+        ("perplexity", "return [np.exp(surprises.mean())]"),
+        ("perplexity", "return surprises.mean()"),
+        ("linear_backward", "return dy @ weight, dy.T @ x"),
+        ("nearest", "return [(np.float32(0.5), np.int64(1))] * k"),
+        ("count_pairs", "return {p: np.int64(3) for w in words for p in zip(w, w[1:])}"),
+        ("count_pairs", "return {}[np.int64(3)]"),
+        ("merge", "return [np.str_(t) for t in tokens] + [np.float32(1)]"),
+    ],
+)
+def test_message_has_plain_numbers(exercise, body):
+    assert not re.search(r"np\.\w+\(|array\(|dtype", message(exercise, body).partition("Case ")[2])
+
+
+WINDOWS = """
+    rows, end = [], 1
+    while end < len(ids):
+        start, end = end, min(end + (1 if rows else window), len(ids))
+        rows.append((ids[max(0, end - window - 1) : end], end - start))
+    return rows or [(ids, 1)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("exercise", "body", "special"),
+    [
+        ("softmax", "return np.where(abs(x) > 500, 7.0, np.exp(x) / np.exp(x).sum(0))", "cases with very large numbers in `x`"),
+        ("text_windows", WINDOWS, "some special cases"),
+        ("accept_drafts", "return [*drafts, int(logits[-1].argmax())] if drafts else [5]", "cases with an empty `drafts`"),
+    ],
+)
+def test_special_cases_are_called_what_they_are(exercise, body, special):
+    assert f"And there is something else: {special} are wrong in another way." in message(exercise, body)
+
+
+def test_case_with_a_wrong_shape_is_shown_first():
+    body = "l = logits[ids]\nreturn np.where(l > 0, l / penalty, l * penalty)"
+    assert "returns an array of floats of shape (1,), and an array of floats of shape (3,) was expected" in message(
+        "repetition_penalty", body
+    )
+    assert "of shape (3,) was expected" in message("top_k", "return np.sort(logits)[::-1][:k]")
 
 
 def test_lists_are_described_with_what_they_hold():

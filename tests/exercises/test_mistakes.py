@@ -180,10 +180,11 @@ def test_mistakes_are_told_apart(exercise):
 
 def simplest_names(exercise, candidate):
     """Return the only smallest set of mistakes whose outcomes equal those of the candidate, () if there are several."""
-    equal_ones = {other.mistakes for other in candidates(exercise) if not differ(exercise, candidate, other)}
-    fewest = min(map(len, equal_ones))
-    smallest = [mistakes for mistakes in equal_ones if len(mistakes) == fewest]
-    return smallest[0] if len(smallest) == 1 else ()
+    for fewest in (1, 2):
+        others = [other for other in candidates(exercise) if len(other.mistakes) == fewest]
+        equal_ones = {other.mistakes for other in others if not differ(exercise, candidate, other)}
+        if equal_ones:
+            return equal_ones.pop() if len(equal_ones) == 1 else ()
 
 
 @pytest.mark.slow
@@ -393,6 +394,90 @@ SLIPS = [
             ),
         ]
     ],
+    ("cross_entropy", "z = logits - logits.max()\nreturn np.log(np.exp(z).sum(1)) - z[range(len(z)), targets]", "overflow"),
+    (
+        "cross_entropy",
+        "z = logits - logits.max(1)[:, None]\nlog_p = z - np.log(np.exp(logits).sum(1))[:, None]\n"
+        "return -log_p[range(len(z)), targets]",
+        "sum_not_shifted",
+    ),
+    ("perplexity", "return math.exp(surprises.sum() / len(surprises))", "divided_by_rows"),
+    ("perplexity", "return np.exp(sum(surprises) / len(surprises))", "by_row"),
+    (
+        "text_windows",
+        "rows, end = [], 1\nwhile end < len(ids):\n"
+        "    start, end = end, min(len(ids), end + (stride if rows else window))\n"
+        "    rows.append((ids[max(end - window, 0) : end], end - start))\nreturn rows",
+        "one_short",
+    ),
+    (
+        "text_windows",
+        "rows = []\nfor start in range(0, len(ids), stride):\n    row = ids[start : start + window + 1]\n"
+        "    rows.append((row, len(row) - 1))\nreturn rows",
+        "overlap_scored_twice",
+    ),
+    (
+        "text_windows",
+        "rows = []\nfor start in range(0, len(ids), stride):\n    row = ids[start : start + window + 1]\n"
+        "    rows.append((row, stride if rows else len(row) - 1))\nreturn rows",
+        "rows_after_the_end",
+    ),
+    (
+        "text_windows",
+        "rows = []\nfor start in range(0, len(ids), stride):\n    row = ids[start : start + window + 1]\n"
+        "    rows.append((row, min(stride, len(row) - 1) if rows else len(row) - 1))\n    if start + window + 1 >= len(ids):\n"
+        "        break\nreturn rows",
+        "scored_past_the_end",
+    ),
+    (
+        "text_windows",
+        "rows, done = [], 1\nwhile done < len(ids):\n"
+        "    end = min(len(ids), done + (stride if rows else window))\n"
+        "    rows.append((ids[done:end], end - done))\n    done = end\nreturn rows",
+        "context_thrown_away",
+    ),
+    (
+        "text_windows",
+        "rows, done = [(ids[: window + 1], min(window, len(ids) - 1))], window + 1\n"
+        "while done + stride <= len(ids):\n"
+        "    end = done + stride\n    rows.append((ids[end - window - 1 : end], stride))\n    done = end\n"
+        "return rows",
+        "tail_dropped",
+    ),
+    (
+        "text_windows",
+        "rows, done = [], 1\nwhile done < len(ids):\n"
+        "    end = min(len(ids), done + (stride if rows else window))\n"
+        "    rows.append((ids[max(0, end - window - 1) : end], end - done + (done == 1)))\n    done = end\n"
+        "return rows",
+        "unshifted",
+    ),
+    (
+        "numerical_gradient",
+        "up, down, g = x.copy(), x.copy(), np.zeros_like(x)\nfor i in np.ndindex(x.shape):\n"
+        "    up[i] += h\n"
+        "    down[i] -= h\n    g[i] = (f(up) - f(down)) / (2 * h)\nreturn g",
+        "not_moved_back",
+    ),
+    ("cross_entropy_backward", "p = softmax(logits)\nreturn (p - np.eye(4)[targets]) / 2", "numbers_of_the_example"),
+    ("linear_backward", "return x @ weight.T @ weight, dy.T @ x, dy.sum(0)", "dx_uses_x"),
+    ("linear_backward", "return dy @ weight, dy.T @ x, dy.sum()", "bias_over_everything"),
+    (
+        "layer_norm_backward",
+        "s = np.sqrt(x.var(1, keepdims=True) + eps)\n"
+        "n, dn = (x - x.mean(1, keepdims=True)) / s, dy * weight\n"
+        "a, b = dn.mean(1, keepdims=True), n * dn.mean(1, keepdims=True) * n.mean(1, keepdims=True)\n"
+        "return (dn - a - b) / s, (dy * n).sum(0), dy.sum(0)",
+        "variance_constant",
+    ),
+    (
+        "layer_norm_backward",
+        "s = np.sqrt(x.var(1, keepdims=True) + eps)\n"
+        "n, dn = (x - x.mean(1, keepdims=True)) / s, dy * weight\n"
+        "a, b = dn.mean(1, keepdims=True), n * (dn * n).mean(1, keepdims=True)\n"
+        "return (dn - a - b) * s, (dy * n).sum(0), dy.sum(0)",
+        "not_divided",
+    ),
 ]
 
 

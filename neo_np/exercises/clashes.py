@@ -1,0 +1,110 @@
+"""Why two shapes do not fit, and whether turning one of them or one more axis would mend it."""
+
+import ast
+import linecache
+import re
+from contextlib import suppress
+
+import numpy as np
+
+PURE = ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Slice, ast.Tuple, ast.BinOp, ast.UnaryOp
+PURE += ast.expr_context, ast.operator, ast.unaryop
+MATMUL_ERROR, BROADCAST_ERROR = r"matmul: |not aligned", r"operands could not be broadcast together with shapes"
+
+
+def clash(place):
+    """Return the sentence about two shapes that do not fit, or "" if the error is another one or has no two shapes."""
+    step = failing_step(place.trace) if place.trace else None
+    if re.search(MATMUL_ERROR, place.what):
+        shapes = shapes_in(place.what) or sides(step, place.trace)
+        return matmul_clash(*shapes) if len(shapes) == 2 else ""
+    if re.search(BROADCAST_ERROR, place.what):
+        shapes = shapes_in(place.what)
+        multiplied = isinstance(step, ast.BinOp) and isinstance(step.op, ast.Mult)
+        return broadcast_clash(*shapes, multiplied) if len(shapes) == 2 else ""
+    return ""
+
+
+def shapes_in(text):
+    """Return the shapes that an error names, such as (3, 2) in "shapes (3,2) (3,)"."""
+    named = re.findall(r"\(((?:\d+,?)*)\)", text.partition("shapes ")[2])
+    return [tuple(int(size) for size in sizes.split(",") if size) for sizes in named]
+
+
+def failing_step(trace):
+    """Return the syntax tree of the operation or call that failed, or None. Python tells its place since 3.11."""
+    code = trace.tb_frame.f_code
+    if not hasattr(code, "co_positions"):
+        return None
+    line, last_line, start, end = list(code.co_positions())[trace.tb_lasti // 2]
+    if None in (line, start, end) or line != last_line:
+        return None
+    text = linecache.getline(code.co_filename, line).encode()[start:end].decode()
+    with suppress(SyntaxError):
+        return ast.parse(f"({text})", mode="eval").body
+    return None
+
+
+def sides(step, trace):
+    """Return the shapes of both sides of a product, () if they cannot be worked out without calling anything."""
+    if isinstance(step, ast.BinOp):
+        nodes = [step.left, step.right]
+    elif isinstance(step, ast.Call) and len(step.args) == 2:
+        nodes = step.args
+    else:
+        return ()
+    if not all(isinstance(part, PURE) for node in nodes for part in ast.walk(node)):
+        return ()
+    frame = trace.tb_frame
+    with suppress(Exception):  # a name that has another value by now
+        values = [eval(compile(ast.Expression(node), "", "eval"), frame.f_globals, frame.f_locals) for node in nodes]
+        return tuple(map(np.shape, values))
+    return ()
+
+
+def matmul_clash(a, b):
+    """Return the sentence about a @ b of these shapes."""
+    if () in (a, b):
+        return "`@` multiplies two arrays, and one side is a single number here: for a number write `*`."
+    said = f"`a @ b` needs as many columns in a as b has rows, and here it is {a} @ {b}."
+    if not (multiplies(turned(a), b) or multiplies(a, turned(b))):
+        return f"{said} Which of the two has another shape than you meant?"
+    how = "`.T` turns an array" if max(len(a), len(b)) < 3 else "`swapaxes(-1, -2)` turns the last two axes"
+    return f"{said} Does one of them lie the wrong way? {how}."
+
+
+def broadcast_clash(a, b, multiplied):
+    """Return the sentence about two shapes that cannot be broadcast. multiplied: whether they meet in a product with `*`."""
+    said = f"{a} and {b} do not fit. NumPy lines shapes up from the right: two sizes must be equal, or one of them 1."
+    if multiplied and multiplies(a, b) and len(a) + len(b) > 2:
+        return f"{said} Is the matrix product `@` meant?"
+    if len(a) == len(b) == 1:
+        return f"{said} For a table of all pairs, one of them needs `[:, None]`."
+    if len(a) != len(b) and one_axis_mends(*sorted((a, b), key=len)):
+        return f"{said} Does the smaller one need `[:, None]`, or the line that made it `keepdims=True`?"
+    if len(a) == len(b) == 2 and (broadcasts(turned(a), b) or broadcasts(a, turned(b))):
+        return f"{said} Does one of them lie the wrong way? `.T` turns an array."
+    return f"{said} Which of the two has another shape than you meant?"
+
+
+def turned(shape):
+    """Return a shape with its last two sizes exchanged."""
+    return shape[:-2] + shape[-2:][::-1]
+
+
+def multiplies(a, b):
+    """Return whether a @ b works for these shapes."""
+    return a[-1] == (b[-2] if len(b) > 1 else b[0]) and broadcasts(a[:-2], b[:-2])
+
+
+def broadcasts(a, b):
+    """Return whether two shapes can be broadcast."""
+    with suppress(ValueError):
+        return bool(np.broadcast_shapes(a, b) or True)
+    return False
+
+
+def one_axis_mends(smaller, larger):
+    """Return whether an axis of size 1, put into the smaller shape, lets it be broadcast to the larger one."""
+    wider = [(*smaller[:i], 1, *smaller[i:]) for i in range(1, len(smaller) + 1)]
+    return len(larger) - len(smaller) == 1 and any(broadcasts(a, larger) and all(np.less_equal(a, larger)) for a in wider)
