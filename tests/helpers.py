@@ -35,6 +35,12 @@ def random_model(seed=0, std=0.1, dtype=np.float32, tokenizer=None, **changes):
     return Model(config, Params(named), tokenizer)
 
 
+def in_float64(model):
+    """Return the model with its weights in float64: what the definition says, almost without rounding."""
+    params = Params({name: array.astype(np.float64) for name, array in model.params.flat().items()})
+    return Model(model.config, params, model.tokenizer)
+
+
 def distance(found, expected):
     """Return the largest distance of two rows, as a share of the expected row's norm."""
     return (np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(expected, axis=-1)).max()
