@@ -35,6 +35,12 @@ def random_model(seed=0, std=0.1, dtype=np.float32, tokenizer=None, **changes):
     return Model(config, Params(named), tokenizer)
 
 
+def in_float64(model):
+    """Return the model with its weights in float64: what the definition says, almost without rounding."""
+    params = Params({name: array.astype(np.float64) for name, array in model.params.flat().items()})
+    return Model(model.config, params, model.tokenizer)
+
+
 def distance(found, expected):
     """Return the largest distance of two rows, as a share of the expected row's norm."""
     return (np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(expected, axis=-1)).max()
@@ -63,6 +69,21 @@ def byte_model(**changes):
     """Return a random model over bytes: most of what it generates is broken UTF-8."""
     of_bytes = {"vocab_size": len(BYTES), "bos_token_id": END, "eos_token_id": END, "max_position_embeddings": 48}
     return random_model(**{"tokenizer": BYTES} | of_bytes | changes)
+
+
+WORDS = """the a king queen prince princess old little girl boy man woman and was said had went came saw then but so when to of
+in by with for his her their house tree forest dog cat bird horse gold ring bread water fire door road hill sea ship night day
+morning good bad poor rich happy sad long once who what where never always very""".split()
+WORD_TOKENIZER = byte_tokenizer(*(f"Ġ{word}" for word in WORDS), "ing", "ly")
+
+
+def word_model(seed=20, **changes):
+    """Return a random model that writes English words, in any order; it reads a prompt as bytes and hardly ever writes one."""
+    sizes = {"vocab_size": len(WORD_TOKENIZER), "bos_token_id": END, "eos_token_id": END, "max_position_embeddings": 256}
+    model = random_model(seed, 0.3, tokenizer=WORD_TOKENIZER, tie_word_embeddings=False, **sizes | changes)
+    model.params.ln_f.bias += 1
+    model.params.lm_head.weight[END + 1 :] += 1
+    return model
 
 
 def forced(ids, after):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import random_model
+from helpers import byte_model, random_model
 
 import neo_np
 from neo_np import Model, NeoError
@@ -69,8 +69,8 @@ def test_text_generation_short_prompt_keeps_its_room_beside_a_long_one(generator
     assert generator(prompts, do_sample=False)[0] == generator(prompts[0], do_sample=False)
 
 
-def test_text_generation_writes_256_tokens_if_they_fit(tales):
-    model = random_model(vocab_size=len(tales.tokenizer), tokenizer=tales.tokenizer, max_position_embeddings=300)
+def test_text_generation_writes_256_tokens_if_they_fit():
+    model = byte_model(max_position_embeddings=300)
     chosen = []
 
     def count(logits, ids):
@@ -81,7 +81,7 @@ def test_text_generation_writes_256_tokens_if_they_fit(tales):
     neo_np.pipeline("text-generation", model)(PROMPT, **options)
     assert len(chosen) == 256
     chosen.clear()
-    sliding = neo_np.pipeline("text-generation", random_model(vocab_size=2048, tokenizer=tales.tokenizer))
+    sliding = neo_np.pipeline("text-generation", byte_model())
     sliding(PROMPT, slide=True, **options)
     assert len(chosen) == 256
 
@@ -158,7 +158,7 @@ def test_feature_extraction_gives_the_last_hidden_states(tales):
         np.testing.assert_array_equal(extract(text, return_tensors=True), expected[None])
     assert extract(texts) == [extract(text) for text in texts]
     arrays = extract(texts, return_tensors=True)
-    assert [array.shape for array in arrays] == [(1, length_of(tales, text), 192) for text in texts]
+    assert [array.shape for array in arrays] == [(1, length_of(tales, text), tales.config.hidden_size) for text in texts]
 
 
 def test_feature_extraction_empty_text_raises(tales):

@@ -17,7 +17,8 @@ def log_softmax(x):
     The sum contains exp(0) = 1, so its log is finite, even if the softmax itself rounds to 0.
     """
     shifted = x - x.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    exp = np.exp(shifted, order="C")  # NumPy sums such rows in pairs; rows of other orders, one by one, with more rounding
+    return shifted - np.log(exp.sum(axis=-1, keepdims=True))
 
 
 def cross_entropy(logits, targets):

@@ -4,6 +4,7 @@ import pytest
 from helpers import random_model
 
 import neo_np
+from neo_np import Tokenizer
 from neo_np.bench import process
 
 TEXT = "It's 12 o'clock,  said the king -- naïve as a child… 好\n\n\tand   so on  "
@@ -16,10 +17,10 @@ def text():
 
 
 @pytest.fixture(scope="session")
-def tiny(tales, tmp_path_factory):
+def tiny(tmp_path_factory):
     """The folder of a tiny checkpoint with a tokenizer, and a text beside it."""
     folder = tmp_path_factory.mktemp("bench")
-    neo_np.save(random_model(tokenizer=tales.tokenizer, vocab_size=2048), folder / "tiny")
+    neo_np.save(random_model(tokenizer=Tokenizer.train([TEXT], 300), vocab_size=300), folder / "tiny")
     (folder / "text.txt").write_text(TEXT * 20, encoding="utf-8")
     return folder / "tiny"
 

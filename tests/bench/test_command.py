@@ -79,7 +79,7 @@ def test_tables_fit_a_hundred_columns_and_name_machine_and_duration(tiny, capsys
     captured = capsys.readouterr()
     assert max(map(len, captured.out.splitlines())) <= 100
     assert f"NumPy {np.__version__}" in captured.out
-    assert "model:   tiny: 2 layers, C=24, 3 heads, 2048 tokens, 32 positions" in captured.out
+    assert "model:   tiny: 2 layers, C=24, 3 heads, 300 tokens, 32 positions" in captured.out
     assert re.search(r"takes:   about \d+ s", captured.out)
     assert "load: from the weights on disk" in captured.out
 

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import random_model
+from helpers import byte_model
 
 from neo_np import NeoError
 from neo_np.evaluate.harness import harness_model
@@ -97,8 +97,9 @@ def test_generate_until_cuts_at_the_stop_texts(tales):
     sampled = {"do_sample": True, "temperature": 0.8, "top_k": 5, "seed": 3, "max_new_tokens": 9}
     assert until(prompt, **sampled) == tales.generate(prompt, **sampled)[len(prompt) :]
     assert until(prompt, temperature=0.8, top_k=5, seed=3, max_gen_toks=9) == until(prompt, **sampled)
-    room = tales.tokenizer.encode(prompt * 100)[-226:]  # 256 positions, 30 of them to be written
-    assert until(prompt * 100, max_gen_toks=30) == tales.tokenizer.decode(tales.generate(room, max_new_tokens=30)[226:])
+    long = prompt * tales.config.max_position_embeddings
+    room = tales.tokenizer.encode(long)[30 - tales.config.max_position_embeddings :]  # 30 positions are to be written
+    assert until(long, max_gen_toks=30) == tales.tokenizer.decode(tales.generate(room, max_new_tokens=30)[len(room) :])
     assert until("", max_gen_toks=9) == tales.generate("", max_new_tokens=9)
 
 
@@ -108,8 +109,8 @@ def test_generate_until_leaves_out_special_tokens(tales, monkeypatch):
     assert harness_model(tales).generate_until(requests(("x", {"max_gen_toks": 9}))) == [" king"]
 
 
-def test_generate_until_refuses_impossible_options(tales):
-    adapter = harness_model(tales)
+def test_generate_until_refuses_impossible_options():
+    adapter = harness_model(byte_model(max_position_embeddings=256))
     request = requests(("x", {"until": ["."], "temperature": 0.0}))
     options = dict(request[0].args[1])
     with pytest.raises(NeoError, match="the task wants 256 new tokens, and the model has 256 positions"):
@@ -121,8 +122,8 @@ def test_generate_until_refuses_impossible_options(tales):
         adapter.generate_until(requests(("x", {"max_gen_toks": 0})))
 
 
-def test_loglikelihood_rolling_without_a_begin_token_is_refused(tales):
-    model = random_model(vocab_size=2048, bos_token_id=None, eos_token_id=None, tokenizer=tales.tokenizer)
+def test_loglikelihood_rolling_without_a_begin_token_is_refused():
+    model = byte_model(bos_token_id=None, eos_token_id=None)
     with pytest.raises(NeoError, match="no bos_token_id to begin with"):
         harness_model(model).loglikelihood_rolling(requests(("x",)))
 

@@ -73,7 +73,7 @@ def test_assistant_model_is_refused(tales):
         ({"inline": False}, "inline=False shows only the path"),
         ({"open": "cellar"}, "open begins with 'cellar'"),
         ({"temprature": 1}, "did you mean 'temperature'"),
-        ({"continuation": [5000]}, "5000 is not a token"),
+        ({"continuation": [10**6]}, "1000000 is not a token"),
         ({"continuation": [5] * 9999}, "positions: shorten one of them"),
         ({"out": "/nowhere/run.html", "max_new_tokens": 1}, "cannot be written"),
     ],

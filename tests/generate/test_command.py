@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from helpers import ROOT, random_model
+from helpers import ROOT, WORD_TOKENIZER, in_float64, random_model, word_model
 
 import neo_np
 from neo_np import Model
@@ -29,10 +29,29 @@ from neo_np.generate.sequence import GeneratedSequence
 
 PROMPT = "Once upon a time"
 SHORT = ("--max-new-tokens", "12", "--seed", "7")
-COMMA, THE, TO, WHO, KING, LIVED = 12, 260, 274, 390, 479, 944  # end tokens in some tests
+MODEL = (
+    word_model()
+)  # all but a few tests use it for the checkpoint that ships: whatever that one writes, the command is the same
+IN_PROMPT = len(WORD_TOKENIZER.encode(PROMPT))
+TOO_LARGE = MODEL.config.vocab_size  # as an id
+FULL = "a" * (MODEL.config.max_position_embeddings - 6)  # a prompt with room for 6 tokens
+THEN, SHIP, HIS, SO, WHO, FOREST = (  # end tokens in some tests
+    WORD_TOKENIZER.vocab[f"Ġ{word}"] for word in ("then", "ship", "his", "so", "who", "forest")
+)
 
 
-load_once = functools.cache(neo_np.load)
+@functools.cache
+def load(name=None, tokenizer=None):
+    """Return the model for the name of the checkpoint that ships, and load all others once."""
+    if name in (None, DEFAULT_CHECKPOINT) and tokenizer is None:
+        return MODEL
+    return neo_np.load(name, tokenizer)
+
+
+@pytest.fixture(autouse=True)
+def model_of_words(monkeypatch):
+    """Give the command in this process the model for the checkpoint that ships. A process of its own has the real one."""
+    monkeypatch.setattr(command, "load", load)
 
 
 class Result(NamedTuple):
@@ -46,7 +65,6 @@ def run(monkeypatch, capsys, tmp_path):
     """Return a function that runs the command in this process: arguments and standard input in, `Result` out."""
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as if it were not installed
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(command, "load", load_once)  # to save time
 
     def run(*arguments, stdin=b""):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
@@ -59,15 +77,10 @@ def run(monkeypatch, capsys, tmp_path):
     return run
 
 
-@pytest.fixture
-def expected(tales):
+def expected(prompt=PROMPT, model=MODEL, **options):
     """Return what `Model.generate` gives for options, with the command's defaults; None takes one of these out."""
     defaults = {"do_sample": True, "temperature": 0.8, "top_k": 50, "top_p": 0.95, "max_new_tokens": 12, "seed": 7}
-
-    def expected(prompt=PROMPT, **options):
-        return tales.generate(prompt, **defaults | options)
-
-    return expected
+    return model.generate(prompt, **defaults | options)
 
 
 def start(*arguments, python=(), environment=(), **options):
@@ -95,15 +108,16 @@ NOT_SAMPLED = {"do_sample": False, "temperature": None, "top_k": None, "top_p": 
 HOT = "--temperature 3 ", {"temperature": 3.0}
 GREEDY = "--greedy ", NOT_SAMPLED
 LONG = "--greedy --max-new-tokens 40 ", NOT_SAMPLED | {"max_new_tokens": 40}
-ENDS_EARLY = f"--greedy --eos-token-id {KING} ", NOT_SAMPLED | {"eos_token_id": KING}
+ENDS_EARLY = f"--greedy --eos-token-id {SO} ", NOT_SAMPLED | {"eos_token_id": SO}
 STOPS = "--greedy --stop boy --stop ing ", NOT_SAMPLED | {"stop_strings": ["boy", "ing"]}
 BEAMS = (
-    f"--num-beams 3 --eos-token-id {WHO} --eos-token-id {LIVED} ",
-    NOT_SAMPLED | {"num_beams": 3, "eos_token_id": [WHO, LIVED]},
+    f"--num-beams 3 --eos-token-id {THEN} --eos-token-id {WHO} ",
+    NOT_SAMPLED | {"num_beams": 3, "eos_token_id": [THEN, WHO]},
 )
+LONG_BEAMS = BEAMS[0] + "--length-penalty 2 ", BEAMS[1] | {"length_penalty": 2.0}
 MORE_ENDS = (
-    f"--num-beams 3 --eos-token-id {COMMA} --eos-token-id {TO} --eos-token-id {KING} ",
-    NOT_SAMPLED | {"num_beams": 3, "eos_token_id": [COMMA, TO, KING]},
+    f"--num-beams 3 --eos-token-id {HIS} --eos-token-id {WHO} --eos-token-id {FOREST} ",
+    NOT_SAMPLED | {"num_beams": 3, "eos_token_id": [HIS, WHO, FOREST]},
 )
 OPTIONS = [  # other arguments with their meaning for `generate`, then the option with its meaning
     ("", {}, "--greedy", NOT_SAMPLED),
@@ -118,29 +132,29 @@ OPTIONS = [  # other arguments with their meaning for `generate`, then the optio
     ("", {}, "--repetition-penalty 3", {"repetition_penalty": 3.0}),
     (*LONG, "--no-repeat-ngram-size 2", {"no_repeat_ngram_size": 2}),
     ("", {}, "--max-new-tokens 5", {"max_new_tokens": 5}),
-    (*GREEDY, f"--eos-token-id {COMMA}", {"eos_token_id": COMMA}),
-    (*ENDS_EARLY, f"--eos-token-id {THE}", {"eos_token_id": [KING, THE]}),
+    (*GREEDY, f"--eos-token-id {SHIP}", {"eos_token_id": SHIP}),
+    (*ENDS_EARLY, f"--eos-token-id {THEN}", {"eos_token_id": [SO, THEN]}),
     (*ENDS_EARLY, "--min-new-tokens 9", {"min_new_tokens": 9}),
-    (*ENDS_EARLY, "--min-length 12", {"min_length": 12}),
+    (*ENDS_EARLY, f"--min-length {IN_PROMPT + 8}", {"min_length": IN_PROMPT + 8}),
     (*GREEDY, "--stop boy --stop ing", {"stop_strings": ["boy", "ing"]}),
     (*STOPS, "--cut-stop", {"cut_stop_string": True}),
     ("", {}, "--num-beams 3", NOT_SAMPLED | {"num_beams": 3}),
     (*BEAMS, "--length-penalty 3", {"length_penalty": 3.0}),
     (*MORE_ENDS, "--early-stopping true", {"early_stopping": True}),
-    (*BEAMS, "--early-stopping never", {"early_stopping": "never"}),
+    (*LONG_BEAMS, "--early-stopping never", {"early_stopping": "never"}),
 ]
 
 
 @pytest.mark.parametrize(("before", "known", "option", "meaning"), OPTIONS, ids=[row[0] + row[2] for row in OPTIONS])
-def test_option_has_the_effect_of_the_option_of_generate(run, expected, before, known, option, meaning):
+def test_option_has_the_effect_of_the_option_of_generate(run, before, known, option, meaning):
     text = expected(**known | meaning)
     assert text != expected(**known)  # an option without effect would show here
     assert run(PROMPT, *SHORT, *before.split(), *option.split()) == (0, text + "\n", "")
 
 
-def test_generation_config_overrides_defaults_and_options_override_it(run, tales, tmp_path):
+def test_generation_config_overrides_defaults_and_options_override_it(run, tmp_path):
     entries = {"max_new_tokens": 5, "temperature": 3.0, "top_k": 2, "top_p": 0.5}
-    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+    model = word_model(seed=1)
     model.generation_config = entries
     neo_np.save(model, tmp_path)
     sampled = {"do_sample": True, "seed": 7}
@@ -150,19 +164,19 @@ def test_generation_config_overrides_defaults_and_options_override_it(run, tales
     assert run(PROMPT, *arguments, "--model", tmp_path).out == model.generate(PROMPT, **given, **sampled) + "\n"
 
 
-def test_max_length_includes_the_prompt(run, expected):
-    assert run(PROMPT, "--seed", 7, "--max-length", 9).out == expected(max_new_tokens=9 - 4) + "\n"
+def test_max_length_includes_the_prompt(run):
+    assert run(PROMPT, "--seed", 7, "--max-length", IN_PROMPT + 5).out == expected(max_new_tokens=5) + "\n"
 
 
-def test_slide_continues_past_the_last_position(run, expected):
-    prompt = " the" * 250
-    assert run(prompt, *SHORT).status == 2
-    assert run(prompt, *SHORT, "--slide").out == expected(prompt, slide=True) + "\n"
+def test_slide_continues_past_the_last_position(run):
+    assert run(FULL, *SHORT).status == 2
+    assert run(FULL, *SHORT, "--slide").out == expected(FULL, slide=True) + "\n"
 
 
-def test_bad_word_is_never_written_at_the_beginning_or_after_a_space(run, tales):
-    plain = run(PROMPT, "--greedy", "--max-new-tokens", 40).out
-    words = sorted(set(re.findall(r"\b(?:the|was|and|who|he|she)\b", plain.removeprefix(PROMPT))))
+def test_bad_word_is_never_written_at_the_beginning_or_after_a_space(run, tales, monkeypatch):
+    monkeypatch.setattr(command, "load", lambda *names: tales)
+    new = tales.tokenizer.encode(run(PROMPT, "--greedy", "--max-new-tokens", 40).out.removeprefix(PROMPT))
+    words = sorted({token.strip() for token in tales.tokenizer.token_strings(new) if re.fullmatch(" [a-z]+", token)})
     assert len(words) > 2
     found = run(PROMPT, "--greedy", "--max-new-tokens", 40, *(f"--bad-word={word}" for word in words[:2]))
     assert found.status == 0
@@ -176,13 +190,13 @@ def test_no_seed_each_run_differs(run):
 
 
 def test_default_length_is_200_tokens_or_what_fits(run):
-    found = json.loads(run(" the" * 250, "--json", "--min-new-tokens", 6).out)
-    assert (len(found["prompt_ids"]), len(found["sequences"][0]["ids"])) == (250, 256 - 250)
+    found = json.loads(run(FULL, "--json", "--min-new-tokens", 6).out)
+    assert len(found["sequences"][0]["ids"]) == 6
     found = json.loads(run(PROMPT, "--json", "--min-new-tokens", 200).out)
     assert len(found["sequences"][0]["ids"]) == 200
 
 
-def test_several_texts_are_numbered(run, expected):
+def test_several_texts_are_numbered(run):
     texts = expected(num_return_sequences=3)
     assert len(set(texts)) == 3
     shown = "".join(f"--- {number} of 3 ---\n{text}\n" for number, text in enumerate(texts, start=1))
@@ -192,17 +206,17 @@ def test_several_texts_are_numbered(run, expected):
 
 
 def test_model_and_tokenizer_may_be_names_or_folders(run, tales, tmp_path):
-    other = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+    other = random_model(vocab_size=len(tales.tokenizer), tokenizer=tales.tokenizer)
     neo_np.save(other, tmp_path / "other")
     text = other.generate(PROMPT, max_new_tokens=12)
     assert run(PROMPT, *SHORT, "--greedy", "--model", tmp_path / "other").out == text + "\n"
     for name in ("vocab.json", "merges.txt"):
         shutil.move(tmp_path / "other" / name, tmp_path / name)
-    for source in ("TALES-2m", tmp_path):
+    for source in (DEFAULT_CHECKPOINT.swapcase(), tmp_path):
         assert run(PROMPT, *SHORT, "--greedy", "--model", tmp_path / "other", "--tokenizer", source).out == text + "\n"
 
 
-def test_stream_text_is_flushed_before_the_next_token(monkeypatch, expected):
+def test_stream_text_is_flushed_before_the_next_token(monkeypatch):
     """Before the model is asked for the next token, all text so far has left the process."""
     raw, seen, logits = io.BytesIO(), [], Model.logits
 
@@ -252,7 +266,7 @@ def test_start_first_word_within_half_a_second():
         ("Größe 🙂".encode(), "Größe 🙂"),
     ],
 )
-def test_prompt_from_pipe_loses_its_last_line_end(run, expected, arguments, stdin, prompt):
+def test_prompt_from_pipe_loses_its_last_line_end(run, arguments, stdin, prompt):
     assert run(*SHORT, *arguments, stdin=stdin) == (0, expected(prompt) + "\n", "")
 
 
@@ -262,47 +276,47 @@ def test_prompt_from_pipe_loses_its_byte_order_mark(run, arguments):
     assert with_mark == without and without.status == 0 and "\ufeff" not in without.out
 
 
-def test_prompt_argument_overrides_pipe(run, expected):
+def test_prompt_argument_overrides_pipe(run):
     assert run(PROMPT, *SHORT, stdin=b"The king").out == expected() + "\n"
 
 
 @pytest.mark.parametrize("arguments", [[""], []])
-def test_prompt_empty_begins_a_text(run, expected, arguments):
+def test_prompt_empty_begins_a_text(run, arguments):
     assert run(*SHORT, *arguments) == (0, expected("") + "\n", "")
 
 
-def test_prompt_from_real_pipe_is_read(expected):
+def test_prompt_from_real_pipe_is_read(tales):
     with start(*SHORT, stdin=subprocess.PIPE) as process:
         out, err = process.communicate(b"Once upon a time\n")
-    assert (process.returncode, out.decode(), err) == (0, expected() + os.linesep, b"")
+    assert (process.returncode, out.decode(), err) == (0, expected(model=tales) + os.linesep, b"")
 
 
-def test_interactive_several_lines_continue_after_errors(run, expected):
+def test_interactive_several_lines_continue_after_errors(run):
     lines = [PROMPT, "", "long " * 300, "The king"]
     found = run(*SHORT, "--interactive", stdin="\n".join(lines).encode())
     assert found.status == 0
     assert found.out.split("> ") == ["", expected() + "\n", "", "", expected("The king") + "\n", "\n"]
-    assert re.fullmatch(r"error: .*256 positions.*\n", found.err)
+    assert re.fullmatch(rf"error: .*{MODEL.config.max_position_embeddings} positions.*\n", found.err)
 
 
 WINDOWS = [b"\xef\xbb\xbf%s", b"%s\r\n", b"\xef\xbb\xbf%s\r\n", b"\xef\xbb\xbf%s\n"]
 
 
 @pytest.mark.parametrize("form", WINDOWS)
-def test_standard_input_of_windows_is_the_same_prompt(run, expected, form):
+def test_standard_input_of_windows_is_the_same_prompt(run, form):
     assert run(*SHORT, stdin=form % PROMPT.encode()).out == expected() + "\n"
     two_lines = run(*SHORT, stdin=form % b"The king\r\nand")
     assert two_lines.out == expected("The king\nand") + "\n"
 
 
 @pytest.mark.parametrize("form", WINDOWS)
-def test_interactive_input_of_windows_is_the_same_prompt(run, expected, form):
+def test_interactive_input_of_windows_is_the_same_prompt(run, form):
     found = run(*SHORT, "--interactive", stdin=form % PROMPT.encode() + b"\r\nThe king\r\n")
     texts = [text for text in found.out.split("> ") if text]
     assert texts == [expected() + "\n", expected("The king") + "\n", "\n"]
 
 
-def test_interactive_line_that_is_not_text_is_an_error_for_this_line(run, expected):
+def test_interactive_line_that_is_not_text_is_an_error_for_this_line(run):
     found = run(*SHORT, "--interactive", stdin=b"\xff\xfe\nThe king\n")
     assert (found.status, found.out.split("> ")) == (0, ["", "", expected("The king") + "\n", "\n"])
     assert re.fullmatch(r"error: .*\n", found.err)
@@ -324,30 +338,30 @@ def log_softmax(logits):
         (["--num-return-sequences", "2"], {"num_return_sequences": 2}),
         (["--num-beams", "3", "--num-return-sequences", "2"], NOT_SAMPLED | {"num_beams": 3, "num_return_sequences": 2}),
         (["--greedy", "--repetition-penalty", "2"], NOT_SAMPLED | {"repetition_penalty": 2.0}),
-        (["--greedy", "--eos-token-id", "12"], NOT_SAMPLED | {"eos_token_id": COMMA}),
+        (["--greedy", "--eos-token-id", str(SHIP)], NOT_SAMPLED | {"eos_token_id": SHIP}),
         (["--stop", "r", "--cut-stop"], {"stop_strings": ["r"], "cut_stop_string": True}),
     ],
 )
-def test_json_has_texts_ids_and_log_probabilities(run, tales, expected, arguments, options):
+def test_json_has_texts_ids_and_log_probabilities(run, arguments, options):
     status, out, err = run(PROMPT, *SHORT, *arguments, "--json")
     assert (status, err) == (0, "")
     found = json.loads(out)
     texts = expected(**options)
     assert [sequence["text"] for sequence in found["sequences"]] == (texts if isinstance(texts, list) else [texts])
     assert found["prompt"] == PROMPT
-    assert found["prompt_ids"] == tales.tokenizer.encode(PROMPT)
+    assert found["prompt_ids"] == MODEL.tokenizer.encode(PROMPT)
     assert found["seed"] == (7 if options.get("do_sample", True) else None)
     assert found["interrupted"] is False
     assert set(found["seconds"]) == {"load", "prefill", "decode"}
     assert all(0 <= seconds < 60 for seconds in found["seconds"].values())
     for sequence in found["sequences"]:
         whole = found["prompt_ids"] + sequence["ids"]
-        text = tales.tokenizer.decode(whole, skip_special_tokens=True)
+        text = MODEL.tokenizer.decode(whole, skip_special_tokens=True)
         assert text.startswith(sequence["text"]) if "--cut-stop" in arguments else text == sequence["text"]
-        assert "".join(sequence["tokens"]) == tales.tokenizer.decode(sequence["ids"])
-        logits = tales.logits(whole)[len(found["prompt_ids"]) - 1 : -1]  # each token is predicted from those before it
+        assert "".join(sequence["tokens"]) == MODEL.tokenizer.decode(sequence["ids"])
+        logits = in_float64(MODEL).logits(whole)[len(found["prompt_ids"]) - 1 : -1]  # each token follows from those before it
         log_probabilities = [log_softmax(row)[id] for row, id in zip(logits, sequence["ids"])]
-        np.testing.assert_allclose(sequence["log_probabilities"], log_probabilities, atol=2e-5)
+        np.testing.assert_allclose(sequence["log_probabilities"], log_probabilities, rtol=0, atol=1e-6 * np.ptp(logits))
 
 
 def test_json_without_seed_names_the_one_it_drew(run):
@@ -357,10 +371,10 @@ def test_json_without_seed_names_the_one_it_drew(run):
 
 
 def test_json_of_a_sliding_text(run):
-    found = json.loads(run(" the" * 250, *SHORT, "--json", "--slide", "--min-new-tokens", 12).out)
+    found = json.loads(run(FULL, *SHORT, "--json", "--slide", "--min-new-tokens", 12).out)
     [sequence] = found["sequences"]
     assert len(sequence["ids"]) == len(sequence["log_probabilities"]) == 12
-    found = json.loads(run(" the" * 250, *SHORT, "--json", "--slide", "--min-new-tokens", 12, "--num-beams", 2).out)
+    found = json.loads(run(FULL, *SHORT, "--json", "--slide", "--min-new-tokens", 12, "--num-beams", 2).out)
     assert found["sequences"][0]["log_probabilities"] is None  # beams are scored in one pass over the text, and it is too long
 
 
@@ -375,16 +389,16 @@ def read_blocks(out):
     return rows, text
 
 
-def test_show_probs_greedy_shows_the_five_most_likely_and_marks_the_chosen(run, tales, expected):
+def test_show_probs_greedy_shows_the_five_most_likely_and_marks_the_chosen(run):
     status, out, err = run(PROMPT, *SHORT, "--greedy", "--show-probs")
     assert (status, err) == (0, "")
-    ids = tales.tokenizer.encode(PROMPT)
+    ids = MODEL.tokenizer.encode(PROMPT)
     blocks, text = read_blocks(out)
     assert (len(blocks), text) == (12, expected(**NOT_SAMPLED) + "\n")
     for block in blocks:
-        probabilities = np.exp(log_softmax(tales.logits(ids)[-1]))
+        probabilities = np.exp(log_softmax(MODEL.logits(ids)[-1]))
         likeliest = np.argsort(-probabilities)[:5]
-        assert [token for _, token, _, _ in block] == tales.tokenizer.token_strings(likeliest)
+        assert [token for _, token, _, _ in block] == MODEL.tokenizer.token_strings(likeliest)
         np.testing.assert_allclose([percent for _, _, percent, _ in block], 100 * probabilities[likeliest], atol=0.051)
         lengths = [len(bar) for _, _, _, bar in block]
         assert lengths == sorted(lengths, reverse=True) and max(lengths) <= 30
@@ -392,13 +406,13 @@ def test_show_probs_greedy_shows_the_five_most_likely_and_marks_the_chosen(run, 
         ids.append(int(likeliest[0]))
 
 
-def test_show_probs_sampling_shows_the_distribution_after_all_options(run, tales):
+def test_show_probs_sampling_shows_the_distribution_after_all_options(run):
     arguments = "--temperature", "2", "--top-k", "20", "--top-p", "1"
     ids = json.loads(run(PROMPT, *SHORT, *arguments, "--json").out)["sequences"][0]["ids"]
     blocks, _ = read_blocks(run(PROMPT, *SHORT, *arguments, "--show-probs").out)
     assert len(blocks) == len(ids) == 12
     for block, id in zip(blocks, ids):
-        assert [token for mark, token, _, _ in block if mark == "▶"] == tales.tokenizer.token_strings([id])
+        assert [token for mark, token, _, _ in block if mark == "▶"] == MODEL.tokenizer.token_strings([id])
         percents = [percent for _, _, percent, _ in block]
         assert percents[:5] == sorted(percents[:5], reverse=True) and sum(percents) <= 100.3
     assert {len(block) for block in blocks} == {5, 6}  # a chosen token that is not among the five is below them
@@ -426,8 +440,10 @@ def test_stats_are_printed_on_standard_error(run, arguments):
 @pytest.mark.parametrize(
     "drafting", ["--prompt-lookup-num-tokens 6", f"--assistant-model {DEFAULT_CHECKPOINT} --num-assistant-tokens 3"]
 )
-def test_speculative_options_give_the_same_text(run, expected, drafting):
-    text = expected(**NOT_SAMPLED | {"max_new_tokens": 60})
+def test_speculative_options_give_the_same_text(run, monkeypatch, drafting):
+    model = word_model(seed=11)  # it repeats itself
+    monkeypatch.setattr(command, "load", lambda *names: model)
+    text = expected(model=model, **NOT_SAMPLED | {"max_new_tokens": 60})
     status, out, err = run(PROMPT, "--greedy", "--max-new-tokens", 60, "--stats", *drafting.split())
     assert (status, out) == (0, text + "\n")
     accepted, drafted = map(int, re.search(r"(\d+) of (\d+) drafted tokens accepted", err).groups())
@@ -471,7 +487,7 @@ def interrupt(monkeypatch, owner, name, call):
 
 
 @pytest.mark.parametrize("written", [0, 1, 5])
-def test_ctrl_c_keeps_the_text_so_far(run, expected, monkeypatch, written):
+def test_ctrl_c_keeps_the_text_so_far(run, monkeypatch, written):
     text = PROMPT if written == 0 else expected(max_new_tokens=written)
     interrupt(monkeypatch, Model, "logits", written)
     assert run(PROMPT, *SHORT) == (130, text + "\n", "")
@@ -489,14 +505,14 @@ def test_ctrl_c_keeps_the_text_so_far(run, expected, monkeypatch, written):
 )
 @pytest.mark.parametrize("written", [0, 1, 5])
 @pytest.mark.parametrize("prompt", [PROMPT, ""])
-def test_ctrl_c_json_is_complete(run, tales, monkeypatch, owner, name, arguments, written, prompt):
+def test_ctrl_c_json_is_complete(run, monkeypatch, owner, name, arguments, written, prompt):
     interrupt(monkeypatch, owner, name, written)
     status, out, err = run(prompt, *SHORT, *arguments, "--json")
     found = json.loads(out)
     assert (status, err, found["interrupted"]) == (130, "", True)
     for sequence in found["sequences"]:
         assert len(sequence["ids"]) == len(sequence["tokens"]) == len(sequence["log_probabilities"]) <= written + 1
-        assert sequence["text"] == prompt + tales.tokenizer.decode(sequence["ids"])
+        assert sequence["text"] == prompt + MODEL.tokenizer.decode(sequence["ids"])
 
 
 @pytest.mark.parametrize("arguments", [["--num-beams", "2"], ["--num-return-sequences", "2"], ["--show-probs"], ["--stats"]])
@@ -512,7 +528,7 @@ def test_ctrl_c_while_loading_is_silent(run, monkeypatch):
     assert run(PROMPT) == (130, "", "")
 
 
-def test_ctrl_c_in_interactive_stops_only_one_text(run, expected, monkeypatch):
+def test_ctrl_c_in_interactive_stops_only_one_text(run, monkeypatch):
     first = expected(max_new_tokens=3)
     interrupt(monkeypatch, Model, "logits", 3)
     found = run(*SHORT, "--interactive", stdin=b"Once upon a time\nThe king\n")
@@ -597,7 +613,7 @@ NONSENSE = [
     "--seed -1",
     "--seed x",
     "--eos-token-id -1",
-    "--eos-token-id 2048",
+    f"--eos-token-id {TOO_LARGE}",
     "--num-beams 0",
     "--num-return-sequences 0",
     "--num-return-sequences 2 --greedy",
@@ -645,7 +661,7 @@ def test_error_is_one_line_with_status_2(run, monkeypatch, arguments):
         ([], b"\xef\xbb\xbfab\xff", r"standard input.*UTF-8.*byte 5"),
         ([], "ab".encode("utf-16"), r"standard input.*UTF-16"),
         ([], b"ab\xff", r"standard input.*UTF-8.*byte 2"),
-        (["long " * 300], b"", r"\d+ tokens.*256 positions"),
+        (["long " * 300], b"", rf"\d+ tokens.*{MODEL.config.max_position_embeddings} positions"),
         (["--interactive", "--json"], b"", r"--interactive.*--json"),
     ],
 )
@@ -701,8 +717,11 @@ def test_unknown_argument_is_one_line_with_a_hint(run, arguments, hint):
         ("--assistant-model=", "argument --assistant-model: it is empty"),
         ("--max-new-tokens 3.0", "argument --max-new-tokens: '3.0' is not a whole number"),
         ("--temperature 0,8", "argument --temperature: '0,8' is not a number"),
-        ("--eos-token-id 2048", "--eos-token-id has the id 2048"),
-        ("--prompt-lookup-num-tokens 2 --assistant-model tales-2M", "--assistant-model and --prompt-lookup-num-tokens are two"),
+        (f"--eos-token-id {TOO_LARGE}", f"--eos-token-id has the id {TOO_LARGE}"),
+        (
+            f"--prompt-lookup-num-tokens 2 --assistant-model {DEFAULT_CHECKPOINT}",
+            "--assistant-model and --prompt-lookup-num-tokens are two",
+        ),
     ],
 )
 def test_error_names_the_arguments_of_the_command(run, arguments, words):
@@ -720,7 +739,7 @@ def test_error_names_the_arguments_of_the_command(run, arguments, words):
         ("--early-stopping never", "--early-stopping changes nothing here: it needs --num-beams above 1"),
         ("--num-assistant-tokens 3", "--num-assistant-tokens changes nothing here: it needs --assistant-model"),
         ("--cut-stop", "--cut-stop changes nothing here: it needs --stop"),
-        ("--max-length 9", "--max-length changes nothing here: --max-new-tokens overrides it"),
+        ("--max-length 40", "--max-length changes nothing here: --max-new-tokens overrides it"),
         ("--min-length 2 --min-new-tokens 2", "--min-length changes nothing here: --min-new-tokens overrides it"),
     ],
 )
@@ -729,15 +748,15 @@ def test_option_that_is_ignored_says_so(run, arguments, words):
     assert (status, err) == (0, f"warning: {words}.\n")
 
 
-def test_error_of_the_generation_config_keeps_the_names_of_the_file(run, tales, tmp_path):
-    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+def test_error_of_the_generation_config_keeps_the_names_of_the_file(run, tmp_path):
+    model = word_model(seed=1)
     model.generation_config = {"top_p": 1.5}
     neo_np.save(model, tmp_path)
     assert run(PROMPT, "--model", tmp_path).err.startswith("error: generation_config.json: top_p is 1.5")
 
 
-def test_generation_config_null_is_as_if_missing(run, tales, tmp_path):
-    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+def test_generation_config_null_is_as_if_missing(run, tmp_path):
+    model = word_model(seed=1)
     neo_np.save(model, tmp_path / "plain")
     model.generation_config = dict.fromkeys(["temperature", "top_p", "do_sample", "max_new_tokens", "num_beams", "seed"])
     neo_np.save(model, tmp_path / "null")
@@ -745,8 +764,8 @@ def test_generation_config_null_is_as_if_missing(run, tales, tmp_path):
     assert results[0] == results[1] and results[0].status == 0
 
 
-def test_generation_config_greedy_is_used(run, tales, tmp_path):
-    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+def test_generation_config_greedy_is_used(run, tmp_path):
+    model = word_model(seed=1)
     model.generation_config = {"do_sample": False, "temperature": 0.0}
     neo_np.save(model, tmp_path)
     assert run(PROMPT, *SHORT, "--model", tmp_path) == (0, model.generate(PROMPT, max_new_tokens=12) + "\n", "")
@@ -754,8 +773,8 @@ def test_generation_config_greedy_is_used(run, tales, tmp_path):
     assert run(PROMPT, *SHORT, "--sample", "--temperature", 2, "--model", tmp_path).out == sampled + "\n"
 
 
-def test_generation_config_beams_are_used(run, tales, tmp_path):
-    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+def test_generation_config_beams_are_used(run, tmp_path):
+    model = word_model(seed=1)
     model.generation_config = {"num_beams": 3}
     neo_np.save(model, tmp_path)
     assert run(PROMPT, *SHORT, "--model", tmp_path).out == model.generate(PROMPT, max_new_tokens=12, num_beams=3) + "\n"
@@ -796,14 +815,14 @@ def test_error_pickle_without_safetensors_is_one_line(run, tmp_path):
     assert re.fullmatch(r"error: .*import GPTNeoForCausalLM; .*from_pretrained.*; .*save_pretrained.*\n", err)
 
 
-def test_warning_is_one_line_on_standard_error(run, expected):
+def test_warning_is_one_line_on_standard_error(run):
     status, out, err = run(PROMPT, *SHORT, "--greedy", "--temperature", "0.5")
     assert (status, out) == (0, expected(**NOT_SAMPLED) + "\n")
     assert err == "warning: --temperature changes nothing here: it needs --sample.\n"
 
 
-def test_warnings_about_weights_are_one_line_each(run, tales, tmp_path):
-    model = random_model(vocab_size=2048, tokenizer=tales.tokenizer)
+def test_warnings_about_weights_are_one_line_each(run, tmp_path):
+    model = word_model(seed=1)
     model.params.h[0].mlp.c_fc.bias[0] = np.inf  # wrong, but there is still a text
     model.params.h[0].mlp.c_proj.weight[:, 0] = 0
     neo_np.save(model, tmp_path)
@@ -860,7 +879,7 @@ def test_jupyter_error_is_one_line(monkeypatch):
     assert re.fullmatch(r"error: --top-p is 5.0.*\n", "".join(err.pieces)) and out.pieces == []
 
 
-def test_jupyter_interactive_takes_another_standard_input(monkeypatch, capsys, expected):
+def test_jupyter_interactive_takes_another_standard_input(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("The king\n"))
     assert main([*SHORT, "--interactive"]) == 0
     assert capsys.readouterr() == (f"> {expected('The king')}\n> \n", "")
@@ -902,12 +921,12 @@ def terminal(request, monkeypatch):
     return on_terminal
 
 
-def test_terminal_not_utf_8_text_is_escaped(terminal, expected):
+def test_terminal_not_utf_8_text_is_escaped(terminal):
     text = expected(STRANGE).encode(terminal.encoding, "backslashreplace").decode(terminal.encoding)
     assert terminal(STRANGE, *SHORT).splitlines() == text.splitlines()
 
 
-def test_terminal_not_utf_8_json_is_complete(terminal, expected):
+def test_terminal_not_utf_8_json_is_complete(terminal):
     found = json.loads(terminal(STRANGE, *SHORT, "--json"))
     assert found["prompt"] == STRANGE
     assert found["sequences"][0]["text"] == expected(STRANGE)
@@ -920,11 +939,11 @@ def test_terminal_not_utf_8_show_probs_uses_ascii_marks(terminal):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_encoding_of_the_environment_is_used(expected, encoding):
+def test_encoding_of_the_environment_is_used(tales, encoding):
     with start(*SHORT, "--json", stdin=subprocess.PIPE, environment={"PYTHONIOENCODING": encoding}) as process:
         out, err = process.communicate(STRANGE.encode())
     assert (process.returncode, err) == (0, b"")
-    assert json.loads(out.decode(encoding))["sequences"][0]["text"] == expected(STRANGE)
+    assert json.loads(out.decode(encoding))["sequences"][0]["text"] == expected(STRANGE, tales)
 
 
 ENDLESS = ("--slide", "--max-new-tokens", "1000000", "--min-new-tokens", "1000000")
@@ -948,7 +967,7 @@ def test_full_disk_is_one_line_with_status_2():
     assert re.fullmatch(r"error: .*\n", err)
 
 
-def test_main_without_arguments_reads_sys_argv(monkeypatch, run, expected, capsys):
+def test_main_without_arguments_reads_sys_argv(monkeypatch, run, capsys):
     monkeypatch.setattr(sys, "argv", ["neo_np.generate", PROMPT, *SHORT])
     assert command.main() == 0
     assert capsys.readouterr().out == expected() + "\n"
