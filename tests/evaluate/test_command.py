@@ -7,17 +7,20 @@ import sys
 
 import pytest
 from evaluate_helpers import ROOMY, small_model
+from helpers import word_model
 
 from neo_np.evaluate import command
 from neo_np.evaluate.heads import evaluate_heads
 from neo_np.evaluate.tasks import evaluate_choices, evaluate_lambada
 from neo_np.evaluate.text import evaluate_text
 
+MODEL = word_model()
+
 
 @pytest.fixture
-def run(monkeypatch, capsys, tales, tmp_path):
+def run(monkeypatch, capsys, tmp_path):
     """The command, run in this process: arguments in; exit status, output and error output out."""
-    monkeypatch.setattr(command, "load", lambda *names: tales)
+    monkeypatch.setattr(command, "load", lambda *names: MODEL)
 
     def run(*arguments):
         monkeypatch.chdir(tmp_path)
@@ -42,34 +45,34 @@ def as_table(result):
     return [[name, shown[type(value)](value)] for name, value in result.items()]
 
 
-def test_text_command_prints_table_and_json(run, tmp_path, tales):
+def test_text_command_prints_table_and_json(run, tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts/1.txt").write_text("The king\n<|endoftext|>\nThe queen said " + "no " * 400, encoding="utf-8")
     (tmp_path / "texts/2.txt").write_text("said nothing.", encoding="utf-8")
-    expected = evaluate_text(tales, ["The king", "The queen said " + "no " * 400, "said nothing."], 64, 16)
+    expected = evaluate_text(MODEL, ["The king", "The queen said " + "no " * 400, "said nothing."], 64, 16)
     status, out, err = run("text", "texts/1.txt", "texts/2.txt", "--window", 64, "--stride", 16)
     assert ([line.split() for line in out.splitlines()], status, err) == (as_table(expected), 0, "")
     status, out, err = run("text", "texts", "--window", "64", "--stride", "16", "--batch-size", "1", "--json")
     found = json.loads(out)
-    assert (status, err, found.pop("model")) == (0, "", repr(tales))
+    assert (status, err, found.pop("model")) == (0, "", repr(MODEL))
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-def test_lambada_command_prints_table(run, tmp_path, tales):
+def test_lambada_command_prints_table(run, tmp_path):
     texts = ["The king said nothing", "Ünï cödé\u2028 x"]
     write_lines(tmp_path / "words.jsonl", [{"text": text, "more": [1]} for text in texts])
     status, out, err = run("lambada", "words.jsonl")
     assert (status, err) == (0, "")
-    assert [line.split() for line in out.splitlines()] == as_table(evaluate_lambada(tales, texts))
+    assert [line.split() for line in out.splitlines()] == as_table(evaluate_lambada(MODEL, texts))
 
 
-def test_choices_command_prints_table_and_json(run, tmp_path, tales):
+def test_choices_command_prints_table_and_json(run, tmp_path):
     (tmp_path / "q.jsonl").write_text("\ufeff" + json.dumps(CHOICES) + "\n\n", encoding="utf-8")
     status, out, err = run("choices", "q.jsonl", "--json", "--batch-size", 1)
     assert (status, err) == (0, "")
-    assert json.loads(out) == {"model": repr(tales), **evaluate_choices(tales, [CHOICES])}
+    assert json.loads(out) == {"model": repr(MODEL), **evaluate_choices(MODEL, [CHOICES])}
     status, out, _ = run("choices", "q.jsonl")
-    assert [line.split() for line in out.splitlines()] == as_table(evaluate_choices(tales, [CHOICES]))
+    assert [line.split() for line in out.splitlines()] == as_table(evaluate_choices(MODEL, [CHOICES]))
 
 
 def test_heads_command_prints_table_and_json(run, monkeypatch):
@@ -97,9 +100,9 @@ def test_heads_command_with_few_positions_says_so(run, monkeypatch):
     assert err == "warning: the model has only 32 positions: a copy has 15 tokens, not 64.\n"
 
 
-def test_command_loads_model_and_tokenizer_by_name(run, tmp_path, monkeypatch, tales):
+def test_command_loads_model_and_tokenizer_by_name(run, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(command, "load", lambda *names: asked.append(names) or tales)
+    monkeypatch.setattr(command, "load", lambda *names: asked.append(names) or MODEL)
     write_lines(tmp_path / "q.jsonl", [CHOICES])
     run("choices", "q.jsonl", "--model", "some", "--tokenizer", "other")
     run("choices", "q.jsonl")

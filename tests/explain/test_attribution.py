@@ -24,7 +24,7 @@ FLOAT64 = [name for name in CHANGES if name.startswith("float64")]
 def run(request):
     if request.param == "tales":
         model = in_float64(request.getfixturevalue("tales"))
-        return model, of_text(model)
+        return model, of_text(model, "Once upon a time there was a boy")
     return make(request.param)
 
 

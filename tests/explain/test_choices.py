@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from explain_helpers import hostile_model
-from helpers import random_model
+from helpers import random_model, word_model
 
 from neo_np import NeoError
 from neo_np.explain import explain
@@ -23,10 +23,10 @@ OPTIONS = [
 ]
 
 
-@pytest.fixture(params=["tales", "random", "float64", "untied", "padded"])
+@pytest.fixture(params=["words", "random", "float64", "untied", "padded"])
 def model(request):
-    if request.param == "tales":
-        return request.getfixturevalue("tales")
+    if request.param == "words":
+        return word_model()
     if request.param == "padded":
         return hostile_model()
     changes = {"float64": {"dtype": np.float64}, "untied": {"tie_word_embeddings": False}}.get(request.param, {})

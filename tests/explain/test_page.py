@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from explain_helpers import HOSTILE, hostile_ids, hostile_model, page_data
-from helpers import ROOT, random_model
+from helpers import ROOT, random_model, word_model
 
 from neo_np import NeoError
 from neo_np.explain import explain, page, wording
@@ -173,9 +173,11 @@ def test_panels_are_numbered_without_a_gap(tales):
         assert [n for n in re.findall(r"<h2 [^>]*>(\d)\. (?!Timings)", html)] == [*"1234567", str(last)]
 
 
-def test_header_says_how_the_text_was_made(tales):
+def test_header_says_how_the_text_was_made():
+    model = word_model()
+
     def header(*arguments, **options):
-        html = explain(tales, *arguments, ablate=False, **options).html()
+        html = explain(model, *arguments, ablate=False, **options).html()
         return unescape(re.findall(r"<h1>.*?</h1>\s*<p>.*?<br>(.*?)</p>", html, re.S)[0])
 
     sampled = header("Once", max_new_tokens=2)

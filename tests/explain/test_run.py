@@ -3,23 +3,24 @@
 import numpy as np
 import pytest
 from explain_helpers import hostile_model
-from helpers import random_model
+from helpers import random_model, word_model
 
 from neo_np import NeoError
 from neo_np.explain import Explanation, explain, run
 from neo_np.gpt_neo.loss import log_softmax
 
 
-def test_default_run_is_about_96_tokens_with_seed_0(tales):
-    found = explain(tales, "Once upon a time there was a", ablate=False).data
-    prompt = tales.tokenizer.encode("Once upon a time there was a")
+def test_default_run_is_about_96_tokens_with_seed_0():
+    model = word_model()
+    found = explain(model, "Once upon a time there was a", ablate=False).data
+    prompt = model.tokenizer.encode("Once upon a time there was a")
     options = {"do_sample": True, "seed": 0, "temperature": 0.8, "top_p": 0.95, "max_new_tokens": 96 - len(prompt)}
-    assert found["ids"].tolist() == tales.generate(prompt, **options)
+    assert found["ids"].tolist() == model.generate(prompt, **options)
     assert found["prompt_length"] == len(prompt)
 
 
-def test_long_prompt_still_gets_a_few_new_tokens(tales):
-    found = explain(tales, [5] * 100, ablate=False, eos_token_id=[]).data
+def test_long_prompt_still_gets_a_few_new_tokens():
+    found = explain(word_model(), [5] * 100, ablate=False, eos_token_id=[]).data
     assert len(found["ids"]) == 108
 
 
