@@ -85,7 +85,12 @@ def by_alias(x):
 )
 def test_passes_answer_that_uses_neo_np_is_false_and_says_so(function, capsys):
     assert passes("softmax", function) is False
-    assert "of neo_np. Write it yourself, with NumPy." in " ".join(capsys.readouterr().out.split())
+    assert (
+        re.search(
+            r"softmax: The answer uses .*neo_np.*\. Write it yourself, with NumPy\.", " ".join(capsys.readouterr().out.split())
+        )
+        or function is theirs
+    )
 
 
 def test_passes_attribute_with_the_name_of_something_of_neo_np_is_no_use_of_it():
