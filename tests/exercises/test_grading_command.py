@@ -197,6 +197,15 @@ def test_answer_that_uses_neo_np_is_refused_without_running_it(run, no_process, 
     assert "0  softmax  [uses neo_np] The answer uses `theirs`, which comes from neo_np." in out and no_process == []
 
 
+@pytest.mark.parametrize(
+    "text", ["import regex\ndef softmax(x):\n    return regex", "def softmax(x):\n    from regex import match\n    return x"]
+)
+def test_answer_that_uses_another_library_is_refused_without_running_it(run, no_process, text, tmp_path):
+    (tmp_path / "a.py").write_text(text, encoding="utf-8")
+    out = run("grade", "a.py")[1]
+    assert "0  softmax  [uses a library] The answer uses the library `regex`. Write it with NumPy" in out and no_process == []
+
+
 def test_answer_that_does_not_parse_is_named(run, no_process, tmp_path):
     text = notebook(HEAD, SOFTMAX, ATTEND.replace("@ v", "@ ("), "y = (")
     (tmp_path / "a.ipynb").write_text(text, encoding="utf-8")
