@@ -229,7 +229,7 @@ EMPTY = "has no function of an exercise."
         (["a.py", "--only", "sofmax"], "there is no exercise 'sofmax'. Did you mean 'softmax'?"),
         (["a.py", "--only", "softmax,99"], "there is no notebook 99 with exercises. There are 00, 01,"),
         (["a.py", "--only", "16"], "notebook 16 has no exercises. Those with exercises are 00, 01,"),
-        (["a.py", "--only", ""], "--only has no name: give names of exercises or numbers of notebooks"),
+        (["a.py", "--only", ","], "--only has no name: give names of exercises or numbers of notebooks"),
         (["a.py", "--only", "rmsnorm"], "Did you mean 'rms_norm'?"),
         (["a.py", "--seed", "x"], "'x' is not a whole number, 0 or more"),
         (["a.py", "--jobs", "0"], "'0' is not a whole number above 0"),
@@ -294,6 +294,14 @@ def test_registry_file_brings_exercises_to_the_command_and_its_workers(run, own_
         ("x = 1\nraise ValueError('no')", "lecturer.py cannot be used in line 2: it stops with ValueError: no"),
         ("x = (", "it stops with SyntaxError"),
         ("exit()", "it stops with SystemExit"),
+        ("x = 1", "lecturer.py cannot be used: it registers nothing"),
+        (
+            LECTURER.replace('{"factor": 2}', '{"fac": 2}'),
+            "cannot make the mistake 'doubled': got an unexpected keyword argument 'fac'.",
+        ),
+        (LECTURER.replace('{"factor": 2}', '{"factor": 0.5}'), "the mistake 'doubled' of half changes no result"),
+        (LECTURER.replace("x / 2", "x / 3"), "the reference and the variant of half differ in case 1"),
+        (LECTURER.replace("(2, 3, 5)", "()"), "half has no cases"),
         (
             "from neo_np.exercises import register_solution\n@register_solution\ndef rms_norm(x, weight, eps):\n    return x",
             "cannot be used in line 2: this solution is not right. rms_norm: not yet.",
