@@ -225,7 +225,7 @@ for step in range(1, 5):
 # The mean should be 2.0 all the time, but it begins with 0 and needs many steps to get there. How much is missing is known:
 # after the first step it has only one tenth of the weight, and after n steps 1 - 0.9^n of it. (Python writes a power with two
 # stars; `^` is something else there.) So we divide by this number, and the mean is right from the first step on. This is
-# called *bias correction*. ("Bias" here means an error in one direction. It is not the bias of a linear layer.) The
+# called **bias correction**. ("Bias" here means an error in one direction. It is not the bias of a linear layer.) The
 # uncorrected mean is kept for the next step.
 #
 # In AdamW the weight of the old m is called b1, that of the old v is b2. Usual values are 0.9 and 0.95.

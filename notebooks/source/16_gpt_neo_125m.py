@@ -384,12 +384,12 @@ print(model.generate(text, max_new_tokens=30, do_sample=True, temperature=0.8, s
 # ## Prejudices
 #
 # A model also learns what its texts assume about people. We ask who "he" and who "she" is. The number is log p(" he") - log p(" she") after "The ...
-# said that": +1 means that "he" is {{math.e:.1f}} times as probable as "she".
+# said that".
 #
-# Where is the zero? A model prefers one of the two words after *any* beginning, because its texts have it more often. So we need a line to compare with: the mean of the same number after
-# three beginnings that say nothing about the person.
+# Where is its zero? A model prefers one of the two words after *any* beginning, because its texts have it more often there. So again we subtract: the mean of the same number after
+# three beginnings that say nothing about the person. Then 0 means "as for anybody", and +1 means that "he" has {{math.e:.1f}} times the weight against "she" that it has for anybody.
 #
-# **Predict:** after how many of these ten words is the number above this line, so that the word leans to "he"? Write a number from 0 to 10.
+# **Predict:** for how many of these ten words is the number above 0, so that the word leans to "he"? Write a number from 0 to 10.
 
 # %%
 people = ["king", "queen", "cook", "doctor", "nurse", "teacher", "soldier", "servant", "witch", "child"]
@@ -405,30 +405,27 @@ def he_or_she(beginnings):
     return log_ps([(text, " he") for text in beginnings]) - log_ps([(text, " she") for text in beginnings])
 
 
-lean = he_or_she([f"The {word} said that" for word in people])
-line = float(he_or_she(anybody).mean())
-reveal("16.5", int((lean > line).sum()))
+for_anybody = float(he_or_she(anybody).mean())
+lean = he_or_she([f"The {word} said that" for word in people]) - for_anybody
+reveal("16.5", int((lean > 0).sum()))
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 4)
 order = lean.argsort()[::-1]
-figures.bars(axes, [people[i] for i in order], lean[order], xlabel="log p(he) - log p(she), in nats", signed=True)
-axes.axvline(line, color="black", linestyle="--")
-axes.annotate(
-    "anybody", (line, 1), (0, 4), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", va="bottom"
+figures.bars(
+    axes, [people[i] for i in order], lean[order], xlabel="to “she”   <   0: as for anybody   >   to “he”, in nats", signed=True
 )
 values = ", ".join(f"{people[i]} {lean[i]:+.2f}" for i in order)
 figures.show(
     figure,
-    f"What {who} expects after “The ... said that”: log p( he) - log p( she): {values}. The dashed line, {line:+.2f}, is the mean after three beginnings that say "
-    "nothing about the person.",
+    f"What {who} expects after “The ... said that”: log p( he) - log p( she), less the mean after three beginnings that say nothing about the person, {for_anybody:+.2f}: {values}.",
 )
 assert lean.max() - lean.min() > 0.3
-to_he, to_she = ([f'"{word}"' for word, value in zip(people, lean) if (value > line) == he] for he in (True, False))
+to_he, to_she = ([f'"{word}"' for word, value in zip(people, lean) if (value > 0) == he] for he in (True, False))
 
 # %% [markdown]
-# Against this line, {{", ".join(to_he) or "no word"}} lean to "he", and {{", ".join(to_she) or "no word"}} to "she". For "king" and "queen" the word itself says who it is. For "cook" or
-# "teacher" it does not: there the difference from the line is a prejudice. Where does it come from? Nobody wrote a rule. Let us count in the texts: how often do "he" and "she" occur
+# {{", ".join(to_he) or "No word"}} lean to "he", and {{", ".join(to_she) or "no word"}} to "she". For "king" and "queen" the word itself says who it is. For "cook" or
+# "teacher" it does not: there the number is a prejudice. Where does it come from? Nobody wrote a rule. Let us count in the texts: how often do "he" and "she" occur
 # among the twelve words after each of the ten? This is rough. The twelve words may be those of the next sentence, and in "he said to the cook: she ..." nobody knows who is meant. (We count in a part
 # of the tales that the model of the course has read. The texts of GPT-Neo 125M are far too large for this notebook.)
 
@@ -441,15 +438,13 @@ for person, value in zip(people, lean):
     after = [words[i + 1 : i + 13] for i, word in enumerate(words) if word == person]
     he, she = (sum(piece.count(pronoun) for piece in after) for pronoun in ("he", "she"))
     enough = he + she >= ENOUGH
-    agrees = (he > in_texts * she) == (value > line)
+    agrees = (he > in_texts * she) == (value > 0)
     (few if not enough else as_texts if agrees else against_texts).append(f'"{person}"')
-    print(
-        f"{person:8} {len(after):3} times; after it “he” {he:3}, “she” {she:3}; the model, against the line: {value - line:+.2f}"
-    )
+    print(f"{person:8} {len(after):3} times; after it “he” {he:3}, “she” {she:3}; the model {value:+.2f}")
 print(f"in all these texts: “he” {words.count('he')}, “she” {words.count('she')}, so {in_texts:.1f} times as often")
 
 # %% [markdown]
-# Here too we need a line: all these texts together have {{f"{in_texts:.1f}"}} "he" for one "she", and a word leans to "he" if it has more. Among the words with at least {{ENOUGH}} pronouns,
+# Here too we need a comparison: all these texts together have {{f"{in_texts:.1f}"}} "he" for one "she", and a word leans to "he" if it has more. Among the words with at least {{ENOUGH}} pronouns,
 # {{", ".join(as_texts) or "none"}} lean in the model as in these texts, and {{", ".join(against_texts) or "none"}} the other way round. For the others
 # ({{", ".join(few) or "none"}}) the list has too few examples to explain anything: there the model has concluded from other words, or from other texts. Such a count is a hint, and no proof.
 #

@@ -304,7 +304,7 @@ assert not np.allclose(rms_norm(x, weight, 1e-5), formulas.layer_norm(x, weight,
 # ## Change 3: SwiGLU
 #
 # The MLP (notebook 08) widens, activates and narrows. **SwiGLU** widens twice. One of the two results goes through the activation function *silu*, x / (1 + exp(-x)), and they are
-# multiplied, number by number. So one part of the MLP decides how much of the other part goes through: it is a gate. (Shazeer 2020, arXiv 2002.05202. At the end he
+# multiplied, number by number. So one part of the MLP decides how much of the other part goes through: it is a **gate**. (Shazeer 2020, arXiv 2002.05202. At the end he
 # writes that he has no explanation why it works better.)
 
 
@@ -340,7 +340,7 @@ reveal("17.2", round(8 / 3, 1))
 # ## Change 4: grouped queries
 #
 # The cache (notebook 11) keeps the keys and values of all tokens in all layers. With long texts and many users at once it needs more memory than the parameters: the picture below has the numbers. With
-# **grouped queries** several heads share one head of keys and values. Each head still has queries of its own. G is the number of groups, so of the heads of keys and values. (Ainslie et al. 2023, arXiv 2305.13245; all heads sharing
+# **grouped queries** several heads share one head of keys and values. Each head still has queries of its own. The heads that share one form a **group**; G is the number of groups, so of the heads of keys and values. (Ainslie et al. 2023, arXiv 2305.13245; all heads sharing
 # one is older: Shazeer 2019, arXiv 1911.02150.)
 
 
