@@ -498,8 +498,8 @@ figures.show(
 
 # %% [markdown]
 # The small rate goes in the right direction, but it needs more steps. The large rate learns how often each token occurs and
-# then hardly more. It is not only that its steps are too long now: at its end the schedule has made them as short as the longest of the middle run. The long steps at the beginning have made
-# parameters so large and one-sided that short steps do not lead out of there again. Between the two rates lies a range in which training works. A short peak in a curve comes from a single step that was too
+# then hardly more. It is not only that its steps are too long now: at its end the schedule has made them as short as the longest of the middle run, and a longer run with short steps hardly helps. The long steps
+# at the beginning have led to parameters from which short steps do not find out. Between the two rates lies a range in which training works. A short peak in a curve comes from a single step that was too
 # long; the next steps repair it.
 #
 # ## The real checkpoint: how far is it?
