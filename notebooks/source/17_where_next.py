@@ -326,13 +326,13 @@ for row, result in zip(x, swiglu(x, gate, up, down)):
 
 # %% [markdown]
 # **Predict:** GPT-Neo's MLP has two weights of the shapes (4C, C) and (C, 4C), so 8 × C × C numbers. SwiGLU has three weights. How wide may it be to have
-# the same number? Write F as a multiple of C, with one digit after the point, such as `4.0`.
+# the same number? Write F as a multiple of C, such as `4.0`, with two decimals.
 
 # %%
 predict("17.2", ...)
 
 # %%
-reveal("17.2", round(8 / 3, 1))
+reveal("17.2", 8 / 3)
 
 # %% [markdown]
 # 3 × F × C = 8 × C × C gives F = 8/3 × C, about 2.67 × C. LLaMA has C = 4096 and F = 11008, which is 2.69 × C.
