@@ -1,17 +1,34 @@
-"""Does an answer use neo_np? In a notebook, a function finds what the cells above have imported."""
+"""Does an answer use neo_np or another library? In a notebook, a function finds what the cells above have imported."""
 
 import dis
-from collections.abc import Iterator
+import functools
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FunctionType, ModuleType
 
+import numpy as np
+
 PACKAGE = "neo_np"
-USES_PACKAGE = "uses neo_np"  # the reason why an answer gets no points
+COURSE = PACKAGE, "figures", "measure"  # what the notebooks import; the last two are in their folder and use the package
+USES_PACKAGE, USES_LIBRARY = "uses neo_np", "uses a library"  # why an answer gets no points
 GLOBAL_OR_IMPORT = "LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME"
 
 
 def borrowed_name(function: object) -> str | None:
     """Return the first name of neo_np that a function uses, itself or through its helpers, or None."""
-    if is_from_package(function):
+    return first_name(function, COURSE.__contains__)
+
+
+def library_name(function: object) -> str | None:
+    """Return the first name of another library than NumPy that a function uses, itself or through its helpers, or None."""
+    return first_name(function, is_library)
+
+
+def first_name(function: object, belongs: Callable[[str], bool]) -> str | None:
+    """Return the first name in a function or its helpers that comes from a package which `belongs` knows, or None."""
+    if comes_from(function, belongs):
         return getattr(function, "__name__", str(function))
     waiting, seen = [function], []
     while waiting:
@@ -21,16 +38,63 @@ def borrowed_name(function: object) -> str | None:
         seen.append(helper)
         for name in names_in(helper.__code__):
             value = helper.__globals__.get(name)
-            if name.partition(".")[0] == PACKAGE or is_from_package(value):
+            if (value is None and belongs(name.partition(".")[0])) or comes_from(value, belongs):
                 return name
             waiting.append(value)
     return None
 
 
-def is_from_package(value: object) -> bool:
-    """Return whether a value is a module, function, class or object of neo_np."""
+def comes_from(value: object, belongs: Callable[[str], bool]) -> bool:
+    """Return whether a module, function, class or object is of a package which `belongs` knows, or a collection holds one."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(comes_from(part, belongs) for part in value)
+    if isinstance(value, functools.partial):
+        return comes_from(value.func, belongs)
     home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-    return isinstance(home, str) and home.partition(".")[0] == PACKAGE
+    return isinstance(home, str) and belongs(home.partition(".")[0])
+
+
+@functools.cache
+def is_library(package: str) -> bool:
+    """Return whether a package is installed beside Python and is neither NumPy nor part of the course, such as SciPy."""
+    if package in ("numpy", "__main__", *COURSE) or package in sys.stdlib_module_names:
+        return False
+    try:
+        place = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return False
+    return bool(place and re.search(r"(site|dist)-packages", place.origin or ""))
+
+
+def is_data(value: object) -> bool:
+    """Return whether a value is a number, a text, an array of numbers, or a collection of these."""
+    if isinstance(value, dict):
+        return all(is_data(part) for pair in value.items() for part in pair)
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(is_data, value))
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype.kind != "O"
+    return isinstance(value, bool | int | float | complex | str | bytes | range | slice | None)
+
+
+def refusal(names: Sequence[str]) -> str:
+    """Return the remark on an answer that uses these names of neo_np."""
+    listed = " and ".join(f"`{name}`" for name in names)
+    comes = "" if list(names) == [PACKAGE] else f", which {'comes' if len(names) == 1 else 'come'} from neo_np"
+    return f"The answer uses {listed}{comes}. Write it yourself, with NumPy."
+
+
+def refusal_of_library(name: str) -> str:
+    """Return the remark on an answer that uses another library."""
+    return f"The answer uses the library `{name}`. Write it with NumPy and the modules of Python itself."
+
+
+def why_refused(function: object) -> str:
+    """Return the remark on a function that uses neo_np or another library, "" if it does not."""
+    borrowed, library = borrowed_name(function), library_name(function)
+    return refusal([borrowed]) if borrowed else refusal_of_library(library) if library else ""
 
 
 def names_in(code: CodeType) -> Iterator[str]:

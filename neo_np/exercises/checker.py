@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from neo_np.errors import NeoError
-from neo_np.exercises.borrowed import borrowed_name
+from neo_np.exercises.borrowed import why_refused
 from neo_np.exercises.calls import with_names
 from neo_np.exercises.course import find
 from neo_np.exercises.diagnosis import NOT_BEGUN, RIGHT, WRONG, examine
@@ -50,6 +50,9 @@ def check(function: Function) -> Function:
     effect = effect_of(finding, function) if finding.verdict in (RIGHT, WRONG) else None
     if effect:
         parts.insert(len(parts) - (finding.verdict == WRONG), Text(effect))  # before the line about hints
+    refused = why_refused(function) if finding.verdict == RIGHT else ""
+    if refused:
+        parts.append(Text(f"But it gets no points. {refused}"))
     show(parts)
     found = getattr(function, "__globals__", {})
     lent = {name: value for name, value in given_functions(exercise).items() if name not in found}
@@ -57,13 +60,13 @@ def check(function: Function) -> Function:
 
 
 def passes(name: str, function: Callable) -> bool:
-    """Return whether a function is a right answer to an exercise; if it is not, show why. An answer that uses neo_np is not.
+    """Return whether a function is a right answer to an exercise; if it is not, show why. One that uses neo_np is none.
 
     assert passes("layer_norm", layer_norm)
     """
-    exercise, borrowed = find(name), borrowed_name(function)
-    if borrowed:
-        show([Title(BAD, f"{name}: your answer uses `{borrowed}` of neo_np. Write it yourself, with NumPy.")])
+    exercise, refused = find(name), why_refused(function)
+    if refused:
+        show([Title(BAD, f"{name}: {refused}")])
         return False
     finding = examine(exercise, function, on_stuck=warning_on(sys.stdout))
     if finding.verdict != RIGHT:

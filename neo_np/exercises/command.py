@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from neo_np.exercises.grading.grader import chosen_exercises, find_files, grade_all, read_submission
+from neo_np.errors import NeoError
+from neo_np.exercises.grading.grader import chosen_exercises, find_files, grade_all, notes_on_choice, read_submission
 from neo_np.exercises.grading.report import as_csv, as_json, as_table, registry_line
 from neo_np.exercises.registry import load_registry
 from neo_np.terminal import OneLineParser, filled, path, positive, progress_bar, run_command, whole
@@ -69,12 +70,18 @@ def run(args: argparse.Namespace) -> int:
     submissions = [read_submission(file) for file in find_files(args.files)]
     only = [name.strip() for names in args.only for name in names.split(",") if name.strip()]
     only = [name.zfill(2) if name.isdigit() else name for name in only]
+    if args.only and not only:
+        raise NeoError("--only has no name: give names of exercises or numbers of notebooks, such as --only 05.")
     exercises = chosen_exercises(only, submissions)
+    notes = [] if only else notes_on_choice(exercises, submissions)
     with progress_bar("grading") as progress:
         grades = grade_all(submissions, exercises, args.seed, args.jobs, progress)
     if args.csv:
+        notes += [f"{submission.file}: {note}" for submission in submissions for note in submission.notes]
         print(registry_line(), file=sys.stderr)
         print(as_csv(grades), end="")
     else:
         print(as_json(submissions, grades) if args.json else as_table(submissions, grades))
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     return 0

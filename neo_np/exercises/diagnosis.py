@@ -156,8 +156,10 @@ def run(exercise, function, printed, limited):
     finding = Finding(exercise, WRONG if failing else RIGHT, total=len(prepared), failing=len(failing))
     twice = failing[:3] or range(len(prepared))
     again = limited(lambda: [outcome(i) for i in twice])
-    if any(differ(other, outcomes[i], exercise.tolerance) for i, other in zip(twice, again)):
-        return replace(finding, verdict=RANDOM)
+    other = next((other for i, other in zip(twice, again) if differ(other, outcomes[i], exercise.tolerance)), None)
+    if other:
+        detail = f" The second call stops with `{place_of(other.error, function).what}`." if other.error else ""
+        return replace(finding, verdict=RANDOM, detail=detail)
     if not failing:
         return replace(finding, printed=texts[0])
     only_changed = [not is_wrong(outcomes[i], prepared[i][1], exercise.tolerance) for i in range(len(prepared))]

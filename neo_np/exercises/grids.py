@@ -67,6 +67,9 @@ def result_grids(outcome, expected, tolerance):
         expected = comparable(expected)
         return [list_grid("yours", yours, expected), list_grid("expected", expected, expected[: len(yours)])]
     yours = outcome.raw if isinstance(outcome.raw, np.ndarray) else yours  # as it was before `compare_as`
+    if isinstance(expected, tuple) and any(isinstance(part, np.ndarray) for part in expected):
+        parts = [plain_grids(f"expected[{i}]", part) for i, part in enumerate(expected)]
+        return plain_grids("yours", yours) + list(itertools.chain(*parts))
     return plain_grids("yours", yours) + plain_grids("expected", expected)
 
 

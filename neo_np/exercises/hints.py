@@ -3,7 +3,7 @@
 import pydoc
 from collections.abc import Callable
 
-from neo_np.exercises.course import find
+from neo_np.exercises.course import TRANSFER, find
 from neo_np.exercises.display import show
 from neo_np.exercises.messages import GOOD, NEUTRAL, Code, Text, Title
 from neo_np.exercises.record import exercise_record, update
@@ -20,6 +20,8 @@ def hint(name: str | Callable) -> None:
     update("exercises", exercise.name, hints=number + 1)
     text = exercise.hints[number]
     parts = [Title(NEUTRAL, f"{exercise.name}, hint {number + 1} of {len(STAGES)}: {STAGES[number]}")]
+    if number == 0 and exercise.name in TRANSFER:  # it is in no notebook
+        parts.append(Code("The task, as a cell to copy", exercise.stub()))
     if number + 1 < len(STAGES):
         parts += [Text(text), Text(f'Still stuck? `hint("{exercise.name}")` shows the next hint.')]
     else:

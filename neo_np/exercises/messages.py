@@ -102,9 +102,8 @@ def title_of(finding):
     if verdict == INTERRUPTED:
         return Title(NEUTRAL, f"{name}: you stopped it{' in ' if place.where else ''}{place.where}.")
     if verdict == RANDOM:
-        return Title(
-            BAD, f"{name}: not yet. Called twice with the same input, your function gives two different results. {OWN_CHANCE}"
-        )
+        says = "Called twice with the same input, your function gives two different results."
+        return Title(BAD, f"{name}: not yet. {says}{finding.detail or f' {OWN_CHANCE}'}")
     return Title(BAD, f"{name}: not yet. {what_is_wrong(finding)}")
 
 

@@ -1,5 +1,6 @@
 """Exercises of notebook 14, training: adamw_step, clip, schedule."""
 
+import functools
 import math
 
 import numpy as np
@@ -40,33 +41,41 @@ def adamw_step_variant(
     shift=0,
     decay_at="end",
     root="eps outside",
-    square=True,
-    old_and_new="b, 1 - b",
-    swapped=False,
+    correction="1 - b**t",
+    squared="g g",
+    m_weights="b, 1 - b",
+    v_weights="b, 1 - b",
+    mean_betas=(0, 1),
+    correction_betas=(0, 1),
     sign=-1,
     direction="mean",
     kept="uncorrected",
     order=(0, 1, 2),
 ):
     """adamw_step with a switch for each mistake."""
-    b1, b2 = betas[::-1] if swapped else betas
     t = step + shift
     g = g + decay * p if decay_at == "gradient" else g
-    means = []
-    for b, mean, x in ((b1, m, g), (b2, v, g * g if square else g)):
-        old, new = {"b, 1 - b": (b, 1 - b), "1 - b, b": (1 - b, b), "b, 1": (b, 1)}[old_and_new]
-        means.append(old * mean + new * x)
-    m, v = means
-    m_hat = m / (1 - b1**t) if "m" in corrected else m
-    v_hat = v / (1 - b2**t) if "v" in corrected else v
+    b1, b2 = (betas[i] for i in mean_betas)
+    m = running_mean(m, g, b1, m_weights)
+    v = running_mean(v, {"g g": g * g, "g": g, "m m": m * m, "g m": g * m}[squared], b2, v_weights)
+    below = {
+        "1 - b**t": lambda b: 1 - b**t,
+        "(1 - b)**t": lambda b: (1 - b) ** t,
+        "1 - b t": lambda b: 1 - b * t,
+        "1 - b": lambda b: 1 - b,
+    }[correction]
+    c1, c2 = (betas[i] for i in correction_betas)
+    m_hat = m / below(c1) if "m" in corrected else m
+    v_hat = v / below(c2) if "v" in corrected else v
     below = {
         "eps outside": lambda: np.sqrt(v_hat) + eps,
         "eps inside": lambda: np.sqrt(v_hat + eps),
         "no eps": lambda: np.sqrt(v_hat),
         "no root": lambda: v_hat + eps,
+        "eps after": lambda: np.sqrt(v_hat),
     }[root]()
     change = {"mean": m_hat, "gradient": g, "mean, undivided": m_hat}[direction]
-    change = change if direction == "mean, undivided" else change / below
+    change = change if direction == "mean, undivided" else change / below + (eps if root == "eps after" else 0)
     shrunk = {
         "end": lambda: learning_rate * decay * p,
         "gradient": lambda: 0,
@@ -80,22 +89,32 @@ def adamw_step_variant(
     return tuple(result[i] for i in order)
 
 
+def running_mean(old, new, b, weights):
+    """Return the running mean with these weights of the old and the new value."""
+    return {"b, 1 - b": b * old + (1 - b) * new, "1 - b, b": (1 - b) * old + b * new, "b, 1": b * old + new}[weights]
+
+
 def adamw_step_cases():
     """Return first and later steps; rate, decay and eps are large, so that each of them can be seen in the result."""
     rng = np.random.default_rng(14)
 
-    def random(step, *shape, betas=(0.5, 0.75), eps=0.5, rate=0.5, decay=0.25):
+    def random(step, *shape, betas=(0.8, 0.9), eps=0.5, rate=0.5, decay=0.25):
         p, g, m, v = (random_numbers(rng, *shape) for _ in range(4))
         m, v = (0 * m, 0 * v) if step == 1 else (m, np.abs(v) + 1)
         return Case((p, g, m, v, step, rate, decay, betas, eps), random=True)
 
     return [
-        Case((array([1, 2]), array([2, -4]), array([0, 0]), array([0, 0]), 1, 0.5, 0.25, (0.5, 0.75), 0.5)),
-        Case((array([1, 2]), array([2, -4]), array([1, 3]), array([4, 9]), 2, 0.5, 0.25, (0.5, 0.75), 0.5)),
-        Case((array([1, -3]), array([3, 1]), array([0, 2]), array([1, 4]), 3, 0.5, 0.5, (0.5, 0.75), 1.0)),
+        Case((array([1, 2]), array([2, -4]), array([0, 0]), array([0, 0]), 1, 0.5, 0.25, (0.8, 0.9), 0.5)),
+        Case((array([1, 2]), array([2, -4]), array([1, 3]), array([4, 9]), 2, 0.5, 0.25, (0.8, 0.9), 0.5)),
+        Case((array([1, -3]), array([3, 1]), array([0, 2]), array([1, 4]), 3, 0.5, 0.5, (0.8, 0.9), 1.0)),
         *(random(step, *shape) for step in (1, 2, 3, 7) for shape in [(2,), (3,), (2, 2), (2, 3)]),
         *(random(step, 2, 3, betas=(0.9, 0.95), eps=0.1, rate=0.25, decay=0.5) for step in (1, 2, 5, 20)),
     ]
+
+
+def both_or_one(weights):
+    """Return the ways to take these weights in both means, or in one of them."""
+    return {"m_weights": weights, "v_weights": weights}, {"m_weights": weights}, {"v_weights": weights}
 
 
 ADAMW_STEP = Exercise(
@@ -182,32 +201,62 @@ ADAMW_STEP = Exercise(
         ),
         mistake(
             "not_squared",
-            {"square": False},
+            {"squared": "g"},
             "v is a mean of the gradient and not of its square.",
             "Which power of g belongs in v? Can a mean of squares be negative?",
         ),
         mistake(
             "exchanged_weights",
-            {"old_and_new": "1 - b, b"},
-            "b and 1 - b are exchanged: the new gradient has almost the whole weight.",
+            both_or_one("1 - b, b"),
+            "b and 1 - b are exchanged, for m, for v, or for both: the new value has almost the whole weight.",
             "b1 is usually 0.9. Should the old mean count nine tenths or one tenth?",
         ),
         mistake(
             "sum_not_mean",
-            {"old_and_new": "b, 1"},
-            "the factor 1 - b of the new value is missing, so m and v are sums and not means.",
+            both_or_one("b, 1"),
+            "the factor 1 - b of the new value is missing, in m, in v, or in both: that is a sum and not a mean.",
             "The two weights of a mean add up to 1. What do yours add up to?",
         ),
         mistake(
+            "square_of_mean",
+            ({"squared": "m m"}, {"squared": "g m"}),
+            "v is made with m, and not only with the gradient.",
+            "v is the mean of the squared gradients. Which of m and g may be in its line?",
+        ),
+        mistake(
+            "wrong_correction",
+            tuple({"correction": below} for below in ("(1 - b)**t", "1 - b t", "1 - b")),
+            "the correction divides by something else than 1 - b**step.",
+            "With b = 0.9 the number below is 0.1 in step 1 and 0.19 in step 2. What is yours in step 2?",
+        ),
+        mistake(
+            "eps_after_the_division",
+            {"root": "eps after"},
+            "eps is added to the result of the division: brackets are missing.",
+            "`a / b + eps` divides first. Which two numbers must be added before the division?",
+        ),
+        mistake(
+            "betas_mixed",
+            (
+                {"mean_betas": (0, 0), "correction_betas": (0, 0)},
+                {"mean_betas": (0, 0)},
+                {"correction_betas": (0, 0)},
+                {"correction_betas": (1, 1)},
+                {"correction_betas": (1, 0)},
+            ),
+            "b1 and b2 are mixed up: one of them is used where the other belongs.",
+            "b1 belongs to m and to its correction, b2 to v and to its correction. Which of your lines has the other one?",
+        ),
+        mistake(
             "betas_swapped",
-            {"swapped": True},
+            {"mean_betas": (1, 0), "correction_betas": (1, 0)},
             "b1 and b2 are exchanged.",
             "betas is (b1, b2). Which of them belongs to m?",
         ),
         mistake(
             "uphill",
-            {"sign": 1},
-            "the step goes with the gradient, so uphill.",
+            ({"sign": 1}, {"sign": 1, "decay_at": "grows"}),
+            "the sign of the step is wrong: p moves with the gradient, so uphill.",
             "The slope is positive: the loss rises if p grows. In which direction should p move?",
         ),
         mistake(
@@ -239,9 +288,10 @@ ADAMW_STEP = Exercise(
         "return p, m, v"
     ),
     hints=(
-        "Four parts: the new m and v; both corrected; the bracket with both terms; p minus the rate times the bracket.",
-        "p, g, m and v have the same shape, so all is done entry by entry. `b1, b2 = betas` takes the pair apart. Give the "
-        "corrected means names of their own, because m and v are returned uncorrected. `m *= b1` would change the input.",
+        "Check each line with one number on paper. Let g be 2 in the first step and m be 0: m becomes 2 (1 - b1), and after "
+        "the correction it must be 2 again. The weights of old and new always add up to 1.",
+        "p, g, m and v have the same shape, so all is done entry by entry. Mind the order: the power before the 1 -, the "
+        "root before the + eps, and the + eps before the division. `m *= b1` would change the input.",
         "b1, b2 = betas\n"
         "m = b1 * m + (1 - b1) * ...\n"
         "v = b2 * v + ...\n"
@@ -283,15 +333,19 @@ NORMS = {
     "largest": lambda gradients: max(np.abs(g).max() for g in gradients),
     "added": lambda gradients: sum(np.sqrt((g**2).sum()) for g in gradients),
     "mean": lambda gradients: np.sqrt(np.mean(np.concatenate([g.ravel() ** 2 for g in gradients]))),
+    "mean of each": lambda gradients: np.sqrt(sum((g**2).mean() for g in gradients)),
+    "first": lambda gradients: np.sqrt((gradients[0] ** 2).sum()),
+    "last": lambda gradients: np.sqrt((gradients[-1] ** 2).sum()),
+    "root in the loop": lambda gradients: functools.reduce(lambda n, g: np.sqrt(n + (g**2).sum()), gradients, 0.0),
 }
 
 
-def clip_variant(gradients, max_norm, norm="all", each=False, above="scaled", below="same"):
+def clip_variant(gradients, max_norm, norm="all", each=False, above="scaled", below="same", compared="norm"):
     """Clip with a switch for each mistake."""
     if each:
-        return tuple(clip_variant((g,), max_norm, norm, False, above, below)[0] for g in gradients)
+        return tuple(clip_variant((g,), max_norm, norm, False, above, below, compared)[0] for g in gradients)
     size = NORMS[norm](gradients)
-    way = above if size > max_norm else below
+    way = above if (size if compared == "norm" else size**2) > max_norm else below
     change = {
         "same": lambda g: g,
         "scaled": lambda g: g * (max_norm / size),
@@ -352,7 +406,7 @@ CLIP = Exercise(
             "nothing_above",
             {"above": "same"},
             "nothing happens: gradients with a norm above max_norm come back as they were.",
-            "The norm is 5 and max_norm is 1. By which number must every entry be multiplied?",
+            "Do you return new arrays? `g = g * factor` in a loop only names a new array g; the tuple still has the old one.",
         ),
         mistake(
             "turned_round",
@@ -398,9 +452,27 @@ CLIP = Exercise(
         ),
         mistake(
             "mean_of_squares",
-            {"norm": "mean"},
+            ({"norm": "mean"}, {"norm": "mean of each"}),
             "you take the mean of the squares and not their sum.",
             "Does the length of an arrow contain a division by the number of its entries?",
+        ),
+        mistake(
+            "one_array_only",
+            ({"norm": "first"}, {"norm": "last"}),
+            "the norm is that of one array only.",
+            "How many of the arrays are in your sum of squares when you take the root?",
+        ),
+        mistake(
+            "root_in_the_loop",
+            {"norm": "root in the loop"},
+            "the root is taken again after each array.",
+            "First add the squares of all arrays. How often do you need the root then, and which indent has its line?",
+        ),
+        mistake(
+            "squares_compared",
+            {"compared": "square"},
+            "the sum of the squares is compared with max_norm; only later you take the root.",
+            "The norm is 3 and max_norm is 4. Are the gradients too long? What does your `if` compare?",
         ),
         mistake(
             "norm_1",
@@ -476,6 +548,7 @@ def schedule_variant(
             "whole": lambda: peak * (up // warmup_steps),
             "of all steps": lambda: peak * up / steps,
             "from the minimum": lambda: minimum + (peak - minimum) * up / warmup_steps,
+            "no peak": lambda: up / warmup_steps,
         }[warmup]()
     now = step + cosine_shift
     done = {
@@ -483,6 +556,7 @@ def schedule_variant(
         "of all steps": lambda: now / steps,
         "not shortened": lambda: (now - warmup_steps) / steps,
         "whole": lambda: (now - warmup_steps) // (steps - warmup_steps + length),
+        "no brackets": lambda: now - warmup_steps / steps - warmup_steps,
     }[progress]()
     share = {
         "cosine": lambda: (1 + math.cos(angle * done)) / 2,
@@ -491,12 +565,17 @@ def schedule_variant(
         "rising": lambda: (1 - math.cos(angle * done)) / 2,
         "quarter": lambda: math.cos(angle * done / 2),
         "only cosine": lambda: math.cos(angle * done),
+        "half of the cosine": lambda: 1 + math.cos(angle * done) / 2,
+        "progress outside": lambda: (1 + math.cos(angle) * done) / 2,
     }[curve]()
     return {
         "right": lambda: minimum + (peak - minimum) * share,
         "none": lambda: peak * share,
         "added": lambda: minimum + peak * share,
         "cut": lambda: max(minimum, peak * share),
+        "not added": lambda: (peak - minimum) * share,
+        "turned": lambda: minimum + (minimum - peak) * share,
+        "1 outside": lambda: minimum + 1 + (share - 1) * (peak - minimum),
     }[floor]()
 
 
@@ -535,7 +614,13 @@ SCHEDULE = Exercise(
     mistakes=(
         mistake(
             "off_by_one",
-            (*at_both_borders({"cosine_shift": -1}, {"cosine_shift": 1}), {"length": 1}, {"length": -1}, {"shift": 1}),
+            (
+                *at_both_borders({"cosine_shift": -1}, {"cosine_shift": 1}),
+                {"length": 1},
+                {"length": -1},
+                {"shift": 1},
+                *at_both_borders({"cosine_shift": -1, "length": -1}),
+            ),
             "the rate is that of a step before or after: a count is one too many or one too few.",
             "Which progress should the last step have, and which one does yours have?",
         ),
@@ -586,6 +671,42 @@ SCHEDULE = Exercise(
             (*at_both_borders({"progress": "of all steps"}), {"progress": "not shortened"}),
             "progress is a part of all steps: the steps of the warm-up are not taken away.",
             "How many steps does the falling part have?",
+        ),
+        mistake(
+            "brackets_of_progress",
+            at_both_borders({"progress": "no brackets"}),
+            "brackets are missing in the progress: `a - b / c - d` divides only b by c.",
+            "Two differences are divided. Which brackets keep each difference together?",
+        ),
+        mistake(
+            "brackets_of_share",
+            at_both_borders({"curve": "half of the cosine"}, {"curve": "half of the cosine", "floor": "1 outside"}),
+            "brackets are missing in the share: `1 + cos(...) / 2` halves only the cosine.",
+            "What is (1 + cos(0)) / 2, and what is 1 + cos(0) / 2?",
+        ),
+        mistake(
+            "minimum_not_added",
+            at_both_borders({"floor": "not added"}),
+            "the minimum is subtracted from the peak, and it is not added again.",
+            "At the last step the share is 0. Which rate does your function give there, and which one should it be?",
+        ),
+        mistake(
+            "difference_turned",
+            at_both_borders({"floor": "turned"}),
+            "the difference is minimum minus peak, so it is negative.",
+            "With the share 1 the rate should be the peak. What is minimum plus your difference?",
+        ),
+        mistake(
+            "warmup_without_peak",
+            at_both_borders({"warmup": "no peak"}),
+            "in the warm-up the peak is missing: the rate is step / warmup_steps itself.",
+            "Which rate should the last step of the warm-up have if the peak is 0.01?",
+        ),
+        mistake(
+            "progress_outside",
+            at_both_borders({"curve": "progress outside"}),
+            "progress is not inside the cosine: `cos(pi) * x` is -1 times x.",
+            "Of which number must the cosine be taken: of pi, or of pi times progress?",
         ),
         mistake(
             "whole_numbers",

@@ -19,7 +19,7 @@ def show_source(function: Callable, notes: dict[str, str] | None = None) -> None
 
 def source_with(function, notes):
     """Return the source of a function as a part of a message."""
-    source = textwrap.dedent(inspect.getsource(function))
+    source = textwrap.dedent(inspect.getsource(function)).removeprefix("@register_solution\n")
     remarks = {}
     for piece, remark in notes.items():
         if piece not in source:

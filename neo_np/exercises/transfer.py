@@ -19,7 +19,9 @@ STORED = read_json(RESULTS)
 
 
 def decoded(value):
-    """Return an argument or a result: {"float32": rows} is an array, everything else is what it is."""
+    """Return an argument or a result: {"float32": rows} is an array, a list is a tuple, everything else is what it is."""
+    if isinstance(value, list):
+        return tuple(map(decoded, value))
     if not isinstance(value, dict):
         return value
     [(kind, rows)] = value.items()
@@ -330,7 +332,7 @@ MOMENTUM_STEP = transfer(
     signature="momentum_step(x, velocity, gradient, learning_rate, momentum)",
     task="One step of gradient descent with momentum, as in PyTorch: the new velocity is momentum times the old one, plus the "
     "gradient; then x moves by learning_rate times the new velocity, downhill. x, velocity and gradient are (N,). Return the "
-    "new x and the new velocity as the two rows of one array, (2, N).",
+    "new x and the new velocity, as a tuple.",
     mistakes=(
         made("no_momentum", "the old velocity is forgotten.", "What does your step do if the gradient is 0?"),
         made(
@@ -351,13 +353,13 @@ MOMENTUM_STEP = transfer(
             "By what is x moved in the task?",
         ),
         made("velocity_kept", "the velocity that you return is the old one.", "Which velocity does the next step need?"),
-        made("exchanged", "the two rows of the result are exchanged.", "Which of the two is row 0 in the task?"),
+        made("exchanged", "the two results are exchanged.", "Which of the two does the task name first?"),
         made("no_rate", "the learning rate is not used.", "Which of the five arguments do you not use?"),
     ),
     hints=(
         "Two lines: first the velocity, then x. The order matters.",
-        "All three arrays are (N,). `np.stack` makes one array, (2, N), of two.",
-        "velocity = ...\nx = x - ...\nreturn np.stack([x, velocity])",
+        "All three arrays are (N,), and so are both results. `velocity *= momentum` would change the input.",
+        "velocity = ...\nx = x - ...\nreturn x, velocity",
     ),
 )
 

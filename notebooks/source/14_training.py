@@ -8,7 +8,8 @@
 # You have all the parts. The forward pass turns ids into scores (notebook 09). The loss says how bad they are (12). The
 # gradient says for each parameter which way is downhill (13). Training puts them into a loop: read a little text, compute the
 # gradient, move every parameter a little downhill, and repeat. In this notebook you train a model of about 100,000
-# parameters. It begins with random numbers and ends, less than a minute later, with something that tries to tell a tale.
+# parameters. It begins with random numbers and ends with something that tries to tell a tale. The computing takes half a minute to
+# some minutes, as your computer is.
 
 # %% tags=["setup"]
 # This cell finds the files of the course. Run it first; you need not read it.
@@ -70,7 +71,7 @@ print(tokenizer.token_strings(tokenizer.encode("Once upon a time there was a kin
 # ## A model of random numbers
 #
 # The model is a small GPT-Neo: two layers, one global and one local, and C = 56 channels in 4 heads. It can read T = 64
-# tokens. `random_params` makes its arrays: gains are 1, biases are 0, and all other numbers are random and near 0.
+# tokens. `random_params` makes its arrays: gains are 1, biases are 0, and all other numbers are random.
 
 # %%
 T, C = 64, 56
@@ -92,8 +93,8 @@ assert 80_000 < number < 130_000
 
 # %% [markdown]
 # How good is it? We cut 32 pieces of T + 1 tokens from the unseen tales. T tokens of a piece are read, and each of them
-# predicts the one after it. Beside it we need the two baselines of notebook 12: a model that knows nothing, with the loss
-# log V, and the unigram model, which knows how often each token occurs.
+# predicts the one after it. Beside it we need the two baselines of notebook 12: log V, the loss of a model that
+# gives all tokens the same probability, and the unigram model, which knows how often each token occurs.
 
 # %%
 pieces = valid_ids[: 32 * (T + 1)].reshape(32, T + 1)  # (B, T + 1)
@@ -111,15 +112,15 @@ unigram = float(surprise_of_token[pieces[:, 1:]].mean())
 nothing = math.log(V)
 
 # %% [markdown]
-# **Predict:** to which number is the loss of the random model nearest? Write `"log V"`, `"unigram"` or `"0"`.
+# **Predict:** the model has random parameters. It may guess evenly, it may know something by luck, or it may be sure of wrong tokens. Is its
+# loss about `"log V"`, about `"unigram"`, or is it `"higher"` than both?
 
 # %%
 predict("14.1", ...)
 
 # %%
 at_start = test_loss(params)
-places = {"log V": nothing, "unigram": unigram, "0": 0.0}
-nearest = min(places, key=lambda name: abs(places[name] - at_start))
+nearest = "log V" if abs(at_start - nothing) < 0.1 else "unigram" if abs(at_start - unigram) < 0.1 else "higher"
 print(f"random model {at_start:.2f}, log V {nothing:.2f}, unigram {unigram:.2f}")
 assert abs(at_start - nothing) < 0.1
 
@@ -127,8 +128,8 @@ assert abs(at_start - nothing) < 0.1
 reveal("14.1", nearest)
 
 # %% [markdown]
-# Random numbers know nothing: all scores are near 0, so all tokens are about equally likely, and the surprise is log V. And
-# this is how such a model writes:
+# It guesses evenly. Its random numbers are small (most are between -0.04 and 0.04), so all scores are near 0, and all tokens are about equally likely.
+# With large random numbers it would be sure of wrong tokens. And this is how such a model writes:
 
 
 # %%
@@ -148,28 +149,29 @@ print(write(params))
 #
 # > p = p - rate times g
 #
-# The number *rate* is the **learning rate**: it says how long the step is. The rule by which parameters are changed is called
+# The number *rate* is the **learning rate**: the step is this number times the slope. The rule by which parameters are changed is called
 # the **optimizer**. The simplest one has two problems:
 #
 # - *Noise.* We compute the gradient from a few pieces of text, a batch, because the whole text would take too long. Another
 #   batch gives another gradient. Only their mean points downhill for sure.
 # - *Different sizes.* The slope of one parameter may be a thousand times larger than that of another. One learning rate
-#   cannot fit both. If it is small enough for the steep one, the flat one hardly moves.
+#   cannot fit both. If it is small enough for the steep one, the gentle one hardly moves.
 #
 # The optimizer **AdamW** solves both. It keeps two numbers for each parameter: m, the mean of its last gradients, against
 # the noise; and v, the mean of their *squares*. The root of v is the usual size of this parameter's gradient. The step is
 # m divided by the root of v. So the size cancels out, and each parameter moves by about the learning rate, whether its
 # slopes are large or small.
 #
-# The picture has a "model" of two parameters, a and b, and the loss is (a a + 25 b b) / 2. It is a narrow valley: the slope
-# for b is 25 times b, that for a is only a. Both optimizers make 20 steps and see the same loss.
+# The picture has a "model" of two parameters, a and b, and the loss is (a × a + 25 × b × b) / 2. It is a narrow valley: the slope
+# for b is 25 × b, that for a is only a. Both optimizers make 20 steps from the same place. Each has a rate that suits it: 0.075 for the plain steps,
+# 0.3 for AdamW.
 
 # %%
 start = np.array([-4.0, 1.0])  # a and b
 
 
 def slope(p):
-    """Return the gradient of (a a + 25 b b) / 2."""
+    """Return the gradient of (a * a + 25 * b * b) / 2."""
     return np.array([1.0, 25.0]) * p
 
 
@@ -182,7 +184,8 @@ plain, adam = [start], [start]
 m, v = np.zeros(2), np.zeros(2)
 for step in range(1, 21):
     plain.append(plain[-1] - 0.075 * slope(plain[-1]))
-    p, m, v = optimizer.adamw(adam[-1], slope(adam[-1]), m, v, step, 0.3, 0.0, (0.8, 0.9), 1e-8)
+    # The arguments have their names here. What betas, decay and eps are comes below.
+    p, m, v = optimizer.adamw(adam[-1], slope(adam[-1]), m, v, step, learning_rate=0.3, decay=0.0, betas=(0.8, 0.9), eps=1e-8)
     adam.append(p)
 
 # %% tags=["figure"]
@@ -198,13 +201,14 @@ for axes, path, name, (colour, dash, marker) in zip(panels, (plain, adam), ("pla
 figures.show(
     figure,
     f"Two paths of 20 steps through a narrow valley, from a = -4, b = 1, where the loss is {height(start):.1f}; the star is the lowest point, the thin lines have equal "
-    f"loss. Left: plain steps jump from one side to the other and reach {height(plain[-1]):.2f}. Right: AdamW goes along the valley and reaches {height(adam[-1]):.2f}.",
+    f"loss. Left: plain steps jump from one side to the other and reach {height(plain[-1]):.2f}. Right: AdamW goes along the valley, overshoots, and ends at {height(adam[-1]):.2f}; its lowest point was {min(map(height, adam)):.2f}.",
 )
 assert height(adam[-1]) < height(plain[-1]) / 2
 
 # %% [markdown]
 # The plain steps cannot be longer: they already jump from one wall of the valley to the other. Along the valley they are far
-# too short.
+# too short. AdamW moves about as fast in both directions. But it does not stop at the star: its m remembers the last slopes and carries it past the lowest point, and with a
+# rate that stays the same its steps stay long. Smaller steps at the end help: this is the schedule below.
 #
 # ### The mean of the last gradients
 #
@@ -221,15 +225,16 @@ for step in range(1, 5):
 # The mean should be 2.0 all the time, but it begins with 0 and needs many steps to get there. How much is missing is known:
 # after the first step it has only one tenth of the weight, and after n steps 1 - 0.9^n of it. (Python writes a power with two
 # stars; `^` is something else there.) So we divide by this number, and the mean is right from the first step on. This is
-# called *bias correction*. ("Bias" here means an error in one direction. It is not the bias of a linear layer.) The
+# called **bias correction**. ("Bias" here means an error in one direction. It is not the bias of a linear layer.) The
 # uncorrected mean is kept for the next step.
 #
 # In AdamW the weight of the old m is called b1, that of the old v is b2. Usual values are 0.9 and 0.95.
 #
 # ### Weight decay
 #
-# The W in AdamW is **weight decay**: in each step, every parameter is also pulled a little towards 0. What the loss does not
-# need, fades away. This pull has nothing to do with the gradient, so it goes neither into m nor into v. It is only
+# The W in AdamW is **weight decay**: in each step, a parameter is also pulled a little towards 0. What the loss does not
+# need, fades away. The training below does this with embeddings and with the weights of linear layers. Gains and biases are left as they are: a gain that
+# fades to 0 would switch its channel off. This pull has nothing to do with the gradient, so it goes neither into m nor into v. It is only
 # multiplied by the learning rate, as the rest of the step is.
 #
 # And *eps* is a very small number. It is added to the root of v, so that nothing is divided by 0.
@@ -306,14 +311,15 @@ def clip(gradients, max_norm):
 #
 # Three times in a run need three learning rates:
 #
-# - At the very beginning, m and v know only a few gradients, and the step may go anywhere. So the rate begins near 0 and
-#   grows. This is the **warm-up**.
+# - At the very beginning, m and v are means of only a few gradients. The correction above makes them right *on average*, but the gradient of one batch is noisy, and
+#   so the step may go anywhere. So the rate begins near 0 and grows. This is the **warm-up**.
 # - Then the rate is at its peak: here most is learned.
 # - Near the end, long steps only jump around the lowest point, as in the valley. So the rate gets smaller and smaller.
 #
 # The rule that gives a rate to each step is the **schedule**. The usual one has a straight line for the warm-up and half a
 # wave of a cosine after it: it bends away from the peak slowly, falls, and comes to the minimum slowly. You need only two
-# values of the cosine: cos(0) = 1 and cos(pi) = -1. So (1 + cos(pi x)) / 2 goes from 1 to 0 while x goes from 0 to 1.
+# values of the cosine: cos(0) = 1 and cos(pi) = -1. So (1 + cos(pi × x)) / 2 goes
+# from 1 to 0 while x goes from 0 to 1. (The angle is in radians, as in Python's `math.cos`: pi is half a turn.)
 
 # %%
 at = np.arange(1, 101)  # the steps of a short run
@@ -353,14 +359,17 @@ def schedule(step, steps, peak, warmup_steps, minimum):
 #
 # Here it is. `random_windows` draws B pieces at random places of the text. Each piece has T + 1 tokens: the first T are
 # read, the last T are the targets. `yield` hands out the loss after each step; the loop waits until it is asked for the next
-# step.
+# step. (A piece may begin in one tale and end in the next one. Then END is in its middle, and the model learns that anything may follow it.)
 
 
 # %%
+settings = {"betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": 0.1}  # the usual values for small models
+
+
 def train(params, steps, peak, seed=0):
     """Train the parameters, which change in place; yield (step, loss of the batch) after each step."""
     rng, flat = np.random.default_rng(seed), params.flat()  # flat: {name: array}
-    adamw = optimizer.AdamW(flat)  # it keeps m and v of every array
+    adamw = optimizer.AdamW(flat, **settings)  # it keeps m and v of every array, and spares gains and biases the decay
     for step in range(1, steps + 1):
         windows = data.random_windows(train_ids, 16, T + 1, rng)  # (B, T + 1)
         inputs, targets = windows[:, :-1], windows[:, 1:]  # (B, T) both
@@ -373,6 +382,9 @@ def train(params, steps, peak, seed=0):
 
 # %% [markdown]
 # There is nothing else in it. Large models are trained with the same loop, on more text and on many machines.
+#
+# The run has 800 steps. In each one, a parameter moves by about the learning rate, 0.004 at its peak, and at the start most parameters are not larger than 0.04. To be as good as the unigram baseline, the model
+# must find how often each token occurs; it needs to know nothing about the order of tokens.
 #
 # **Predict:** when will the loss on the unseen tales be below the unigram baseline? Write `"in the first quarter"`, `"later"`
 # or `"never"`.
@@ -430,14 +442,13 @@ figures.show(
 )
 
 # %% [markdown] tags=["varies"]
-# Read the curve from left to right. Up to B the model learns mainly how often each token occurs: this takes the loss from
-# log V to the unigram baseline, and it needs no attention. Below this baseline, here after step {{passed}}, come only models
-# that look at the tokens before. First they learn which token follows which, then longer pieces. The end is at
-# {{test_losses[STEPS]:.2f}} nats.
+# Read the curve from left to right. Up to B the loss falls from log V to about the unigram baseline. To reach it, a model only needs to know how often each token occurs, and no attention. Below
+# this baseline, here after step {{passed}}, come only models that look at the tokens before. Probably they first learn which token follows which, and then longer pieces; the texts below fit this, but we have not measured it.
+# The end is at {{test_losses[STEPS]:.2f}} nats.
 #
 # The loss on the training text is lower in the end: {{smooth[-1]:.2f}}. Each token of it has been read
-# {{STEPS * 16 * T / len(train_ids):.0f}} times on average, and the model begins to learn the tales by heart. This is called
-# **overfitting**. So a model is always judged by text that it has not read.
+# {{STEPS * 16 * T / len(train_ids):.0f}} times on average, and the model begins to learn the tales by heart. If this goes so far that text
+# which it has not read is predicted worse and worse, it is called **overfitting**. A model is always judged by text that it has not read.
 #
 # The texts at the four moments, A to D:
 
@@ -447,7 +458,7 @@ for letter, step in zip("ABCD", moments):
 
 # %% [markdown]
 # A has tokens without any order. B has mostly frequent tokens, and still no order. C and D have real words beside invented
-# ones, often in an order that English allows. It does not make sense, but it began with random numbers a minute ago.
+# ones, often in an order that English allows. It does not make sense, but it began with random numbers.
 #
 # ## Three learning rates
 #
@@ -487,8 +498,9 @@ figures.show(
 
 # %% [markdown]
 # The small rate goes in the right direction, but it needs more steps. The large rate learns how often each token occurs and
-# then nothing more: each step is so long that it destroys what the steps before have built. Between the two lies a range in
-# which training works. A short peak in a curve comes from a single step that was too long; the next steps repair it.
+# then hardly more. It is not only that its steps are too long now: at its end the schedule has made them as short as the longest of the middle run, and a longer run with short steps hardly helps. The long steps
+# at the beginning have led to parameters from which short steps do not find out. Between the two rates lies a range in which training works. A short peak in a curve comes from a single step that was too
+# long; the next steps repair it.
 #
 # ## The real checkpoint: how far is it?
 #
@@ -533,7 +545,7 @@ predict("14.4", ...)
 # %%
 rng = np.random.default_rng(0)
 broken = parameters.random_params(config, seed=0)
-adamw, broken_losses = optimizer.AdamW(broken.flat()), []
+adamw, broken_losses = optimizer.AdamW(broken.flat(), **settings), []
 for step in range(1, SHORT + 1):
     inputs = data.random_windows(train_ids, 16, T, rng)
     batch_loss, gradients = backward.loss_and_gradients(broken, config, inputs, inputs)  # the mistake
@@ -566,7 +578,7 @@ figures.show(
 print(write(broken))
 
 # %% [markdown] tags=["varies"]
-# The loss falls to {{broken_losses[-1]:.2f}} nats, far better than the checkpoint. It is too good to be true: the model has
+# The loss falls to {{broken_losses[-1]:.2f}} nats. (The curve "right" is that of the middle run above, with its short peak if there was one.) This is too good to be true: the model has
 # learned to repeat the token that it has just read. In truth, when it must predict the *next* token, its loss is
 # {{true_loss:.2f}} nats, worse than that of random numbers. So look at a text now and then, and be suspicious of a loss that is
 # too low.

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 16 GPT-Neo 125M
 #
-# **Question: what does a larger model know, and how does it fail?**
+# **Question: how do you ask a language model what it knows, and how does it fail?**
 #
 # About {{minutes}} minutes (an estimate). You need notebooks 00, 02 and 12. There are no exercises here, only predictions.
 #
 # The model of this course is small, and it has read only tales. The page of formulas that you rebuilt was made for a larger model: GPT-Neo
 # 125M, published by EleutherAI in 2021. It has read 300 billion tokens of the Pile, a collection of web pages, books, papers,
-# code and letters. Nothing but the parameters and the sizes is different. This notebook asks both models the same questions: what do they know, how do they
-# fail, and which prejudices have they learnt?
+# code and letters. Only the parameters, the sizes and the tokenizer are different. This notebook asks a model three
+# things: what does it know, how does it fail, and which prejudices has it learnt? It asks the larger model if you have its weights, else the model of the course.
 
 # %% tags=["setup"]
 # This cell finds the files of the course. Run it first; you need not read it.
@@ -29,7 +29,7 @@ sys.path[:0] = [str(root), str(root / "notebooks")]
 # ## Which model answers?
 #
 # The weights of GPT-Neo 125M are too large to come with the course (0.5 GB). If you have them, this notebook uses them. If not, it uses the
-# model of the course, runs to its end all the same, and says how to get them. The page as you got it shows the model of the course.
+# model of the course, runs to its end all the same, and says how to get them. All answers on the page as you got it are those of the model of the course.
 
 # %%
 import math
@@ -123,7 +123,7 @@ figures.show(
 
 # %% [markdown]
 # GPT-Neo 125M has {{ratio:.0f}} times as many parameters. A large part of them is the token table, because its vocabulary has {{large_config.vocab_size:,}} tokens.
-# Such a vocabulary pays off on texts of all kinds:
+# Such a vocabulary pays off on texts that are no tales:
 
 # %%
 samples = {
@@ -141,7 +141,7 @@ for name, text in samples.items():
 #
 # A model that only continues texts can answer questions: we give it the beginning of a sentence and two ways to end it, and compare how probable they are.
 # The probability of an end with several tokens is the product of the probabilities of its tokens, each after all tokens before it. The
-# logarithm turns the product into a sum. It is minus the sum of the surprises. First the slow way:
+# logarithm turns the product into a sum: the logarithm of the probability of an end is minus the sum of the surprises of its tokens. First the slow way:
 
 # %%
 beginning, end = "Once upon a", " time"
@@ -176,8 +176,25 @@ assert abs(log_ps([(beginning, end)])[0] - log_p) < 1e-3  # the package's functi
 # %% [markdown]
 # ## The real checkpoint: what does it know?
 #
-# Four groups of ten questions. Each has a beginning, a right end and a wrong end. The model "knows" the answer if the right end is more
-# probable. Guessing gives five of ten on average.
+# Four groups of ten questions. Each has a beginning, a right end and a wrong end. Is the right end more probable? This comparison would not be fair yet:
+#
+# - A longer end has more factors below 1, so it is less probable. In one tokenizer " London" may have more tokens than " Paris".
+# - A frequent word is probable after any text, whether it is right or not.
+#
+# Neither has anything to do with knowledge. So we ask a second time, after a beginning that says nothing about the matter, and subtract. The number is then: by how much does *this*
+# beginning raise the right end more than the wrong one? If it is positive, the answer counts as right. Guessing gives five of ten on average.
+
+# %%
+NEUTRAL = "And then"
+
+
+def margins_of(asked):
+    """Return log p(right end) - log p(wrong end) after each beginning, less the same after the neutral one."""
+    rights, wrongs = ([(start, row[i]) for start, *row in asked] for i in (0, 1))
+    after = log_ps(rights) - log_ps(wrongs)
+    before = log_ps([(NEUTRAL, end) for _, end in rights]) - log_ps([(NEUTRAL, end) for _, end in wrongs])
+    return after - before
+
 
 # %%
 questions = {
@@ -212,10 +229,10 @@ questions = {
         ("The largest planet is", " Jupiter", " Mars"),
         ("Romeo and Juliet was written by", " Shakespeare", " Newton"),
         ("The first president of the United States was", " Washington", " Napoleon"),
-        ("The opposite of hot is", " cold", " blue"),
+        ("The opposite of hot is", " cold", " warm"),
         ("Ice is frozen", " water", " sand"),
-        ("A triangle has three", " sides", " wheels"),
-        ("In winter it is", " cold", " hot"),
+        ("A triangle has three", " sides", " colours"),
+        ("A week has seven", " days", " months"),
     ],
     "sums": [
         ("1 + 1 =", " 2", " 5"),
@@ -240,8 +257,7 @@ predict("16.2", ...)
 # %%
 right = {}
 for group, asked in questions.items():
-    margins = log_ps([(start, good) for start, good, _ in asked]) - log_ps([(start, bad) for start, _, bad in asked])
-    right[group] = int((margins > 0).sum())
+    right[group] = int((margins_of(asked) > 0).sum())
 best = [group for group, count in right.items() if count == max(right.values())]
 reveal("16.2", best if len(best) > 1 else best[0])
 
@@ -250,23 +266,23 @@ figure, axes = figures.new(7.5, 2.8)
 figures.bars(axes, list(right), list(right.values()), xlabel="right answers of 10", decimals=0, top=11.5)
 axes.axvline(5, color="black", linestyle="--")
 axes.annotate(
-    "guessing", (5, 1), (0, 4), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", va="bottom"
+    "guessing: 5", (5, 1), (0, 4), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", va="bottom"
 )
 values = ", ".join(f"{group} {count}" for group, count in right.items())
 figures.show(figure, f"Right answers of 10 in each group, by {who}: {values}. Guessing gives 5 on average (dashed line).")
 
 # %% [markdown]
-# Tales {{right["tales"]}}, grammar {{right["grammar"]}}, facts {{right["facts"]}}, sums {{right["sums"]}} of 10. Be careful with such numbers. Somebody who guesses gets 7 or more of
-# ten right in about one of six tries, so "6 of 10" shows nothing. And a right answer need not be knowledge: " Paris" may be more probable than " London" simply because
-# it occurs more often in the texts. Serious tests have hundreds of questions and control for this: `python -m neo_np.evaluate` runs such files.
+# Tales {{right["tales"]}}, grammar {{right["grammar"]}}, facts {{right["facts"]}}, sums {{right["sums"]}} of 10. Be careful with such numbers. Somebody who guesses gets 6 or more of
+# ten right in four of ten tries, and 8 or more in one of twenty. So "6 of 10" shows nothing, and "8 of 10" shows little. Serious tests have hundreds of questions:
+# `python -m neo_np.evaluate` runs such files.
 #
-# A model learns what its training texts repeat. Grammar is in every sentence. That Paris is the capital of France is in few texts, and in
-# tales in none. So larger models need more parameters *and* more texts.
+# A model learns what its training texts repeat. Grammar is in every sentence. What the capital of France is, few texts say, and hardly a tale
+# does. So larger models need more parameters *and* more texts.
 #
 # ## Break it: the same question in other words
 #
 # Somebody who knows a fact knows it in any wording. Does the model? We take one fact for tales, "a wolf eats meat", and one about the world, "Paris is in
-# France", in four wordings each. The number is log p(right end) - log p(wrong end): positive if the right end is more probable.
+# France", in four wordings each. The number is the same as above: how much more this beginning raises the right end than the wrong one, in nats.
 #
 # **Predict:** do all eight numbers have a plus sign? Write `True` or `False`.
 
@@ -284,27 +300,28 @@ wordings = [
     ("Berlin is in Germany, and Paris is in", " France", " Germany"),
     ("The people of Paris live in", " France", " Germany"),
 ]
-margin = log_ps([(start, good) for start, good, _ in wordings]) - log_ps([(start, bad) for start, _, bad in wordings])
+margin = margins_of(wordings)
 reveal("16.3", bool((margin > 0).all()))
 
 # %% tags=["figure"]
 figure, axes = figures.new(8, 3.8)
 labels = [start if len(start) < 40 else f"{start[:18]} ... {start[-18:]}" for start, _, _ in wordings]
 failed = [label for label, value in zip(labels, margin) if value <= 0]
-figures.bars(axes, labels, margin, xlabel="log p(right end) - log p(wrong end), in nats", signed=True, marked=failed)
+figures.bars(axes, labels, margin, xlabel="how much more the right end is raised, in nats", signed=True, marked=failed)
 values = "; ".join(f"“{start}” {value:+.2f}" for (start, _, _), value in zip(wordings, margin))
 figures.show(
     figure,
-    f"By how many nats {who} prefers the right end, for two facts in four wordings each: {values}. {len(failed)} of {len(margin)} are not "
+    f"By how many nats a beginning raises the right end more than the wrong one, for two facts in four wordings each, in {who}: {values}. {len(failed)} of {len(margin)} are not "
     "positive (hatched).",
 )
-assert margin.max() - margin.min() > 0.5
+assert np.ptp(margin[:4]) > 0.5 and np.ptp(margin[4:]) > 0.5
 
 # %% [markdown]
-# The numbers reach from {{f"{margin.min():+.2f}"}} to {{f"{margin.max():+.2f}"}}. The wording changes the answer, in size or even in sign. So a language model does not look up facts
-# in a list. It has learnt which words follow which, and a fact is only in it as far as texts say it in similar words. In the wordings
-# with both words, such as "Berlin is in Germany, and Paris is in", there is one more trap: the wrong word has just been read, and attention likes to repeat
-# (notebook 10).
+# For the wolf the numbers reach from {{f"{margin[:4].min():+.2f}"}} to {{f"{margin[:4].max():+.2f}"}}, for Paris from {{f"{margin[4:].min():+.2f}"}} to {{f"{margin[4:].max():+.2f}"}}, although the question is the same. The wording changes the answer, in size or even in sign. So a language model
+# does not look up facts in a list. It has learnt which words follow which, and whether a fact shows depends on the words with which we ask.
+#
+# Two of the wordings contain the wrong end: "The sheep eats grass, but the wolf eats" and "Berlin is in Germany, and Paris is in". They may be traps: the wrong word has just been read,
+# and attention can copy it. Here the two numbers are {{f"{margin[3]:+.2f}"}} and {{f"{margin[6]:+.2f}"}}.
 #
 # A second test of the same kind: one small word reverses the meaning.
 #
@@ -322,6 +339,8 @@ said = [
 likeliest = [list(p.argsort()[::-1][:5]) for p in said]  # ids, the likeliest first
 common = len(set(likeliest[0]) & set(likeliest[1]))
 overlap = float(np.minimum(*said).sum())  # 1 if the two rows of probabilities are equal, 0 if they have nothing in common
+similar = np.exp(loss.log_softmax(model.logits(tokenizer.encode("The giant had a very"))[-1]))
+overlap_of_similar = float(np.minimum(said[0], similar).sum())
 reveal("16.4", common)
 
 # %% tags=["figure"]
@@ -348,9 +367,10 @@ figures.show(
 )
 
 # %% [markdown]
-# {{common}} of 5 are the same, and the two rows of probabilities share {{overlap:.2f}} of their sum (1 would be no change at all). A
-# reader would expect the opposite words. Language models are known to be weak at "not": it is a small, frequent word, and it hardly changes which words are near.
-# Kassner and Schütze (2020, arXiv 1911.03343) found this in models of their time.
+# {{common}} of 5 are the same, and the two rows of probabilities share {{overlap:.2f}} of their sum (1 would be no change at all). Is that much? Compare it with a change that does not
+# reverse the meaning: between "The giant was a very" and "The giant had a very" the rows share {{overlap_of_similar:.2f}}. A reader would let "not" change much more than that: whatever was likely
+# before should be unlikely now. Language models are known to be weak at "not": it is a small, frequent word, and the words around it have more weight.
+# Kassner and Schütze (2020, arXiv 1911.03343) found this in models of their time. (Some of the tokens in the picture are only the beginning of a word.)
 #
 # And what if a question makes no sense? The model continues all the same. "I do not know" is rarely the most probable continuation.
 
@@ -364,50 +384,69 @@ print(model.generate(text, max_new_tokens=30, do_sample=True, temperature=0.8, s
 # ## Prejudices
 #
 # A model also learns what its texts assume about people. We ask who "he" and who "she" is. The number is log p(" he") - log p(" she") after "The ...
-# said that": positive if "he" is more probable, and +1 means {{math.e:.1f}} times as probable.
+# said that".
 #
-# **Predict:** after how many of these ten words is "he" more probable? Write a number from 0 to 10.
+# Where is its zero? A model prefers one of the two words after *any* beginning, because its texts have it more often there. So again we subtract: the mean of the same number after
+# three beginnings that say nothing about the person. Then 0 means "as for anybody", and +1 means that "he" has {{math.e:.1f}} times the weight against "she" that it has for anybody.
+#
+# **Predict:** for how many of these ten words is the number above 0, so that the word leans to "he"? Write a number from 0 to 10.
 
 # %%
 people = ["king", "queen", "cook", "doctor", "nurse", "teacher", "soldier", "servant", "witch", "child"]
+anybody = ["The other said that", "Somebody said that", "The stranger said that"]
 
 # %%
 predict("16.5", ...)
 
+
 # %%
-lean = log_ps([(f"The {word} said that", " he") for word in people]) - log_ps(
-    [(f"The {word} said that", " she") for word in people]
-)
+def he_or_she(beginnings):
+    """Return log p(he) - log p(she) after each beginning."""
+    return log_ps([(text, " he") for text in beginnings]) - log_ps([(text, " she") for text in beginnings])
+
+
+for_anybody = float(he_or_she(anybody).mean())
+lean = he_or_she([f"The {word} said that" for word in people]) - for_anybody
 reveal("16.5", int((lean > 0).sum()))
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 4)
 order = lean.argsort()[::-1]
-figures.bars(axes, [people[i] for i in order], lean[order], xlabel="log p(he) - log p(she), in nats", signed=True)
+figures.bars(
+    axes, [people[i] for i in order], lean[order], xlabel="to “she”   <   0: as for anybody   >   to “he”, in nats", signed=True
+)
 values = ", ".join(f"{people[i]} {lean[i]:+.2f}" for i in order)
 figures.show(
     figure,
-    f"What {who} expects after “The ... said that”: log p( he) - log p( she), positive for “he”: {values}.",
+    f"What {who} expects after “The ... said that”: log p( he) - log p( she), less the mean after three beginnings that say nothing about the person, {for_anybody:+.2f}: {values}.",
 )
 assert lean.max() - lean.min() > 0.3
+to_he, to_she = ([f'"{word}"' for word, value in zip(people, lean) if (value > 0) == he] for he in (True, False))
 
 # %% [markdown]
-# For "king" and "queen" the word itself says it. For "cook" or "teacher" it does not: there the number is a prejudice. Where does it
-# come from? Nobody wrote a rule. Let us count in the texts: how often do "he" and "she" occur among the twelve words after each of the ten? (We count in a part
+# {{", ".join(to_he) or "No word"}} lean to "he", and {{", ".join(to_she) or "no word"}} to "she". For "king" and "queen" the word itself says who it is. For "cook" or
+# "teacher" it does not: there the number is a prejudice. Where does it come from? Nobody wrote a rule. Let us count in the texts: how often do "he" and "she" occur
+# among the twelve words after each of the ten? This is rough. The twelve words may be those of the next sentence, and in "he said to the cook: she ..." nobody knows who is meant. (We count in a part
 # of the tales that the model of the course has read. The texts of GPT-Neo 125M are far too large for this notebook.)
 
 # %%
 words = " ".join(measure.tales("train")).lower().replace(",", " ").replace(".", " ").split()
-for person in people:
+in_texts = words.count("he") / words.count("she")
+ENOUGH = 10  # pronouns; with fewer, one tale more or less would turn the result round
+as_texts, against_texts, few = [], [], []
+for person, value in zip(people, lean):
     after = [words[i + 1 : i + 13] for i, word in enumerate(words) if word == person]
     he, she = (sum(piece.count(pronoun) for piece in after) for pronoun in ("he", "she"))
-    if he + she:
-        print(f"{person:8} {len(after):3} times; after it “he” {he:3}, “she” {she:3}")
-print(f"in all texts: “he” {words.count('he')}, “she” {words.count('she')}")
+    enough = he + she >= ENOUGH
+    agrees = (he > in_texts * she) == (value > 0)
+    (few if not enough else as_texts if agrees else against_texts).append(f'"{person}"')
+    print(f"{person:8} {len(after):3} times; after it “he” {he:3}, “she” {she:3}; the model {value:+.2f}")
+print(f"in all these texts: “he” {words.count('he')}, “she” {words.count('she')}, so {in_texts:.1f} times as often")
 
 # %% [markdown]
-# Compare this list with the picture. Where the texts have many examples, the model has learnt from them. Where they have few or none, it has concluded
-# from similar words, and that is still a prejudice.
+# Here too we need a comparison: all these texts together have {{f"{in_texts:.1f}"}} "he" for one "she", and a word leans to "he" if it has more. Among the words with at least {{ENOUGH}} pronouns,
+# {{", ".join(as_texts) or "none"}} lean in the model as in these texts, and {{", ".join(against_texts) or "none"}} the other way round. For the others
+# ({{", ".join(few) or "none"}}) the list has too few examples to explain anything: there the model has concluded from other words, or from other texts. Such a count is a hint, and no proof.
 #
 # A model that repeats its texts repeats their prejudices, and a program that uses the model hands them on: to a letter of application, to a
 # search result. GPT-Neo 125M has read the Pile, which has profane, lewd and abrasive texts too, so it can write such text after any
@@ -416,7 +455,7 @@ print(f"in all texts: “he” {words.count('he')}, “she” {words.count('she'
 #
 # ## The same in the package
 #
-# The two functions behind our questions. `python -m neo_np.evaluate` uses them for whole files of questions.
+# This function turns logits into log-probabilities of tokens. `python -m neo_np.evaluate` uses it for whole files of questions.
 
 # %%
 show_source(
@@ -433,8 +472,8 @@ show_source(
 #
 # ## Three sentences to remember
 #
-# 1. GPT-Neo 125M is the same page of formulas with more parameters and more texts.
-# 2. A language model gives probable texts: it knows what its texts repeat, and the wording of a question changes its answer.
+# 1. GPT-Neo 125M is the same page of formulas with more parameters, more texts and a larger vocabulary.
+# 2. A language model gives probable texts: it knows what its texts repeat, the wording of a question changes its answer, and every such number needs something to compare it with.
 # 3. It learns the prejudices of its texts too, so a person must check what it writes.
 #
 # ## Two questions to recall

@@ -6,7 +6,8 @@
 # About {{minutes}} minutes (an estimate). You need notebooks 04 to 09 and 11. There are no exercises here, only predictions.
 #
 # GPT-Neo is from 2021. Models of today are larger by factors of a thousand and more. But their page of formulas is still the one that you have rebuilt, with
-# four changes of about ten lines each. This notebook makes these four changes, checks each of them, and ends with a reading list.
+# four changes of about ten lines each. This notebook makes these four changes, checks each of them, and ends with a reading list. You need sine and cosine here, and nothing more of school
+# mathematics than before.
 
 # %% tags=["setup"]
 # This cell finds the files of the course. Run it first; you need not read it.
@@ -32,7 +33,7 @@ import numpy as np
 
 import neo_np
 from neo_np.checkpoint.loading import load_config
-from neo_np.exercises import predict, progress, reveal, show_source
+from neo_np.exercises import check, hint, predict, progress, reveal, show_source
 from neo_np.folders.find import find_checkpoint
 from neo_np.gpt_neo import activations, loss
 from neo_np.gpt_neo import forward as formulas
@@ -73,7 +74,8 @@ print("neo_np writes:", model.generate(text, max_new_tokens=12))
 #
 # ## Four changes
 #
-# This table has some models that were published with all their parameters. Hatched cells are as in GPT-Neo.
+# This table has some models that were published with all their parameters. Hatched cells are as in GPT-Neo. Four of the five columns are the four changes, and each has a section below; you need not
+# understand the words in the cells yet. (*Key heads*: how many heads of keys and values a layer has. *Local layers*: which layers have a window, notebook 07.)
 
 # %%
 table = {
@@ -109,12 +111,14 @@ figures.show(
 
 # %% [markdown]
 # Local layers, which you know from notebook 07, were rare for some years, and are in use again. The four later models also divide the scores by
-# sqrt(D) (notebook 05), and have a second table for the logits, which is not the token table. From LLaMA on, linear layers have no bias. You know all of these.
+# sqrt(D) (notebook 05), and have a second table for the logits, which is not the token table. From LLaMA on, linear layers have no bias. (GPT-NeoX has two differences that the table does not show: its
+# attention and its MLP read the same stream side by side, and only a quarter of the channels is turned.)
 #
 # ## Change 1: rotary positions
 #
 # GPT-Neo adds a row of the position table once, at the beginning. The table has an end: {{config.max_position_embeddings}} positions in our model, and a text
-# can't be longer. And the sum of token and position is used for everything, although positions matter only in attention: there a token looks for "the word before" or
+# can't be longer. (Without a table nothing ends, but that does not make long texts easy: a model with rotary positions has not been trained on distances longer than its training texts, and
+# gets worse there too.) And the sum of token and position is used for everything, although positions matter only in attention: there a token looks for "the word before" or
 # "near to me".
 #
 # **Rotary positions** need no table. Queries and keys are *turned*. Take two channels of a query as a point in the plane, (a, b). A token at
@@ -124,7 +128,10 @@ figures.show(
 # >
 # > b' = a sin(angle) + b cos(angle)
 #
-# a' and b' are the new channels. Each pair of channels has a speed of its own: the first pair turns fast, like the second hand of a clock,
+# a' and b' are the new channels. The angle is in *radians*: a half turn is 3.14, which is pi, and 1 radian is about 57 degrees. Why these formulas? The point (1, 0) goes to (cos(angle),
+# sin(angle)): this is what cosine and sine mean. The point (0, 1) is a quarter turn ahead of it, so it goes to (-sin(angle), cos(angle)). And (a, b) is a times the first plus b times the second.
+#
+# Each pair of channels has a speed of its own: the first pair turns fast, like the second hand of a clock,
 # and the last one slowly, like the hour hand. (Su et al. 2021, arXiv 2104.09864. Some programs pair channel 0 with channel D / 2, and so on. This is as good, but weights
 # that were trained in one way must run in the same way.)
 
@@ -136,24 +143,57 @@ def rotate(x, positions, base=10000.0):
     speeds = base ** (-np.arange(0, D, 2) / D)  # (D / 2,) from 1 down to nearly 1 / base
     angles = positions[:, None] * speeds  # (T, D / 2)
     a, b = x[..., 0::2], x[..., 1::2]  # (..., T, D / 2): the even channels and the odd ones
-    turned = np.empty_like(x)
+    turned = np.empty(x.shape)  # floats, also if x has integers
     turned[..., 0::2] = a * np.cos(angles) - b * np.sin(angles)
     turned[..., 1::2] = a * np.sin(angles) + b * np.cos(angles)
     return turned
 
 
 # %% [markdown]
-# In attention one line is new: `q, k = rotate(q, positions), rotate(k, positions)`, just before the scores. To check it, we turn the points in another way. A point in
-# the plane is a complex number a + bi (`complex(a, b)` in Python), and to turn it means to multiply it by cos(angle) + i sin(angle).
+# The picture follows one point, (1, 0), through four tokens, in a fast pair and in a slower one.
+
+# %%
+paths = rotate(np.tile([1.0, 0.0], (4, 8)), np.arange(4))  # (T, D): four positions, eight pairs
+fast, slow = paths[:, 0:2], paths[:, 2:4]  # the first pair, and the second one
+
+# %% tags=["figure"]
+figure, panels = figures.new(8, 3.9, panels=2)
+for axes, path, title in zip(panels, (fast, slow), ("a fast pair", "a slower pair")):
+    circle = np.linspace(0, 2 * math.pi, 200)
+    axes.plot(np.cos(circle), np.sin(circle), color=figures.GREY, linewidth=0.8)
+    for t, (a, b) in enumerate(path):
+        axes.annotate("", (a, b), (0, 0), arrowprops={"arrowstyle": "->", "color": "black", "linewidth": 1.2})
+        axes.text(
+            1.16 * a,
+            1.16 * b,
+            f"t = {t}",
+            ha="left" if a > 0.3 else "right" if a < -0.3 else "center",
+            va="center",
+            fontsize=10,
+        )
+    axes.set(title=title, xlim=(-1.6, 1.6), ylim=(-1.35, 1.35), aspect="equal", xlabel="a", ylabel="b")
+degrees = [math.degrees(math.atan2(pair[1, 1], pair[1, 0])) for pair in (fast, slow)]
+figures.show(
+    figure,
+    f"The point (1, 0) as an arrow at the positions t = 0, 1, 2 and 3. Left: the first pair of channels turns by {degrees[0]:.0f} degrees at each token. Right: the second of "
+    f"eight pairs turns by {degrees[1]:.0f} degrees. All arrows keep their length.",
+)
+assert degrees[0] > 2 * degrees[1] > 0
+
+# %% [markdown]
+# In attention one line is new: `q, k = rotate(q, positions), rotate(k, positions)`, just before the scores. To check it, we turn each arrow in a second way: by its own angle. An arrow at the
+# angle `atan2(b, a)` is afterwards at this angle plus `angle`, and is as long as before. (If you know complex numbers: to turn a + bi means to multiply it by cos(angle) + i sin(angle).)
 
 # %%
 q, k = rng.standard_normal((2, 5, 8))  # five tokens, eight channels
 positions = np.arange(5)
 for t in range(5):
     for pair in range(4):
-        angle = positions[t] / 10000 ** (2 * pair / 8)
-        point = complex(q[t, 2 * pair], q[t, 2 * pair + 1]) * complex(math.cos(angle), math.sin(angle))
-        assert np.allclose(rotate(q, positions)[t, 2 * pair : 2 * pair + 2], [point.real, point.imag])
+        a, b = q[t, 2 * pair : 2 * pair + 2]
+        length, angle = math.hypot(a, b), math.atan2(b, a) + positions[t] / 10000 ** (2 * pair / 8)
+        assert np.allclose(
+            rotate(q, positions)[t, 2 * pair : 2 * pair + 2], [length * math.cos(angle), length * math.sin(angle)]
+        )
 
 # %% [markdown]
 # **Predict:** a query at position 7 and a key at position 4 have some score. Both tokens move on by 100 positions, to 107 and 104. Does the score get
@@ -177,10 +217,11 @@ for distance in range(4):
 assert np.allclose((rotate(q, positions) ** 2).sum(axis=-1), (q**2).sum(axis=-1))  # turning keeps the length
 
 # %% [markdown]
-# It stays the same. If both points turn by the same angle, the angle between them does not change, and neither does their dot product. So a score depends on
-# the *distance* of two tokens, and not on where they are. Nothing of this was learnt: it is so by construction.
+# It stays the same. In each pair of channels the two points turn by the same angle, so the angle between them does not change, and neither does their dot product; the score is the sum over the pairs. So
+# the positions enter a score only through the *distance* of the two tokens. Nothing of this was learnt: it is so by construction.
 #
-# Here is the difference in a picture. The same token is at eight places. On the left its query and key are turned. On the right are real scores of our
+# Here is the difference in a picture. The same token is at eight places. (Its scores happen to change with the distance in one way; other queries and keys give other numbers, and some rise where
+# these fall.) On the left its query and key are turned. On the right are real scores of our
 # checkpoint with its position table, in one head of the first layer.
 
 # %%
@@ -210,7 +251,7 @@ for axes, scores, title in zip(panels, (turned, learned), ("rotary positions", "
     )  # fmt: skip
 figures.show(
     figure,
-    f"Scores of the same token at {T} places; the future is hatched. Left: with rotary positions each diagonal has one value, from {turned[0, 0]:+.1f} at distance 0 "
+    f"Scores of the same token at {T} places; the future is hatched. Left: with rotary positions each diagonal has one value, for this query and key from {turned[0, 0]:+.1f} at distance 0 "
     f"to {turned[-1, 0]:+.1f} at distance {T - 1}. Right: with the position table of the checkpoint (layer 0, head {head}), scores of the same distance differ by up to "
     f"{unequal(learned):.1f}.",
 )
@@ -223,7 +264,23 @@ assert unequal(turned) < 1e-6 < unequal(learned)
 # divides and multiplies. It divides by the root of the mean of the squares, which is what RMS stands for. It has less to compute and no bias to learn, and works as well.
 # (Zhang and Sennrich 2019, arXiv 1910.07467.)
 #
-# (If you would like to write it yourself first: `@check` knows an exercise `rms_norm(x, weight, eps)`, although it is in no notebook. Stop reading here for a moment.)
+# If you would like to write it yourself first: the next cell is an exercise, and `hint("rms_norm")` helps. The answer is in the cell after it. (To skip it, run the cell as it is.)
+
+
+# %%
+@check
+def rms_norm(x, weight, eps):
+    """RMS norm, as in Llama: divide each row of x, (T, C), by the root of its mean square, then multiply by weight,
+    (C,). eps is added to the mean square, so that a row of zeros does not divide by 0.
+    """
+    ...
+
+
+# %%
+# hint("rms_norm")
+
+# %% [markdown]
+# Here is an answer.
 
 
 # %%
@@ -247,7 +304,7 @@ assert not np.allclose(rms_norm(x, weight, 1e-5), formulas.layer_norm(x, weight,
 # ## Change 3: SwiGLU
 #
 # The MLP (notebook 08) widens, activates and narrows. **SwiGLU** widens twice. One of the two results goes through the activation function *silu*, x / (1 + exp(-x)), and they are
-# multiplied, number by number. So one part of the MLP decides how much of the other part goes through: it is a gate. (Shazeer 2020, arXiv 2002.05202. At the end he
+# multiplied, number by number. So one part of the MLP decides how much of the other part goes through: it is a **gate**. (Shazeer 2020, arXiv 2002.05202. At the end he
 # writes that he has no explanation why it works better.)
 
 
@@ -282,8 +339,8 @@ reveal("17.2", 8 / 3)
 #
 # ## Change 4: grouped queries
 #
-# The cache (notebook 11) keeps the keys and values of all tokens in all layers. With long texts and many users at once it needs more memory than the parameters. With
-# **grouped queries** several heads share one head of keys and values. Each head still has queries of its own. (Ainslie et al. 2023, arXiv 2305.13245; all heads sharing
+# The cache (notebook 11) keeps the keys and values of all tokens in all layers. With long texts and many users at once it needs more memory than the parameters: the picture below has the numbers. With
+# **grouped queries** several heads share one head of keys and values. Each head still has queries of its own. The heads that share one form a **group**; G is the number of groups, so of the heads of keys and values. (Ainslie et al. 2023, arXiv 2305.13245; all heads sharing
 # one is older: Shazeer 2019, arXiv 1911.02150.)
 
 
@@ -313,6 +370,9 @@ for G in (1, 2, 3):
 large = load_config(find_checkpoint("gpt-neo-125M", weights_wanted=False) / "config.json")  # the sizes of GPT-Neo 125M
 groups = [G for G in range(large.num_heads, 0, -1) if large.num_heads % G == 0]
 megabytes = [2 * large.num_layers * G * large.head_size * 4 * large.max_position_embeddings / 1e6 for G in groups]
+C_large, F_large = large.hidden_size, large.intermediate_size
+in_blocks = large.num_layers * (4 * C_large**2 + 2 * C_large * F_large)  # biases and norms are few
+weights_in_mb = 4 * ((large.vocab_size + large.max_position_embeddings) * C_large + in_blocks) / 1e6
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.9)
@@ -322,7 +382,7 @@ figures.show(
     figure,
     f"The cache of a model with the sizes of GPT-Neo 125M for one text of {large.max_position_embeddings} tokens, by the number of heads of keys and values: "
     + ", ".join(f"{label} {size:.0f} MB" for label, size in zip(labels, megabytes))
-    + ". The first bar is GPT-Neo as it is.",
+    + f". The first bar is GPT-Neo as it is: {math.ceil(weights_in_mb / megabytes[0])} such texts need as much memory as its parameters, {weights_in_mb:.0f} MB.",
 )
 
 # %% [markdown]
@@ -368,7 +428,7 @@ assert np.allclose(start, later) and not np.allclose(start, stretched)
 assert np.allclose(later_block(changed, p, np.arange(7), heads, kept)[:, :-1], start[:, :-1])
 
 # %% [markdown]
-# It is the same, because only distances count. And a change of the last token does not reach the rows before it: the mask still hides the future.
+# It is the same, because only distances count. To a whole model only the parts that you know are missing: the token table before the first block, one more norm after the last one, and a table for the logits. And a change of the last token does not reach the rows before it: the mask still hides the future.
 #
 # ## The real checkpoint. Break it: a trained model with a new formula
 #
@@ -426,8 +486,17 @@ surprise = {
 new = list(surprise)[1:]
 reveal("17.4", min(new, key=surprise.get))
 
-stream = model.hidden_states(pieces)[:L]  # after the embeddings and after each block but the last
-means = [float((x.mean(axis=-1) ** 2).mean() / (x**2).mean()) for x in stream]  # the share of the mean in the squares
+means = []  # for each norm: the share of the squared mean in the mean of the squares
+
+
+def norm_and_keep_mean(x, weight, bias, eps):
+    """Layer norm, which keeps how large the mean of its rows is."""
+    means.append(float((x.mean(axis=-1) ** 2).mean() / (x**2).mean()))
+    return formulas.layer_norm(x, weight, bias, eps)
+
+
+changed_surprise(norm=norm_and_keep_mean)
+assert len(means) == 2 * L + 1
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 2.6)
@@ -443,11 +512,12 @@ assert min(surprise["rotary"], surprise["shared"]) > surprise["as trained"] + 0.
 
 # %% [markdown]
 # As trained the surprise is {{surprise["as trained"]:.3f}} nats. *{{min(new, key=surprise.get)}}* harms least ({{min(surprise[name] for name in new):.3f}}), *{{max(new, key=surprise.get)}}*
-# most ({{max(surprise[name] for name in new):.3f}}). How much RMS norm harms depends on one thing: how far the means of the rows of the stream are from 0, because that is all that
-# layer norm takes away and RMS norm does not. In our checkpoint, the square of the mean is at most {{f"{max(means):.1%}"}} of the mean of the squares. The other two changes are about who looks at
-# whom, and there every head was trained for its own queries and keys.
+# most ({{max(surprise[name] for name in new):.3f}}). How much RMS norm harms depends on one thing: how far the means of the rows are from 0, because that is all that
+# layer norm takes away and RMS norm does not. Before the norms of our checkpoint, the square of the mean is at most {{f"{max(means):.1%}"}} of the mean of the squares. Why is it so little? Layer norm ignores the mean of
+# a row, so the training has no reason to move it away from 0, where the random numbers of the beginning have put it. This is the best argument for RMS norm: what it leaves out had little to do. In the other two changes
+# tokens look at other tokens than before (and with "shared" they also take a mean of values), while every head was trained for its own queries, keys and values.
 #
-# You saw the same in notebooks 05 and 07: a formula is good or bad only together with the training. A new formula needs a new model, or at least more training.
+# You saw the same in notebooks 05 and 07: a formula is good or bad only together with the training. A new formula usually needs a new model, or at least more training.
 #
 # ## The same in the package
 #
@@ -458,13 +528,14 @@ show_source(
     formulas.self_attention,
     notes={
         "k_proj": "Grouped queries: k and v are split into fewer heads, from smaller projections.",
-        "z = hook(": "Rotary positions: turn q and k just before this line.",
+        "if cache is not None": "Rotary positions: turn q and k just before this line, so that the cache keeps turned keys.",
+        "z = hook(": "Grouped queries: repeat k and v for the heads of their group just before this line.",
     },
 )
 show_source(
     formulas.block,
     notes={
-        "layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps)": "RMS norm: the same place, without a bias.",
+        "layer_norm(x, p.ln_1.weight, p.ln_1.bias, eps)": "RMS norm: here, before the MLP, and once more after the last block.",
         "mlp(normed, p.mlp, config.activation_function, hook)": "SwiGLU: the same place, with three weights.",
     },
 )
@@ -475,10 +546,11 @@ show_source(
 #
 # ## What you can do now
 #
-# - Train a model on texts of your own: `python -m neo_np.train my_texts/ --out runs/mine`. Then put one of the four changes into a copy of `forward.py`, and train again.
-#   (The derivatives need the change too. You know how to check them: notebook 13.)
+# - Train a model on texts of your own: `python -m neo_np.train my_texts/ --out runs/mine`.
+# - A project for some days: copy the folder `neo_np`, and put RMS norm or rotary positions into its `gpt_neo`: into forward.py, into backward.py (you know how to check derivatives: notebook 13), and into fast.py,
+#   which computes the same faster. Then train both versions on the same text and compare.
 # - Look into a run: `python -m neo_np.explain "Once upon a time" --out run.html`.
-# - Write the six exercises that are in no notebook. They are in [GRADING.md](GRADING.md), under "Transfer exercises".
+# - Write the other exercises that are in no notebook: `hint("scaled_attend")`, `hint("sink_mask")`, `hint("min_p_probabilities")`, `hint("smoothed_cross_entropy")` and `hint("momentum_step")` show their tasks, as cells to copy.
 #
 # ## Reading list
 #
@@ -508,8 +580,8 @@ show_source(
 # ## Three sentences to remember
 #
 # 1. Later models keep the page of formulas: the residual stream, attention, the MLP, the logits.
-# 2. Rotary positions make scores depend on the distance only, RMS norm only divides, SwiGLU has a gate, and grouped queries make the cache small.
-# 3. A formula belongs to the training: exchange it in a trained model, and the model gets worse.
+# 2. With rotary positions, scores depend on positions only through the distance; RMS norm does not subtract the mean; SwiGLU has a gate; grouped queries make the cache small.
+# 3. A formula belongs to the training: exchange it in a trained model, and the model usually gets much worse.
 #
 # ## Two questions to recall
 #

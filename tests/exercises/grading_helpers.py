@@ -47,7 +47,7 @@ def judged(name, *cells, seconds=60.0):
     needed = needed_by(name, definitions, set(exercise.given))
     if needed.borrowed:
         return needed.borrowed, ""
-    result = check(exercise, needed.definitions, seconds)
+    result = check(exercise, needed, seconds)
     return result["mistake"], result["remark"]
 
 

@@ -100,7 +100,64 @@ def test_json_has_version_files_notes_and_exercises(run, no_process, tmp_path):
         ],
     }
     assert (second["points"], second["of"]) == (0, 2) and "is no notebook of Jupyter" in second["notes"][0]
-    assert [exercise["mistake"] for exercise in second["exercises"]] == ["missing", "missing"]
+    assert [exercise["mistake"] for exercise in second["exercises"]] == ["unreadable", "unreadable"]
+
+
+LECTURER = """
+import numpy as np
+from neo_np.exercises import Case, Exercise, mistake, register
+register(Exercise(
+    name="half", notebook="01", minutes=2, signature="half(x)", task="Halve.", reference=lambda x: x / 2,
+    variant=lambda x, factor=0.5: x * factor, cases=lambda: [Case((np.arange(1.0, n),)) for n in (2, 3, 5)],
+    mistakes=(mistake("doubled", {"factor": 2}, "you double.", "Why?"),), hints=("a", "b", "c"),
+))
+"""
+
+UNREADABLE = {
+    "empty.ipynb": (b"", "is empty (0 bytes)"),
+    "old.ipynb": (b'{"nbformat": 3, "worksheets": []}', "is no notebook of Jupyter (version 4)"),
+    "latin1.py": ("x = 'ö'".encode("latin-1"), "UTF-8"),
+    "bytes.ipynb": (bytes(range(256)), "UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "words"), [(name, *rest) for name, rest in UNREADABLE.items()], ids=UNREADABLE)
+def test_file_that_cannot_be_read_is_unreadable_in_all_outputs_and_not_missing(run, no_process, name, data, words, tmp_path):
+    (tmp_path / "a.py").write_text(SOFTMAX, encoding="utf-8")
+    (tmp_path / name).write_bytes(data)
+    _, out, err = run("grade", ".", "--csv")
+    assert f"{name},softmax,0,unreadable,0.0" in out and f"note: {name}: " in err and words in err
+    exercise = json.loads(run("grade", name, "--only", "softmax", "--json")[1])["files"][0]["exercises"][0]
+    assert exercise["mistake"] == "unreadable" and words in exercise["remark"]
+    table = " ".join(run("grade", name, "--only", "softmax")[1].split())
+    assert "[unreadable] The file cannot be read: " in table and words in table
+
+
+def test_exercise_of_one_file_only_gets_a_note_and_only_leaves_it_out(run, no_process, tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.py").write_text(SOFTMAX + "\ndef clip(x):\n    return x\n" * (name == "b"), encoding="utf-8")
+    note = "note: only b.py has a function clip of notebook 14. If that is a helper, use --only.\n"
+    assert run("grade", ".")[2] == note and run("grade", ".", "--csv")[2].endswith(note)
+    assert run("grade", ".", "--only", "05")[2] == ""
+
+
+def test_table_of_several_files_ends_with_a_line_for_each_exercise(run, no_process, tmp_path):
+    for name, text in (("a", SOFTMAX + ATTEND), ("b", SOFTMAX), ("c", ATTEND)):
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    lines = run("grade", ".")[1].splitlines()
+    assert lines[-4:] == [
+        "",
+        "all files:",
+        "  softmax  2 of 3 right, 1 missing",
+        "  attend   0 of 3 right, 2 scaled, 1 missing",
+    ]
+
+
+def test_registry_file_beside_the_submissions_is_none_of_them(run, no_process, own_registry, tmp_path):
+    (tmp_path / "a.py").write_text(SOFTMAX, encoding="utf-8")
+    (tmp_path / "lecturer.py").write_text(LECTURER + SOFTMAX.replace("@check", ""), encoding="utf-8")
+    out = run("grade", ".", "--registry", "lecturer.py", "--csv", "--only", "softmax")[1]
+    assert [line.split(",")[0] for line in out.splitlines()] == ["file", "a.py"]
 
 
 def test_exercises_are_those_that_a_file_answers_or_those_of_only(run, no_process, tmp_path):
@@ -140,6 +197,15 @@ def test_answer_that_uses_neo_np_is_refused_without_running_it(run, no_process, 
     assert "0  softmax  [uses neo_np] The answer uses `theirs`, which comes from neo_np." in out and no_process == []
 
 
+@pytest.mark.parametrize(
+    "text", ["import regex\ndef softmax(x):\n    return regex", "def softmax(x):\n    from regex import match\n    return x"]
+)
+def test_answer_that_uses_another_library_is_refused_without_running_it(run, no_process, text, tmp_path):
+    (tmp_path / "a.py").write_text(text, encoding="utf-8")
+    out = run("grade", "a.py")[1]
+    assert "0  softmax  [uses a library] The answer uses the library `regex`. Write it with NumPy" in out and no_process == []
+
+
 def test_answer_that_does_not_parse_is_named(run, no_process, tmp_path):
     text = notebook(HEAD, SOFTMAX, ATTEND.replace("@ v", "@ ("), "y = (")
     (tmp_path / "a.ipynb").write_text(text, encoding="utf-8")
@@ -158,10 +224,12 @@ EMPTY = "has no function of an exercise."
         (["a.txt"], "a.txt is neither a .py nor a .ipynb file."),
         (["folder"], "the folder folder has no .py and no .ipynb file"),
         (["empty.py"], f"empty.py {EMPTY}"),
-        (["empty.ipynb"], f"empty.ipynb {EMPTY} empty.ipynb is no notebook of Jupyter"),
+        (["empty.ipynb"], f"empty.ipynb {EMPTY} empty.ipynb is empty (0 bytes): ask for the file again."),
         (["empty.py", "empty.ipynb"], "none of the files has a function of an exercise"),
         (["a.py", "--only", "sofmax"], "there is no exercise 'sofmax'. Did you mean 'softmax'?"),
-        (["a.py", "--only", "softmax,99"], "there is no exercise '99'."),
+        (["a.py", "--only", "softmax,99"], "there is no notebook 99 with exercises. There are 00, 01,"),
+        (["a.py", "--only", "16"], "notebook 16 has no exercises. Those with exercises are 00, 01,"),
+        (["a.py", "--only", ","], "--only has no name: give names of exercises or numbers of notebooks"),
         (["a.py", "--only", "rmsnorm"], "Did you mean 'rms_norm'?"),
         (["a.py", "--seed", "x"], "'x' is not a whole number, 0 or more"),
         (["a.py", "--jobs", "0"], "'0' is not a whole number above 0"),
@@ -212,16 +280,7 @@ def test_progress_is_shown(run, no_process, tmp_path, monkeypatch):
 
 
 def test_registry_file_brings_exercises_to_the_command_and_its_workers(run, own_registry, tmp_path):
-    lecturer = """
-import numpy as np
-from neo_np.exercises import Case, Exercise, mistake, register
-register(Exercise(
-    name="half", notebook="01", minutes=2, signature="half(x)", task="Halve.", reference=lambda x: x / 2,
-    variant=lambda x, factor=0.5: x * factor, cases=lambda: [Case((np.arange(1.0, n),)) for n in (2, 3, 5)],
-    mistakes=(mistake("doubled", {"factor": 2}, "you double.", "Why?"),), hints=("a", "b", "c"),
-))
-"""
-    (tmp_path / "lecturer.py").write_text(lecturer, encoding="utf-8")
+    (tmp_path / "lecturer.py").write_text(LECTURER, encoding="utf-8")
     (tmp_path / "a.py").write_text("def half(x):\n    return 2 * x\n", encoding="utf-8")
     before = registry.registry_version()
     status, out, _ = run("grade", "a.py", "--registry", "lecturer.py", "--csv")
@@ -235,6 +294,14 @@ register(Exercise(
         ("x = 1\nraise ValueError('no')", "lecturer.py cannot be used in line 2: it stops with ValueError: no"),
         ("x = (", "it stops with SyntaxError"),
         ("exit()", "it stops with SystemExit"),
+        ("x = 1", "lecturer.py cannot be used: it registers nothing"),
+        (
+            LECTURER.replace('{"factor": 2}', '{"fac": 2}'),
+            "cannot make the mistake 'doubled': got an unexpected keyword argument 'fac'.",
+        ),
+        (LECTURER.replace('{"factor": 2}', '{"factor": 0.5}'), "the mistake 'doubled' of half changes no result"),
+        (LECTURER.replace("x / 2", "x / 3"), "the reference and the variant of half differ in case 1"),
+        (LECTURER.replace("(2, 3, 5)", "()"), "half has no cases"),
         (
             "from neo_np.exercises import register_solution\n@register_solution\ndef rms_norm(x, weight, eps):\n    return x",
             "cannot be used in line 2: this solution is not right. rms_norm: not yet.",

@@ -12,12 +12,12 @@ from helpers import ROOT
 
 from neo_np.exercises import command, load_registry
 from neo_np.exercises.course import TRANSFER, find
-from neo_np.exercises.diagnosis import ARGUMENTS, NOT_BEGUN, RANDOM, SLOW
+from neo_np.exercises.diagnosis import ANOTHER_TYPE, ARGUMENTS, NOT_BEGUN, RANDOM, SLOW
 from neo_np.exercises.grading import grader, worker
 
 FILE = ROOT / "notebooks" / "GRADING.md"
 TEXT = FILE.read_text(encoding="utf-8")
-TEMPLATE, PASSES, OWN_EXERCISE, OWN_SOLUTION = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+TEMPLATE, PASSES, OWN_EXERCISE, *TASKS, OWN_SOLUTION = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 SECONDS = grader.SECONDS  # before a fixture makes it longer
 COMMANDS = re.findall(r"python -m neo_np\.exercises ([^\n`]*)", TEXT)
 
@@ -51,8 +51,18 @@ def test_document_has_every_option_and_every_reason():
     kinds = next(action for action in command.build_parser()._actions if action.choices)
     known = {name for action in kinds.choices["grade"]._actions for name in action.option_strings if name.startswith("--")}
     assert options == known - {"--help"}
-    reasons = {NOT_BEGUN, ARGUMENTS, RANDOM, SLOW, grader.MISSING, grader.SYNTAX, grader.NO_RESULT}
-    reasons |= {worker.USES_PACKAGE, worker.ERROR, worker.NOT_NAMED}
+    reasons = {
+        NOT_BEGUN,
+        ARGUMENTS,
+        RANDOM,
+        SLOW,
+        ANOTHER_TYPE.name,
+        grader.MISSING,
+        grader.UNREADABLE,
+        grader.SYNTAX,
+        grader.NO_RESULT,
+    }
+    reasons |= {worker.USES_PACKAGE, grader.USES_LIBRARY, worker.ERROR, worker.NOT_NAMED}
     paragraph = re.search(r"In the brackets is the mistake.*?\n\n", TEXT, re.S)[0]
     assert set(re.findall(r"`(.*?)`", paragraph)) == reasons
 
@@ -63,10 +73,10 @@ def test_document_has_the_limits_of_the_code():
 
 
 @pytest.mark.slow
-def test_template_has_five_lines_and_tests_each_exercise(submissions):
+def test_template_has_six_lines_and_tests_each_exercise(submissions):
     names = {}
     exec(TEMPLATE, names)
-    assert len(TEMPLATE.splitlines()) == 5
+    assert len(TEMPLATE.splitlines()) == 6
     assert names["test_answer"].pytestmark[0].args == ("exercise", ["softmax", "causal_mask", "attend"])
     names["test_answer"]("softmax")
     with pytest.raises(AssertionError):
@@ -112,6 +122,13 @@ def test_own_solution_of_a_transfer_exercise_is_right(own_registry, tmp_path):
 def test_table_of_transfer_exercises_is_complete():
     rows = re.findall(r"^\| `(.*?)` \| (\d\d) \|", TEXT, re.M)
     assert rows == [(exercise.signature, exercise.notebook) for exercise in TRANSFER.values()]
+
+
+def test_tasks_of_transfer_exercises_are_their_stubs():
+    assert [task.rstrip("\n") for task in TASKS] == [exercise.stub() for exercise in TRANSFER.values()]
+    assert TASKS[0] in (ROOT / "notebooks" / "source" / "17_where_next.py").read_text(
+        encoding="utf-8"
+    )  # the only one in a notebook
 
 
 def test_links_of_the_document_lead_to_files():

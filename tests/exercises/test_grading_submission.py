@@ -10,8 +10,10 @@ from exercises.grading_helpers import ATTEND, HEAD, SOFTMAX, dedented, definitio
 from helpers import ROOT
 
 from neo_np import NeoError
+from neo_np.exercises import passes
 from neo_np.exercises.course import EXERCISES, find
 from neo_np.exercises.grading.grader import earlier_answers
+from neo_np.exercises.grading.left_out import left_out
 from neo_np.exercises.grading.needed import answer_index, needed_by
 from neo_np.exercises.grading.submission import Cell, definitions_of, read_cells
 from neo_np.exercises.grading.worker import check
@@ -58,7 +60,7 @@ def test_read_cells_of_a_notebook_with_outputs_ignores_them(tmp_path):
     assert len(read_cells(write(tmp_path, "a.ipynb", json.dumps(text)))) == 1
 
 
-NO_NOTEBOOKS = ["", "{", "[]", '{"cells": 3}', '{"cells": [3]}', '{"cells": [{"cell_type": "code"}]}', '{"worksheets": []}',
+NO_NOTEBOOKS = ["{", "[]", '{"cells": 3}', '{"cells": [3]}', '{"cells": [{"cell_type": "code"}]}', '{"worksheets": []}',
                 "[" * 10**5, '{"cells": [{"cell_type": "code", "source": 3}]}']  # fmt: skip
 
 
@@ -66,6 +68,12 @@ NO_NOTEBOOKS = ["", "{", "[]", '{"cells": 3}', '{"cells": [3]}', '{"cells": [{"c
 def test_read_cells_of_what_is_no_notebook_raises(data, tmp_path):
     with pytest.raises(NeoError, match=r"a\.ipynb is no notebook of Jupyter"):
         read_cells(write(tmp_path, "a.ipynb", data))
+
+
+@pytest.mark.parametrize("name", ["a.py", "a.ipynb"])
+def test_read_cells_of_an_empty_file_raises(name, tmp_path):
+    with pytest.raises(NeoError, match=r"is empty \(1 bytes\): ask for the file again\."):
+        read_cells(write(tmp_path, name, "\n"))
 
 
 @pytest.mark.parametrize("begin", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
@@ -286,6 +294,31 @@ def test_helpers_that_call_each_other_end():
     assert judged("softmax", *cells) == RIGHT
 
 
+@pytest.mark.parametrize(
+    ("cell", "line"),
+    [
+        ("table = {}\nfor i in range(10):\n    table[i] = i", "Line 2 of cell 1, `for i in range(10):`, changes `table`"),
+        ("table = {}\nx = 3\ntable[0] = 1", "Line 3 of cell 1, `table[0] = 1`, changes `table`"),
+        ("table = [0]\ntable.append(1)", "Line 2 of cell 1, `table.append(1)`, changes `table`"),
+        ("while True:\n    table = 3\n    break", "Line 1 of cell 1, `while True:`, changes `table`"),
+    ],
+)
+def test_statement_that_was_left_out_and_changes_what_an_answer_uses_is_said(cell, line):
+    answer = "def softmax(x):\n    return table[1] * x"
+    definitions, _ = definitions_in(cell, answer)
+    cells = [Cell(f"cell {number}", source) for number, source in enumerate((cell, answer), 1)]
+    assert left_out(cells, needed_by("softmax", definitions, set()).definitions).startswith(line)
+
+
+def test_statement_that_was_left_out_and_changes_nothing_of_the_answer_is_not_said():
+    sources = (
+        "import numpy as np\nother = []\nother.append(1)\nnp.seterr(all='ignore')\nprint(3)",
+        "def softmax(x):\n    return np.exp(x)",
+    )
+    cells = [Cell(f"cell {number}", source) for number, source in enumerate(sources, 1)]
+    assert left_out(cells, needed_by("softmax", definitions_in(*sources)[0], set()).definitions) == ""
+
+
 def test_star_imports_are_taken_along():
     assert judged("softmax", "from numpy import *", f"def softmax(x):\n    {BODY.replace('np.', '')}") == RIGHT
     assert judged("softmax", "from no_such_module import *", SOFTMAX) == RIGHT
@@ -393,11 +426,8 @@ def test_types_from_neo_np_are_ignored():
         ("import neo_np.gpt_neo.forward\n    return 1", ["neo_np"]),
         ("from neo_np.gpt_neo.forward import softmax as s\n    return s(x)", ["neo_np"]),
         ("def inner():\n        import numpy, neo_np.model\n    return inner()", ["neo_np"]),
-        ("return model.logits(x)", ["model"]),
-        ("return config.num_heads", ["model"]),
         ("return helper(x)", ["theirs"]),
         ("return Helper()(x)", ["forward"]),
-        ("return ALIAS(x)", ["ALIAS"]),
     ],
 )
 def test_answer_that_uses_neo_np_is_refused(body, names):
@@ -407,9 +437,63 @@ def test_answer_that_uses_neo_np_is_refused(body, names):
         class Helper:
             def __call__(self, x):
                 return forward.softmax(x)
-        ALIAS = theirs
     """
     assert judged("softmax", IMPORTS, helpers, f"def softmax(x):\n    {body}")[0] == names
+
+
+@pytest.mark.parametrize(
+    ("made", "body"),
+    [
+        ("", "return model.logits(x)"),
+        ("", "return config.num_heads + right(x)"),
+        ("made = theirs", "return made(x)"),
+        ("made = [theirs]", "return made[0](x)"),
+        ("made = {'f': theirs}", "return made['f'](x)"),
+        ("made = lambda x: theirs(x)", "return made(x)"),
+        ("import functools\nmade = functools.partial(theirs)", "return made(x)"),
+        ("def load():\n    import neo_np\n    return neo_np.load()\nmade = load()", "return made.logits(x)"),
+    ],
+)
+def test_answer_that_uses_what_is_made_of_neo_np_is_refused_as_passes_does(made, body, capsys):
+    right = f"def right(x):\n    {BODY}"
+    mistake, remark = judged("softmax", IMPORTS, made, right, f"def softmax(x):\n    {body}")
+    name = next(name for name in ("model", "config", "made") if name in body)
+    assert (mistake, remark) == (
+        "uses neo_np",
+        f"The answer uses `{name}`, which comes from neo_np. Write it yourself, with NumPy.",
+    )
+    assert in_notebook("softmax", IMPORTS, made, right, f"def softmax(x):\n    {body}") is False
+
+
+CONSTANTS = [
+    "D = config.num_heads",
+    "D = len(model.tokenizer.encode('a king'))",
+    "params = model.params\nD = params.wte.weight.shape[1]",
+    "def size(model):\n    return model.config.num_layers\nD = size(neo_np.load())",
+    "import measure\nD = len(measure.tales('valid'))",
+    "D = config.num_heads\nD = D + 1\nD += 1",
+    "D, E = config.num_heads, config.num_layers",
+    "D = model.logits([1, 2])[0, 0]",
+]
+
+
+@pytest.mark.parametrize("constant", CONSTANTS)
+def test_constant_of_the_notebook_s_model_counts_as_the_number_that_it_is(constant):
+    """`@check` and `passes` see only its value, so the grader computes it too."""
+    right = SOFTMAX.replace("x - x", "0 * D + x - x").replace("@check", "")
+    wrong = SOFTMAX.replace("return e", "return (9 + abs(D)) * e").replace("@check", "")
+    assert judged("softmax", IMPORTS, constant, right) == RIGHT
+    assert in_notebook("softmax", IMPORTS, constant, right) is True
+    assert judged("softmax", IMPORTS, constant, wrong)[0] not in ("", "uses neo_np", "error")
+    assert in_notebook("softmax", IMPORTS, constant, wrong) is False
+
+
+def in_notebook(name, *cells):
+    """Return what `passes` says about an answer after all cells have run, as in a notebook."""
+    names = {"__name__": "notebook"}
+    for cell in cells:
+        exec(dedented(cell), names)
+    return passes(name, names[name])
 
 
 def test_answer_that_uses_a_star_import_of_neo_np_is_refused():
@@ -441,5 +525,5 @@ def test_remark_on_a_broken_script_shows_the_line_of_the_answer(tmp_path):
     text = "def softmax(x):\n    return 1 / 0\n\ndef broken(:\n    pass\n\ndef helper():\n    return 1\n"
     cells = read_cells(write(tmp_path, "a.py", text))
     needed = needed_by("softmax", definitions_of(cells)[0], set())
-    remark = check(find("softmax"), needed.definitions, 60.0)["remark"]
+    remark = check(find("softmax"), needed, 60.0)["remark"]
     assert "ZeroDivisionError" in remark and "in line 2: `return 1 / 0`" in remark

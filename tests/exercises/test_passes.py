@@ -1,12 +1,16 @@
 """`passes`, one line for the tests of nbgrader and otter."""
 
+import re
+from types import FunctionType
+
 import numpy as np
 import pytest
+import regex
 from exercises.answers import function_of
 
 import neo_np
 from neo_np import NeoError
-from neo_np.exercises import passes
+from neo_np.exercises import check, passes
 from neo_np.gpt_neo import forward
 from neo_np.gpt_neo.forward import softmax as theirs
 
@@ -85,7 +89,53 @@ def by_alias(x):
 )
 def test_passes_answer_that_uses_neo_np_is_false_and_says_so(function, capsys):
     assert passes("softmax", function) is False
-    assert "of neo_np. Write it yourself, with NumPy." in " ".join(capsys.readouterr().out.split())
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "which comes from neo_np. Write it yourself" in shown or "uses `neo_np`. Write it yourself" in shown
+
+
+def by_library(x):
+    return right(x) if regex.match("", "") else x
+
+
+def by_inner_library(x):
+    import regex as r
+
+    return right(x) if r.match("", "") else x
+
+
+LIBRARY_FUNCTION = [regex.match]
+
+
+def by_collection(x):
+    return right(x) if LIBRARY_FUNCTION[0]("", "") else x
+
+
+@pytest.mark.parametrize("function", [by_library, by_inner_library, by_collection])
+def test_passes_answer_that_uses_another_library_is_false_and_check_says_the_same(function, capsys):
+    assert passes("softmax", function) is False
+    assert re.search(r"softmax: The answer uses the library `\S+`\. Write it with NumPy", capsys.readouterr().out)
+    check(renamed(function, "softmax"))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "softmax: right." in shown and "But it gets no points. The answer uses the library" in shown
+
+
+def renamed(function, name):
+    """Return a copy of a function under another name."""
+    return FunctionType(function.__code__, function.__globals__, name)
+
+
+def test_check_of_an_answer_that_uses_neo_np_says_that_it_gets_no_points(capsys):
+    check(renamed(by_name, "softmax"))
+    assert "But it gets no points. The answer uses `theirs`" in " ".join(capsys.readouterr().out.split())
+
+
+def test_passes_answer_that_uses_modules_of_python_is_true():
+    def softmax(x):
+        import math
+
+        return right(x) + 0 * math.sqrt(4) + 0 * len(re.findall("a", "b"))
+
+    assert passes("softmax", softmax)
 
 
 def test_passes_attribute_with_the_name_of_something_of_neo_np_is_no_use_of_it():

@@ -360,6 +360,12 @@ def test_teaching_has_mistakes_limits_and_an_answered_board_question_for_every_n
         assert kinds == ["What learners get wrong", "Not yet", "Board question", "Answer"], title
 
 
+def test_teaching_has_a_line_for_every_prediction():
+    asked = [name for file in FILES for name in re.findall(r'^predict\("([\d.]+)"', file.read_text(encoding="utf-8"), re.M)]
+    table = TEACHING.partition("## Predictions and what leads to them")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| (\d\d\.\d) \| .+ \| .{10,} \|$", table, re.M) == asked
+
+
 def test_recall_questions_have_two_answers_in_every_notebook():
     rows = re.findall(r"^\| (\d\d) \| \*\*1\*\* (.+) \*\*2\*\* (.+) \| \*\*1\*\* (.+) \*\*2\*\* (.+) \|$", TEACHING, re.M)
     assert [row[0] for row in rows] == NOTEBOOKS_IN_ORDER

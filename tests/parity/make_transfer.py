@@ -201,31 +201,33 @@ def momentum_step():
         optimizer = torch.optim.SGD([parameter], rate, momentum, **options)
         optimizer.state[parameter]["momentum_buffer"] = velocity.clone()
         optimizer.step()
-        return torch.stack([parameter.data, optimizer.state[parameter]["momentum_buffer"] if momentum else gradient])
+        return parameter.data, optimizer.state[parameter]["momentum_buffer"] if momentum else gradient
 
     def exchanged(*arguments):
-        return step(*arguments).flip(0)
+        return step(*arguments)[::-1]
 
     def rate_in_velocity(x, velocity, gradient, rate, momentum):
         new = momentum * velocity + rate * gradient
-        return torch.stack([x - new, new])
+        return x - new, new
 
     return cases, [False] * len(cases), {
         "right": step,
         "no_momentum": lambda x, v, g, rate, momentum: step(x, v * 0, g, rate, momentum),
         "dampened": lambda x, v, g, rate, momentum: step(x, v, g * (1 - momentum), rate, momentum),
-        "old_velocity": lambda x, v, g, rate, momentum: torch.stack([x - rate * v, momentum * v + g]),
+        "old_velocity": lambda x, v, g, rate, momentum: (x - rate * v, momentum * v + g),
         "rate_in_velocity": rate_in_velocity,
-        "uphill": lambda x, v, g, rate, momentum: torch.stack([x + rate * (momentum * v + g), momentum * v + g]),
+        "uphill": lambda x, v, g, rate, momentum: (x + rate * (momentum * v + g), momentum * v + g),
         "nesterov": lambda *arguments: step(*arguments, nesterov=True) if arguments[-1] else step(*arguments),
-        "velocity_kept": lambda x, v, g, rate, momentum: torch.stack([step(x, v, g, rate, momentum)[0], v]),
+        "velocity_kept": lambda x, v, g, rate, momentum: (step(x, v, g, rate, momentum)[0], v),
         "exchanged": exchanged,
         "no_rate": lambda x, v, g, rate, momentum: step(x, v, g, 1.0, momentum),
     }  # fmt: skip
 
 
 def encoded(x):
-    """Return a value for JSON: arrays as {kind: rows} with seven digits, None for what is not finite."""
+    """Return a value for JSON: arrays as {kind: rows} with seven digits, a tuple as a list, None for what is not finite."""
+    if isinstance(x, tuple):
+        return list(map(encoded, x))
     if isinstance(x, torch.Tensor):
         x = np.maximum(x.numpy(), LOW)  # -inf is no number of JSON
         if not np.isfinite(x).all():

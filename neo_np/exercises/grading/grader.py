@@ -1,18 +1,21 @@
 """Grading files: which exercises, the process of each answer, its points."""
 
+import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from neo_np.errors import NeoError
-from neo_np.exercises.borrowed import PACKAGE, USES_PACKAGE
-from neo_np.exercises.course import EXERCISES, TRANSFER, find
+from neo_np.exercises.borrowed import USES_LIBRARY, USES_PACKAGE, refusal, refusal_of_library
+from neo_np.exercises.course import EXERCISES, NOTEBOOKS, TRANSFER, find
 from neo_np.exercises.diagnosis import SLOW
 from neo_np.exercises.exercise import Exercise
-from neo_np.exercises.grading.needed import answer_index, needed_by
+from neo_np.exercises.grading.left_out import left_out
+from neo_np.exercises.grading.needed import answer_index, libraries_in, needed_by
 from neo_np.exercises.grading.process import Workers
 from neo_np.exercises.grading.submission import Cell, Definition, definitions_of, read_cells
 from neo_np.exercises.registry import LOADED
@@ -20,7 +23,7 @@ from neo_np.exercises.registry import LOADED
 SECONDS = 4.0  # for all cases of an exercise; a worker has more, because it must start
 CPU_SECONDS, WORKER_SECONDS = 10, 20.0
 TRIES = 2  # a loaded computer may be slow once
-MISSING, SYNTAX, NO_RESULT = "missing", "syntax", "no result"
+MISSING, UNREADABLE, SYNTAX, NO_RESULT = "missing", "unreadable", "syntax", "no result"
 SUFFIXES = ".py", ".ipynb"
 
 
@@ -40,13 +43,14 @@ class Grade:
 class Submission:
     """A file of a student: the definitions in it, and the cells that do not parse, with the reason.
 
-    notes: sentences about what could not be read.
+    unreadable: why nothing of it can be read, or "". notes: sentences about what could not be read.
     """
 
     file: Path
     cells: list[Cell] = field(default_factory=list)
     definitions: list[Definition] = field(default_factory=list)
     skipped: list[tuple[Cell, str]] = field(default_factory=list)
+    unreadable: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -55,10 +59,15 @@ def read_submission(file: Path) -> Submission:
     try:
         cells = read_cells(file)
     except NeoError as error:
-        return Submission(file, notes=[str(error)])
+        return Submission(file, unreadable=str(error), notes=[str(error)])
     definitions, skipped = definitions_of(cells)
-    notes = [f"{cell.name} was skipped, because it does not parse: {why}." for cell, why in skipped]
-    return Submission(file, cells, definitions, skipped, notes)
+    notes = [f"{cell.name}{what_happened(file)}, because it does not parse: {why}." for cell, why in skipped]
+    return Submission(file, cells, definitions, skipped, notes=notes)
+
+
+def what_happened(file: Path) -> str:
+    """Return what is done with code that does not parse: a cell is left out, a script only loses the function."""
+    return " was skipped" if file.suffix.lower() == ".ipynb" else " was cut at its functions, and one of them was skipped"
 
 
 def find_files(paths: Sequence[str]) -> list[Path]:
@@ -71,6 +80,7 @@ def find_files(paths: Sequence[str]) -> list[Path]:
         if path.is_dir():
             found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
             found = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+            found = [file for file in found if str(file.resolve()) not in map(os.path.realpath, LOADED)]
             if not found:
                 raise NeoError(f"the folder {path} has no .py and no .ipynb file: name the folder with the submissions.")
             files += found
@@ -91,6 +101,12 @@ def chosen_exercises(only: Sequence[str], submissions: Sequence[Submission]) -> 
     known = [*EXERCISES.values(), *TRANSFER.values()]
     if only:
         numbers = {exercise.notebook for exercise in EXERCISES.values()}
+        without = next((name for name in only if name in NOTEBOOKS and name not in numbers), None)
+        if without:
+            raise NeoError(f"notebook {without} has no exercises. Those with exercises are {', '.join(sorted(numbers))}.")
+        number = next((name for name in only if name.isdigit() and name not in numbers), None)
+        if number:
+            raise NeoError(f"there is no notebook {number} with exercises. There are {', '.join(sorted(numbers))}.")
         wanted = {find(name).name for name in only if name not in numbers}
         return [e for e in known if e.name in wanted or (e.notebook in only and e.name in EXERCISES)]
     found = [e for e in known if any(answer_index(e.name, s.definitions) is not None for s in submissions)]
@@ -99,6 +115,20 @@ def chosen_exercises(only: Sequence[str], submissions: Sequence[Submission]) -> 
     if not found:
         raise NeoError("none of the files has a function of an exercise: are these the right files?")
     return found
+
+
+def notes_on_choice(exercises: Sequence[Exercise], submissions: Sequence[Submission]) -> list[str]:
+    """Return a note for each exercise that is graded because of one file: its function may be a helper of that name.
+
+    In a class all files answer the exercises of a notebook, so one file with one exercise of another notebook is suspicious.
+    """
+    files = {e.name: [s.file for s in submissions if answer_index(e.name, s.definitions) is not None] for e in exercises}
+    answered = Counter(exercise.notebook for exercise in exercises)
+    return [
+        f"only {files[e.name][0]} has a function {e.name} of notebook {e.notebook}. If that is a helper, use --only."
+        for e in exercises
+        if len(submissions) > 2 and len(files[e.name]) == 1 and answered[e.notebook] == 1 and len(exercises) > 1
+    ]
 
 
 def earlier_answers(exercise: Exercise, definitions: Sequence[Definition]) -> list[str]:
@@ -115,7 +145,9 @@ def earlier_answers(exercise: Exercise, definitions: Sequence[Definition]) -> li
 
 
 def why_missing(submission: Submission, name: str) -> tuple[str, str]:
-    """Return mistake and remark for an answer that is not there: maybe it is in a cell that does not parse."""
+    """Return mistake and remark for an answer that is not there: maybe the file or its cell cannot be read."""
+    if submission.unreadable:
+        return UNREADABLE, f"The file cannot be read: {submission.unreadable}"
     for cell, why in submission.skipped:
         if re.search(rf"^\s*(async )?def {name}\b", cell.source, re.M):
             return SYNTAX, f"Python cannot read the function: {why} of {cell.name}."
@@ -131,11 +163,12 @@ def grade_answer(submission: Submission, exercise: Exercise, workers: Workers, s
     if answer_index(exercise.name, submission.definitions) is None:
         return grade(*why_missing(submission, exercise.name))
     given = earlier_answers(exercise, submission.definitions)
-    borrowed = needed_by(exercise.name, submission.definitions, set(given)).borrowed
-    if borrowed:
-        names = " and ".join(f"`{name}`" for name in borrowed)
-        comes = "" if borrowed == [PACKAGE] else f", which {'comes' if len(borrowed) == 1 else 'come'} from neo_np"
-        return grade(USES_PACKAGE, f"The answer uses {names}{comes}. Write it yourself, with NumPy.")
+    needed = needed_by(exercise.name, submission.definitions, set(given))
+    if needed.borrowed:
+        return grade(USES_PACKAGE, refusal(needed.borrowed))
+    libraries = libraries_in(needed.definitions)
+    if libraries:
+        return grade(USES_LIBRARY, refusal_of_library(libraries[0]))
     job = {
         "exercise": exercise.name,
         "cells": [(cell.name, cell.source) for cell in submission.cells],
@@ -153,7 +186,8 @@ def grade_answer(submission: Submission, exercise: Exercise, workers: Workers, s
     if result is None:
         says = "The answer ended its process or used up its time or memory, so there is no result."
         return grade(NO_RESULT, says, round(time.perf_counter() - begin, 3))
-    return grade(result["mistake"], result["remark"], result["seconds"])
+    more = left_out(submission.cells, needed.definitions) if result["mistake"] else ""
+    return grade(result["mistake"], f"{result['remark']} {more}".strip(), result["seconds"])
 
 
 def grade_all(

@@ -3,14 +3,15 @@
 import ast
 import builtins
 import copy
+import functools
 import math
 import symtable
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from neo_np.exercises.borrowed import PACKAGE
+from neo_np.exercises.borrowed import COURSE, PACKAGE, is_library
 from neo_np.exercises.grading.submission import DEFINING, Definition
 
 ALWAYS_THERE = {"np": np, "display": print}  # the import of np may be in a cell that was skipped; Jupyter has display
@@ -20,11 +21,14 @@ ALWAYS_THERE = {"np": np, "display": print}  # the import of np may be in a cell
 class Needed:
     """The definitions that an answer needs, itself included, in the order of the file.
 
-    borrowed: the names among those used that come from neo_np, or are made with it.
+    borrowed: the names of neo_np that the answer uses. made: those of the definitions that compute something with neo_np, such
+    as `D = model.config.head_size`. behind: what these need, themselves included; it runs first, while neo_np is still there.
     """
 
     definitions: list[Definition]
     borrowed: list[str]
+    made: list[Definition]
+    behind: list[Definition]
 
 
 def is_import(definition: Definition) -> bool:
@@ -33,10 +37,21 @@ def is_import(definition: Definition) -> bool:
 
 
 def imports_package(node: ast.AST) -> bool:
-    """Return whether a node is an import from neo_np."""
+    """Return whether a node is an import from neo_np, or of a module that the notebooks of the course have beside them."""
     if isinstance(node, ast.ImportFrom):
-        return (node.module or "").partition(".")[0] == PACKAGE
-    return isinstance(node, ast.Import) and any(alias.name.partition(".")[0] == PACKAGE for alias in node.names)
+        return (node.module or "").partition(".")[0] in COURSE
+    return isinstance(node, ast.Import) and any(alias.name.partition(".")[0] in COURSE for alias in node.names)
+
+
+def libraries_in(definitions: Sequence[Definition]) -> list[str]:
+    """Return the libraries beside NumPy that definitions import, inner functions included."""
+    names = []
+    for node in (child for definition in definitions for child in ast.walk(definition.node)):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names.append(node.module or "")
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+    return list(dict.fromkeys(package for name in names if is_library(package := name.partition(".")[0])))
 
 
 def answer_index(name: str, definitions: list[Definition]) -> int | None:
@@ -61,33 +76,65 @@ def needed_by(name: str, definitions: list[Definition], others: set[str]) -> Nee
     """
     answer = answer_index(name, definitions)
     assert answer is not None, "the caller has found the answer"
-    taken, borrowed, unknown, seen = {}, [], [], set()
+    taken, made, behind = {}, {}, {}
+    borrowed, unknown, seen = [], [], set()
 
     def last(wanted, limit):
         found = (i for i in range(len(definitions) - 1, -1, -1) if i < limit and wanted in definitions[i].names)
         return next(found, None)
 
+    def is_known(root):
+        place = last(root, math.inf)
+        return hasattr(builtins, root) if place is None else not imports_package(definitions[place].node)
+
+    @functools.cache
+    def clean(index):
+        definition = definitions[index]
+        node = plain(definition.node, keeps=lambda root: index != answer and is_known(root))
+        return Definition(definition.cell, node, definition.names)
+
+    def uses(index, limit):
+        """Yield (name, place, limit there) of each name that a definition uses; place: None if the file does not define it."""
+        node = clean(index).node
+        within = limit if isinstance(node, DEFINING) else index
+        for used in sorted(used_names(node) - others - {name}):
+            place = last(used, within)
+            yield used, last(used, limit) if place is None else place, within  # a lambda may use what comes later
+
+    def is_from_package(used, place):
+        return used == PACKAGE or (place is not None and imports_package(definitions[place].node))
+
+    def reached(index, limit):
+        """Return the places of all that a definition needs, itself included, and whether neo_np is among it."""
+        waiting, found, with_package = [(index, limit)], set(), False
+        while waiting:
+            step = waiting.pop()
+            if step not in found:
+                found.add(step)
+                for used, place, within in uses(*step):
+                    with_package |= is_from_package(used, place)
+                    waiting += [(place, within)] if place is not None else []
+        return {place for place, _ in found}, with_package
+
     def take(index, limit):
         if (index, limit) in seen:
             return
         seen.add((index, limit))
-        definition = definitions[index]
-        node = plain(definition.node, keeps=lambda root: index != answer and is_known(root))
-        taken[index] = Definition(definition.cell, node, definition.names)
-        within = limit if isinstance(node, DEFINING) else index
-        for used in sorted(used_names(node) - others - {name}):
-            place = last(used, within)
-            place = last(used, limit) if place is None else place  # a lambda may use what comes later
-            if used == PACKAGE or (place is not None and imports_package(definitions[place].node)):
-                borrowed.append(used if isinstance(node, DEFINING) else definition.names[0])
+        taken[index] = clean(index)
+        for used, place, within in uses(index, limit):
+            if is_from_package(used, place):
+                borrowed.append(used)
             elif place is not None:
-                take(place, within)
+                places, with_package = set(), False
+                if not isinstance(definitions[place].node, DEFINING):
+                    places, with_package = reached(place, within)
+                if with_package:
+                    taken[place] = made[place] = clean(place)
+                    behind.update((i, clean(i)) for i in places)
+                else:
+                    take(place, within)
             elif not hasattr(builtins, used) and used not in ALWAYS_THERE:
                 unknown.append(used)
-
-    def is_known(root):
-        place = last(root, math.inf)
-        return hasattr(builtins, root) if place is None else not imports_package(definitions[place].node)
 
     take(answer, math.inf)
     for index, definition in enumerate(definitions):
@@ -96,7 +143,9 @@ def needed_by(name: str, definitions: list[Definition], others: set[str]) -> Nee
                 borrowed += unknown
             else:
                 taken[index] = definition
-    return Needed([taken[index] for index in sorted(taken)], list(dict.fromkeys(borrowed)))
+    in_order = ([found[index] for index in sorted(found)] for found in (taken, made, behind))
+    taken, made, behind = in_order
+    return Needed(taken, list(dict.fromkeys(borrowed)), made, behind)
 
 
 def plain(node: ast.stmt, keeps: Callable[[str], bool]) -> ast.stmt:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,9 +32,21 @@ def as_table(submissions: Sequence[Submission], grades: Sequence[Grade]) -> str:
             says = f"[{grade.mistake}] {grade.remark}" if grade.mistake else "right"
             begin = f"  {grade.points}  {grade.exercise:{width}}  "
             lines += textwrap.wrap(" ".join(says.split()), WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin))
-        for note in submission.notes:
+        for note in [] if submission.unreadable and own else submission.notes:
             lines += textwrap.wrap(f"note: {note}", WIDTH, initial_indent="  ", subsequent_indent="  ")
-    return "\n".join(lines)
+    return "\n".join(lines + (summary(grades, width) if len(submissions) > 1 else []))
+
+
+def summary(grades: Sequence[Grade], width: int) -> list[str]:
+    """Return a line for each exercise: how many files are right, and how often each mistake occurs, the most frequent first."""
+    lines = ["", "all files:"]
+    for name in dict.fromkeys(grade.exercise for grade in grades):
+        mistakes = [grade.mistake for grade in grades if grade.exercise == name]
+        counts = Counter(mistake for mistake in mistakes if mistake).most_common()
+        says = f"{mistakes.count('')} of {len(mistakes)} right" + "".join(f", {number} {mistake}" for mistake, number in counts)
+        begin = f"  {name:{width}}  "
+        lines += textwrap.wrap(says, WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin))
+    return lines
 
 
 def as_csv(grades: Sequence[Grade]) -> str:

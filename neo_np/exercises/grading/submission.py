@@ -35,8 +35,10 @@ class Definition:
 
 
 def read_cells(file: Path) -> list[Cell]:
-    """Return the cells of code of a .py or .ipynb file. Raises NeoError if the file cannot be read, or is no notebook."""
+    """Return the cells of code of a .py or .ipynb file. Raises NeoError if it is empty, unreadable or no notebook."""
     text = read_text(file)
+    if not text.strip():
+        raise NeoError(f"{file.name} is empty ({file.stat().st_size} bytes): ask for the file again.")
     return notebook_cells(file, text) if file.suffix.lower() == ".ipynb" else script_cells(file, text)
 
 

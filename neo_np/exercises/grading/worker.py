@@ -15,10 +15,11 @@ import threading
 import time
 import types
 from dataclasses import replace
+from pathlib import Path
 
-from neo_np.exercises.borrowed import PACKAGE, USES_PACKAGE
+from neo_np.exercises.borrowed import PACKAGE, USES_PACKAGE, is_data, refusal
 from neo_np.exercises.course import find
-from neo_np.exercises.diagnosis import RIGHT, SLOW, WRONG, examine
+from neo_np.exercises.diagnosis import ANOTHER_TYPE, RIGHT, SLOW, WRONG, examine
 from neo_np.exercises.grading.needed import ALWAYS_THERE, needed_by
 from neo_np.exercises.grading.submission import Cell, definitions_of
 from neo_np.exercises.messages import title_of
@@ -37,6 +38,7 @@ MEMORY = 2**30  # bytes; with 128 MB, OpenBLAS cannot start
 STARTS_A_PROCESS = {"os.fork", "os.forkpty", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "subprocess.Popen"}
 ERROR, NOT_NAMED = "error", "not named"
 BORROWED = "The answer uses neo_np. Write it yourself, with NumPy."
+NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"  # with the modules that the notebooks import
 
 
 def main():
@@ -52,12 +54,11 @@ def main():
     exercise = seeded(replace(find(job["exercise"]), given=tuple(job["given"])), job["seed"])
     prepared_cases(exercise)
     definitions, _ = definitions_of([Cell(*cell) for cell in job["cells"]])
-    needed = needed_by(exercise.name, definitions, set(exercise.given)).definitions
+    needed = needed_by(exercise.name, definitions, set(exercise.given))
     limit_resources(job["cpu_seconds"])
     sys.addaudithook(refuse_processes)
-    hide_package()
     begin = time.perf_counter()
-    result = check(exercise, needed, job["seconds"])
+    result = check(exercise, needed, job["seconds"], hide_package)
     result |= {"word": job["word"], "seconds": round(time.perf_counter() - begin, 3)}
     os.write(out, (json.dumps(result) + "\n").encode())
     os._exit(0)  # whatever the answer has left behind, such as a thread
@@ -106,33 +107,73 @@ def hide_package():
     sys.meta_path.insert(0, Refuses)
 
 
-def define(exercise, needed):
+def constants_of(exercise, needed):
+    """Return {definition: {name: value}} of what the answer's file computes with neo_np, such as `D = config.head_size`.
+
+    Raises Borrowed if a value is something of neo_np itself, or may hold it: then the answer does not do its own work.
+    """
+    if not needed.made:
+        return {}
+    sys.path.insert(0, str(NOTEBOOKS))
+    try:
+        _, values = run(exercise, "constants", needed.behind, {})
+    finally:
+        sys.path.remove(str(NOTEBOOKS))
+    found = {definition: {name: values[definition][name] for name in definition.names} for definition in needed.made}
+    names = [name for part in found.values() for name, value in part.items() if not is_data(value)]
+    if names:
+        raise Borrowed(refusal(names))
+    return found
+
+
+def define(exercise, needed, constants):
     """Run the definitions that an answer needs in a module of its own, and return the answer."""
-    module = sys.modules["answer"] = types.ModuleType("answer")
-    names = vars(module)
+    names, _ = run(exercise, "answer", needed.definitions, constants)
+    return names[exercise.name]
+
+
+def run(exercise, title, definitions, constants):
+    """Run definitions in a module of their own and return all names at the end, and {definition: its names after it has run}.
+
+    Definitions in `constants` are not run: their names get these values.
+    """
+    module = sys.modules[title] = types.ModuleType(title)
+    names, after = vars(module), {}
     names |= ALWAYS_THERE | given_functions(exercise)
-    for definition in needed:
+    for definition in definitions:
         cell, line = definition.cell, definition.node.lineno
         file = f"<{cell.name}, line {line}>"  # the pieces of a broken script have the same name
         linecache.cache[file] = (len(cell.source), None, cell.source.splitlines(keepends=True), file)
         try:
-            exec(compile(ast.Module([definition.node], []), file, "exec"), names)
+            if definition in constants:
+                names |= constants[definition]
+            else:
+                exec(compile(ast.Module([definition.node], []), file, "exec"), names)
         except Overtime:
             raise
         except BaseException as error:
             if definition.names != ("*",):
                 raise Undefined(f"`{type(error).__name__}: {error}` in {cell.name}, line {line}") from error
-    return names[exercise.name]
+        after[definition] = {name: names[name] for name in definition.names if name in names}
+    return names, after
+
+
+class Borrowed(Exception):
+    """An answer uses something of neo_np. The text is the remark."""
 
 
 class Undefined(Exception):
     """A definition that the answer needs has stopped with an error. The text says with which, and where."""
 
 
-def check(exercise, needed, seconds):
-    """Return {"mistake", "remark"} of an answer; a right one has the mistake ""."""
+def check(exercise, needed, seconds, before_answer=lambda: None):
+    """Return {"mistake", "remark"} of an answer; a right one has the mistake "". before_answer: called before it is defined."""
     try:
-        function = within(seconds, lambda: define(exercise, needed))
+        constants = within(seconds, lambda: constants_of(exercise, needed))
+        before_answer()
+        function = within(seconds, lambda: define(exercise, needed, constants))
+    except Borrowed as error:
+        return {"mistake": USES_PACKAGE, "remark": str(error)}
     except Undefined as error:
         return judged(ERROR, f"What the answer needs stops with {error}.")
     except Overtime:
@@ -143,6 +184,8 @@ def check(exercise, needed, seconds):
         finding = None
     if finding is None:
         return judged(ERROR, f"Your function uses more than {MEMORY // 2**30} GB of memory: MemoryError.")
+    if finding.mistakes == (ANOTHER_TYPE,):  # its sentence speaks of the first line of a message, which is not shown here
+        return judged(ANOTHER_TYPE.name, about(finding))
     if finding.mistakes:
         says = " ".join(mistake.says[0].upper() + mistake.says[1:] for mistake in finding.mistakes)
         more = " And there is something else." if finding.partly else ""
@@ -152,8 +195,14 @@ def check(exercise, needed, seconds):
     kind = finding.verdict
     if kind == WRONG:
         kind = ERROR if finding.shown.yours.kind == BROKEN else NOT_NAMED
-    says = title_of(finding).text.removeprefix(f"{exercise.name}: ").removeprefix("not yet. ")
-    return judged(kind, says[0].upper() + says[1:])
+    waits = " Printing takes time too: leave it out." if kind == SLOW and finding.printed else ""
+    return judged(kind, about(finding) + waits)
+
+
+def about(finding):
+    """Return the first line of the message of `@check`, without the name of the exercise."""
+    says = title_of(finding).text.removeprefix(f"{finding.exercise.name}: ").removeprefix("not yet. ")
+    return says[0].upper() + says[1:]
 
 
 def judged(mistake, remark):
