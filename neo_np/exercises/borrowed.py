@@ -5,7 +5,7 @@ import functools
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import CodeType, FunctionType, ModuleType
 
 import numpy as np
@@ -16,18 +16,11 @@ USES_PACKAGE, USES_LIBRARY = "uses neo_np", "uses a library"  # why an answer ge
 GLOBAL_OR_IMPORT = "LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME"
 
 
-def borrowed_name(function: object) -> str | None:
-    """Return the first name of neo_np that a function uses, itself or through its helpers, or None."""
-    return first_name(function, COURSE.__contains__)
+def first_name(function: object, belongs: Callable[[str], bool], lent: Collection[str] = ()) -> str | None:
+    """Return the first name in a function or its helpers that comes from a package which `belongs` knows, or None.
 
-
-def library_name(function: object) -> str | None:
-    """Return the first name of another library than NumPy that a function uses, itself or through its helpers, or None."""
-    return first_name(function, is_library)
-
-
-def first_name(function: object, belongs: Callable[[str], bool]) -> str | None:
-    """Return the first name in a function or its helpers that comes from a package which `belongs` knows, or None."""
+    lent: names that do not count.
+    """
     if comes_from(function, belongs):
         return getattr(function, "__name__", str(function))
     waiting, seen = [function], []
@@ -37,6 +30,8 @@ def first_name(function: object, belongs: Callable[[str], bool]) -> str | None:
             continue
         seen.append(helper)
         for name in names_in(helper.__code__):
+            if name in lent:
+                continue
             value = helper.__globals__.get(name)
             if (value is None and belongs(name.partition(".")[0])) or comes_from(value, belongs):
                 return name
@@ -91,9 +86,12 @@ def refusal_of_library(name: str) -> str:
     return f"The answer uses the library `{name}`. Write it with NumPy and the modules of Python itself."
 
 
-def why_refused(function: object) -> str:
-    """Return the remark on a function that uses neo_np or another library, "" if it does not."""
-    borrowed, library = borrowed_name(function), library_name(function)
+def why_refused(function: object, lent: Collection[str]) -> str:
+    """Return the remark on a function that uses neo_np or another library, "" if it does not.
+
+    lent: names of earlier functions that the answer may use, whoever wrote them.
+    """
+    borrowed, library = first_name(function, COURSE.__contains__, lent), first_name(function, is_library, lent)
     return refusal([borrowed]) if borrowed else refusal_of_library(library) if library else ""
 
 

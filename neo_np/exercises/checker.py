@@ -7,14 +7,12 @@ from typing import TypeVar
 
 from neo_np.errors import NeoError
 from neo_np.exercises.borrowed import why_refused
-from neo_np.exercises.calls import with_names
 from neo_np.exercises.course import find
 from neo_np.exercises.diagnosis import NOT_BEGUN, RIGHT, WRONG, examine
 from neo_np.exercises.display import as_text, show, warning_on
 from neo_np.exercises.effects import effect_of
 from neo_np.exercises.exercise import Case
 from neo_np.exercises.messages import BAD, Text, Title, message_of
-from neo_np.exercises.prepared import given_functions
 from neo_np.exercises.record import keep_check
 
 Function = TypeVar("Function", bound=Callable)
@@ -33,8 +31,6 @@ class Verdict:
 def check(function: Function) -> Function:
     """Check the answer to the exercise that has the function's name, show what was found, and return the function.
 
-    Functions that were lent to it and that the notebook does not have stay with it.
-
     @check
     def softmax(x): ...
     """
@@ -50,13 +46,11 @@ def check(function: Function) -> Function:
     effect = effect_of(finding, function) if finding.verdict in (RIGHT, WRONG) else None
     if effect:
         parts.insert(len(parts) - (finding.verdict == WRONG), Text(effect))  # before the line about hints
-    refused = why_refused(function) if finding.verdict == RIGHT else ""
+    refused = why_refused(function, exercise.given) if finding.verdict == RIGHT else ""
     if refused:
         parts.append(Text(f"But it gets no points. {refused}"))
     show(parts)
-    found = getattr(function, "__globals__", {})
-    lent = {name: value for name, value in given_functions(exercise).items() if name not in found}
-    return with_names(function, lent) if lent else function  # so that it can be called in the next cell
+    return function
 
 
 def passes(name: str, function: Callable) -> bool:
@@ -64,7 +58,8 @@ def passes(name: str, function: Callable) -> bool:
 
     assert passes("layer_norm", layer_norm)
     """
-    exercise, refused = find(name), why_refused(function)
+    exercise = find(name)
+    refused = why_refused(function, exercise.given)
     if refused:
         show([Title(BAD, f"{name}: {refused}")])
         return False

@@ -43,6 +43,7 @@ from neo_np.gpt_neo import backward, forward, loss
 model = neo_np.load()
 tokenizer, config = model.tokenizer, model.config
 V = config.vocab_size
+softmax = forward.softmax  # an exercise may call it
 
 # %% [markdown]
 # ## A slope, by trying

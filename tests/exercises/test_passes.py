@@ -148,3 +148,22 @@ def test_passes_attribute_with_the_name_of_something_of_neo_np_is_no_use_of_it()
         return right(x) + Place.forward
 
     assert passes("softmax", softmax)
+
+
+def test_answer_may_use_a_lent_function_of_the_package_and_no_other(capsys):
+    """The notebooks bind the package's softmax, which these two exercises may call."""
+    source = """
+def cross_entropy_backward(logits, targets):
+    p = softmax(logits)
+    p[np.arange(len(targets)), targets] -= 1
+    return p / len(targets)
+"""
+    backward = function_of("cross_entropy_backward", source)
+    backward.__globals__.update(np=np, softmax=theirs)
+    assert passes("cross_entropy_backward", backward) and capsys.readouterr().out == ""
+    assert check(backward) is backward and "no points" not in capsys.readouterr().out
+    backward.__globals__["softmax"] = lambda x: forward.softmax(x)
+    assert passes("cross_entropy_backward", backward)
+    loss = function_of("cross_entropy", "def cross_entropy(logits, targets):\n    return theirs(logits).sum()")
+    loss.__globals__["theirs"] = theirs
+    assert not passes("cross_entropy", loss) and "`theirs`, which comes from neo_np" in capsys.readouterr().out
