@@ -476,7 +476,7 @@ show_source(
     loss.log_softmax,
     notes={
         "x - x.max(axis=-1, keepdims=True)": "The largest score of each row becomes 0.",
-        "np.log(np.exp(shifted).sum": "The log of the sum, and no quotient.",
+        "np.log(exp.sum": "The log of the sum, and no quotient.",
     },
 )
 show_source(
