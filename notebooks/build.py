@@ -166,7 +166,8 @@ def minutes(notebook):
 
 def lines_to_read(cell):
     """Return how many lines of code of a cell are to be read, comments not counted: none if it is folded or an exercise."""
-    if cell.cell_type != "code" or "exercise" in cell.metadata or FOLDED & set(cell.metadata.get("tags", [])):
+    exercise = "exercise" in cell.metadata or cell.source.startswith("@check")
+    if cell.cell_type != "code" or exercise or FOLDED & set(cell.metadata.get("tags", [])):
         return 0
     return sum(not line.lstrip().startswith(("#", ")", "]", "}")) for line in cell.source.splitlines() if line.strip())
 
