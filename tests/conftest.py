@@ -1,5 +1,6 @@
 """Fixtures and settings that all tests share."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -20,6 +21,11 @@ settings.register_profile("ci", max_examples=100, deadline=None, derandomize=Tru
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_finish():
+    """Leave what collection has made out of every later garbage collection: thousands of tests live until the end."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
