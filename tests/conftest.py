@@ -13,8 +13,10 @@ from hypothesis import settings
 
 import neo_np
 
-# Started in the background (`pytest &` in a script), Python and what it starts would take no notice of Ctrl-C.
+# Started in the background (`pytest &` in a script, `nohup pytest`), Python and what it starts would ignore these signals.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile("local", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)

@@ -32,10 +32,10 @@ def shapes_in(text):
 
 
 def failing_step(trace):
-    """Return the syntax tree of the operation or call that failed, or None. Python tells its place since 3.11."""
+    """Return the syntax tree of the operation or call that failed, or None."""
     code = trace.tb_frame.f_code
-    if not hasattr(code, "co_positions"):
-        return None
+    if not hasattr(code, "co_positions"):  # Python tells the place in the line since 3.11
+        return next(steps_that_do_not_fit(trace), None)
     line, last_line, start, end = list(code.co_positions())[trace.tb_lasti // 2]
     if None in (line, start, end) or line != last_line:
         return None
@@ -43,6 +43,17 @@ def failing_step(trace):
     with suppress(SyntaxError):
         return ast.parse(f"({text})", mode="eval").body
     return None
+
+
+def steps_that_do_not_fit(trace):
+    """Yield the operations and products of the failing line whose two sides do not fit."""
+    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).strip()
+    with suppress(SyntaxError):
+        for step in ast.walk(ast.parse(line)):
+            shapes = sides(step, trace)
+            product = isinstance(step, ast.Call) or (isinstance(step, ast.BinOp) and isinstance(step.op, ast.MatMult))
+            if len(shapes) == 2 and not (multiplies(*shapes) if product and () not in shapes else broadcasts(*shapes)):
+                yield step
 
 
 def sides(step, trace):

@@ -40,6 +40,11 @@ EXPLANATIONS = (
         "`&` and `|` come before comparisons: put brackets around each comparison, such as `(a >= 0) & (a < 3)`.",
     ),
     (
+        ARRAY_FOR_NUMBER + r"|'(list|numpy\.ndarray)' object cannot be interpreted|truth value of an array",
+        r"range\([^<>]*\)",
+        "`range` and `np.arange` take one number and not a whole array: did you mean `len(...)` of it?",
+    ),
+    (
         r"truth value of an array",
         r"\band\b|\bor\b|\bnot\b|[<>]=?[^<>]*[<>]",
         "`and`, `or`, `not` and chains such as `0 <= a < 3` take single values: for arrays write `&`, `|` and `~`, with each "
@@ -113,11 +118,6 @@ EXPLANATIONS = (
         r"\bmath\.",
         "the functions of `math` take one number, and this is a whole array. If an array is meant, write `np.` for `math.`; if "
         "one number is meant, look at the line that makes it.",
-    ),
-    (
-        ARRAY_FOR_NUMBER + r"|'(list|numpy\.ndarray)' object cannot be interpreted",
-        r"range\(",
-        "`range` and `np.arange` take one number and not a whole array: did you mean `len(...)` of it?",
     ),
     (
         ARRAY_FOR_NUMBER,

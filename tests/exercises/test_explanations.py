@@ -1,5 +1,6 @@
 """Errors of Python and NumPy are explained in one sentence; names of the notebook and wrong types are told."""
 
+import ast
 import re
 import textwrap
 
@@ -8,6 +9,7 @@ import pytest
 from exercises.answers import function_of
 
 from neo_np.exercises import diagnose
+from neo_np.exercises.clashes import steps_that_do_not_fit
 from neo_np.exercises.course import find
 from neo_np.exercises.explanations import EXPLANATIONS
 
@@ -288,3 +290,25 @@ def test_masks_are_shown_as_the_task_names_them():
     said = message("causal_mask", "return np.full((2, 2), -1e9)")
     assert "-1e+09" in said and "e+38" not in said
     assert "e+38" not in message("local_mask", "return np.where(queries[:, None] < keys, -1e9, 0.0)")
+
+
+@pytest.mark.parametrize(
+    ("line", "operation"),
+    [
+        ("softmax(q @ k + mask) @ v", "q @ k"),
+        ("softmax(np.matmul(q, k) + mask) @ v", "np.matmul(q, k)"),
+        ("q @ k.T, q * v, v", "q * v"),
+        ("q @ k.T, q + k[:1]", None),
+    ],
+)
+def test_operation_that_does_not_fit_is_found_in_the_line(line, operation):
+    """Without the places that Python tells since 3.11."""
+    function = function_of("attend", f"def attend(q, k, v, mask, np=np):\n    return {line}, missing")
+    q, k, v = np.ones((2, 4)), np.ones((3, 4)), np.ones((3, 5))
+    with pytest.raises((ValueError, NameError)) as raised:
+        function(q, k, v, 0)
+    trace = raised.tb
+    while trace.tb_next:
+        trace = trace.tb_next
+    found = next(steps_that_do_not_fit(trace), None)
+    assert (found and ast.unparse(found)) == operation
