@@ -18,7 +18,7 @@ from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.hooks import Hook, checked, no_hook
 from neo_np.gpt_neo.loss import token_log_probs
 from neo_np.gpt_neo.params import Params, count
-from neo_np.other_names import OtherNames, no_attribute, refuse_arguments
+from neo_np.other_names import OtherNames, no_attribute, with_advice
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 
@@ -54,16 +54,16 @@ class Model(metaclass=OtherNames):
             f"{c.vocab_size} tokens, {c.max_position_embeddings} positions)"
         )
 
+    @with_advice("forward")
     def logits(
         self,
-        ids: np.typing.ArrayLike | None = None,
+        ids: np.typing.ArrayLike,
         mask: np.typing.ArrayLike | None = None,
         cache: KVCache | None = None,
         hook: Hook | None = None,
         logits_to_keep: int = 0,
         fast: bool = True,
         tap: Hook | None = None,
-        **others: Any,
     ) -> np.ndarray:
         """Return the logits of token ids: (T,) -> (T, V), (B, T) -> (B, T, V), in the precision of the weights.
 
@@ -77,8 +77,6 @@ class Model(metaclass=OtherNames):
         fast: False uses only the formulas of `gpt_neo/forward.py`, without the fast twins.
         Raises NeoError if ids, mask or cache do not fit the model or each other.
         """
-        if others:
-            refuse_arguments("forward", self.logits, others)
         check_logits_to_keep(logits_to_keep)
         hook = tap if hook is None else hook
         if not fast:
@@ -87,37 +85,31 @@ class Model(metaclass=OtherNames):
             functions = twins.inference if hook is None else twins.hooked
         hook = no_hook if hook is None else checked(hook)
         logits = self._run(functions.forward, ids, mask, cache, hook, logits_to_keep)
-        return logits[0] if np.asarray(ids).ndim == 1 else logits
+        return logits[0] if np.ndim(ids) == 1 else logits
 
-    def hidden_states(
-        self, ids: np.typing.ArrayLike | None = None, mask: np.typing.ArrayLike | None = None, **others: Any
-    ) -> list[np.ndarray]:
+    @with_advice("forward")
+    def hidden_states(self, ids: np.typing.ArrayLike, mask: np.typing.ArrayLike | None = None) -> list[np.ndarray]:
         """Return the residual stream after the embeddings and after each block, and what the last layer norm returns.
 
         Each is (T, C) or (B, T, C). Hugging Face transformers returns the same list without the output of the last block.
         """
-        if others:
-            refuse_arguments("forward", self.hidden_states, others)
         names = ["embed", *(f"h.{layer}" for layer in range(self.config.num_layers)), "ln_f"]
         seen = self._record(twins.inference, ids, mask, names)
         return [seen[name] for name in names]
 
-    def attentions(
-        self, ids: np.typing.ArrayLike | None = None, mask: np.typing.ArrayLike | None = None, **others: Any
-    ) -> list[np.ndarray]:
+    @with_advice("forward")
+    def attentions(self, ids: np.typing.ArrayLike, mask: np.typing.ArrayLike | None = None) -> list[np.ndarray]:
         """Return the attention weights of each layer, (H, T, T) or (B, H, T, T): row = query, column = key."""
-        if others:
-            refuse_arguments("forward", self.attentions, others)
         names = [f"h.{layer}.attn.weights" for layer in range(self.config.num_layers)]
         seen = self._record(twins.hooked, ids, mask, names)
         return [seen[name] for name in names]
 
+    @with_advice("forward")
     def loss(
         self,
-        ids: np.typing.ArrayLike | None = None,
+        ids: np.typing.ArrayLike,
         mask: np.typing.ArrayLike | None = None,
         labels: np.typing.ArrayLike | None = None,
-        **others: Any,
     ) -> float:
         """Return the mean cross-entropy, in nats, of predicting each token from those before it.
 
@@ -125,8 +117,6 @@ class Model(metaclass=OtherNames):
         the token to predict at each place, or -100 for a place that is not scored (default: ids). It equals the loss of
         Hugging Face transformers.
         """
-        if others:
-            refuse_arguments("forward", self.loss, others)
         array = self.check_ids(ids)
         text = check_mask(mask, array.shape)
         batch = np.atleast_2d(array)
@@ -162,7 +152,7 @@ class Model(metaclass=OtherNames):
         """Yield the text of `generate` piece by piece while it is written. One text only, with the same options."""
         return stream(self, prompt, **options)
 
-    def check_ids(self, ids: np.typing.ArrayLike | None) -> np.ndarray:
+    def check_ids(self, ids: np.typing.ArrayLike) -> np.ndarray:
         """Return token ids as an array; raises NeoError if they are not (T,) or (B, T) ids of this model."""
         return check_ids(ids, self.config.vocab_size)
 
@@ -181,7 +171,7 @@ class Model(metaclass=OtherNames):
 
         def record(name, array):
             if name in names:
-                seen[name] = array[0] if np.asarray(ids).ndim == 1 else array
+                seen[name] = array[0] if np.ndim(ids) == 1 else array
             return array
 
         self._run(functions.transformer, ids, mask, hook=record)

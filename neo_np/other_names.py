@@ -3,8 +3,11 @@
 This is one table for the hints in errors and for the documentation (`neo_np/generate/README.md` has the options of `generate`).
 """
 
-from collections.abc import Iterable
-from typing import Any, NoReturn
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn, TypeVar
+
+Function = TypeVar("Function", bound=Callable)
 
 LOAD = "neo_np.load(name)", "one call for config, weights and tokenizer"
 ONLY_NUMPY = "leave it out", "everything runs in NumPy, on the CPU"
@@ -279,13 +282,24 @@ def no_attribute(place: str, owner: str, name: str, there: Iterable[str]) -> Att
     return AttributeError(f"{owner} has no attribute {name!r}.{advice(place, name) or it_has(there, name)}")
 
 
-def refuse_arguments(place: str, function: Any, others: dict[str, Any]) -> None:
-    """Raise TypeError for the first argument that a function does not have, with the one to use."""
-    for name in others:
+def with_advice(place: str) -> Callable[[Function], Function]:
+    """Let a function answer an argument that it does not have with a TypeError that names the one to use."""
+
+    def decorate(function: Any) -> Any:
         code = function.__code__
         there = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        hint = advice(place, name) or it_has([argument for argument in there if argument not in ("self", "cls")], name)
-        raise TypeError(f"{function.__name__}() has no argument {name!r}.{hint}")
+
+        @functools.wraps(function)
+        def checked(*arguments, **named):
+            for name in named:
+                if name not in there:
+                    hint = advice(place, name) or it_has([other for other in there if other not in ("self", "cls")], name)
+                    raise TypeError(f"{function.__name__}() has no argument {name!r}.{hint}")
+            return function(*arguments, **named)
+
+        return checked
+
+    return decorate
 
 
 def it_has(there: Iterable[str], name: str) -> str:

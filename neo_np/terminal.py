@@ -208,9 +208,9 @@ def discard_output() -> None:
 
 
 def restart_with(environment):
-    """Replace this process by the same command with these variables, unless all are set already. Windows runs without them.
+    """Replace this process by the same command with these variables, unless all are set already.
 
-    So does Jupyter, whose process has the user's variables.
+    Windows runs without them, and so does Jupyter, in whose process the user's own variables are.
 
     BLAS reads its variables when NumPy is imported, so a command that is running already cannot change them.
     """

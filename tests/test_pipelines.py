@@ -190,6 +190,17 @@ def test_pipeline_model_may_be_a_model_a_name_a_folder_or_none(tales, tmp_path):
         assert neo_np.pipeline("text-generation", model=model)(PROMPT, seed=0, max_new_tokens=5) == expected
 
 
+def test_pipeline_of_a_model_takes_its_own_tokenizer_and_no_other(tales, gpt2_tokenizer):
+    options = {"max_new_tokens": 3, "do_sample": False}
+    [plain], [given] = (
+        neo_np.pipeline("text-generation", model=tales, **tokenizer)(PROMPT, **options)
+        for tokenizer in ({}, {"tokenizer": tales.tokenizer})
+    )
+    assert plain == given
+    with pytest.raises(NeoError, match="leave tokenizer out"):
+        neo_np.pipeline("text-generation", model=tales, tokenizer=gpt2_tokenizer)
+
+
 def test_pipeline_tokenizer_of_another_checkpoint_is_used(tales, tmp_path):
     neo_np.save(Model(tales.config, tales.params), tmp_path)
     found = neo_np.pipeline("text-generation", model=tmp_path, tokenizer=DEFAULT_CHECKPOINT)(PROMPT, seed=0, max_new_tokens=5)

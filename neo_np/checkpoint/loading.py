@@ -10,7 +10,7 @@ from neo_np.files import is_there, read_entries
 from neo_np.folders.find import CONFIG, GENERATION_CONFIG, find_checkpoint
 from neo_np.gpt_neo.config import Config
 from neo_np.model import Model
-from neo_np.other_names import refuse_arguments
+from neo_np.other_names import with_advice
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 # The entries of transformers' GenerationConfig that old checkpoints have in config.json.
@@ -28,7 +28,8 @@ token_healing top_h top_k top_p typical_p use_mtp watermarking_config
 """.split()
 
 
-def load(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | Tokenizer | None = None, **others: Any) -> Model:
+@with_advice("load")
+def load(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | Tokenizer | None = None) -> Model:
     """Load a checkpoint and return a `Model`, with its weights in float32.
 
     name: None for the checkpoint that ships; a folder; the name of a folder in the weights folder; or a name on the
@@ -37,7 +38,6 @@ def load(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | T
     tokenizer: None for the checkpoint's own; else a `Tokenizer`, or the folder or name of the checkpoint that has it.
     Raises NeoError, with the file and the tensor, for anything missing, damaged or contradictory.
     """
-    refuse_arguments("load", load, others)
     folder = find_checkpoint(name)
     config = load_config(folder / CONFIG)
     params, config = load_params(folder, config)

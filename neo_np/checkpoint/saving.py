@@ -16,7 +16,7 @@ from neo_np.files import write_json
 from neo_np.folders.find import CONFIG, GENERATION_CONFIG, SHARD_INDEX, TOKENIZER_FILES, WEIGHTS
 from neo_np.gpt_neo.config import Config
 from neo_np.model import Model
-from neo_np.other_names import refuse_arguments
+from neo_np.other_names import with_advice
 
 # A file among these that the new checkpoint does not have belongs to an older one, and is deleted.
 SAVED_FILES = WEIGHTS, CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES
@@ -24,13 +24,13 @@ SAVED_FILES = WEIGHTS, CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES
 FOREIGN_FILES = "tokenizer.json", SHARD_INDEX
 
 
-def save(model: Model, folder: str | os.PathLike | None = None, **others: Any) -> None:
+@with_advice("save")
+def save(model: Model, folder: str | os.PathLike) -> None:
     """Write a model as a checkpoint folder; transformers loads it too.
 
     The files are written beside the folder and moved in when all are complete, so a failure to write them leaves nothing
     behind. An older checkpoint there is replaced. Raises NeoError if the folder cannot be written.
     """
-    refuse_arguments("save", save, others)
     if not isinstance(model, Model):
         raise NeoError(f"save wants a Model and a folder, in this order; got {type(model).__name__} first.")
     if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):

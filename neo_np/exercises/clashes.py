@@ -9,6 +9,7 @@ import numpy as np
 
 PURE = ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Slice, ast.Tuple, ast.BinOp, ast.UnaryOp
 PURE += ast.expr_context, ast.operator, ast.unaryop
+PRODUCTS = "matmul", "dot"
 MATMUL_ERROR, BROADCAST_ERROR = r"matmul: |not aligned", r"operands could not be broadcast together with shapes"
 
 
@@ -32,35 +33,27 @@ def shapes_in(text):
 
 
 def failing_step(trace):
-    """Return the syntax tree of the operation or call that failed, or None."""
-    code = trace.tb_frame.f_code
-    if not hasattr(code, "co_positions"):  # Python tells the place in the line since 3.11
-        return next(steps_that_do_not_fit(trace), None)
-    line, last_line, start, end = list(code.co_positions())[trace.tb_lasti // 2]
-    if None in (line, start, end) or line != last_line:
-        return None
-    text = linecache.getline(code.co_filename, line).encode()[start:end].decode()
+    """Return the first operation or product of the failing line whose two sides do not fit, as a syntax tree, or None."""
+    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).strip()
     with suppress(SyntaxError):
-        return ast.parse(f"({text})", mode="eval").body
+        for step in ast.walk(ast.parse(line + " pass" * line.endswith(":"))):  # such as `for row in a @ b:`
+            shapes = sides(step, trace)
+            fit = multiplies if is_product(step) and () not in shapes else broadcasts
+            if len(shapes) == 2 and not fit(*shapes):
+                return step
     return None
 
 
-def steps_that_do_not_fit(trace):
-    """Yield the operations and products of the failing line whose two sides do not fit."""
-    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).strip()
-    with suppress(SyntaxError):
-        for step in ast.walk(ast.parse(line)):
-            shapes = sides(step, trace)
-            product = isinstance(step, ast.Call) or (isinstance(step, ast.BinOp) and isinstance(step.op, ast.MatMult))
-            if len(shapes) == 2 and not (multiplies(*shapes) if product and () not in shapes else broadcasts(*shapes)):
-                yield step
+def is_product(step):
+    """Return whether a step is a matrix product: `a @ b`, np.matmul(a, b) or np.dot(a, b)."""
+    return isinstance(getattr(step, "op", None), ast.MatMult) or getattr(getattr(step, "func", None), "attr", "") in PRODUCTS
 
 
 def sides(step, trace):
-    """Return the shapes of both sides of a product, () if they cannot be worked out without calling anything."""
+    """Return the shapes of both sides of an operation or product, () if finding them would call something."""
     if isinstance(step, ast.BinOp):
         nodes = [step.left, step.right]
-    elif isinstance(step, ast.Call) and len(step.args) == 2:
+    elif isinstance(step, ast.Call) and is_product(step) and len(step.args) == 2:
         nodes = step.args
     else:
         return ()

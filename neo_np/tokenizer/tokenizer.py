@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from neo_np.errors import NeoError
 from neo_np.files import is_there
 from neo_np.folders.find import TOKENIZER_FILES, find_checkpoint
-from neo_np.other_names import OtherNames, no_attribute, refuse_arguments
+from neo_np.other_names import OtherNames, no_attribute, with_advice
 from neo_np.tokenizer.byte_alphabet import CHAR_TO_BYTE, byte_ids, check_text, is_text, unspell
 from neo_np.tokenizer.files import read_tokenizer, write_tokenizer
 from neo_np.tokenizer.learn import count_words, learn_merges_fast
@@ -110,14 +110,14 @@ class Tokenizer(metaclass=OtherNames):
         return cls(vocab, merges, {token: vocab[token] for token in special_tokens})
 
     @classmethod
-    def load(cls, name: str | PathLike[str] | None = None, **others: Any) -> "Tokenizer":
+    @with_advice("load")
+    def load(cls, name: str | PathLike[str] | None = None) -> "Tokenizer":
         """Read the tokenizer of a checkpoint: tokenizer.json, or else vocab.json with merges.txt.
 
         name: a folder, or any other name of a checkpoint that `neo_np.load` takes; None for the default checkpoint.
         Added tokens, their roles and other settings are read from all the places where transformers keeps them.
         Raises NeoError naming the file that is missing or damaged.
         """
-        refuse_arguments("load", cls.load, others)
         if isinstance(name, PathLike) or (isinstance(name, str) and Path(name).is_dir()):
             folder = Path(name)
         else:
@@ -174,13 +174,13 @@ class Tokenizer(metaclass=OtherNames):
 
     # text -> ids
 
+    @with_advice("encode")
     def encode(
         self,
         text: str,
         split_special_tokens: bool | None = None,
         add_special_tokens: bool = True,
         add_prefix_space: bool | None = None,
-        **others: Any,
     ) -> list[int]:
         """Return the token ids of a text.
 
@@ -192,7 +192,6 @@ class Tokenizer(metaclass=OtherNames):
             which for GPT-Neo is False.
         Raises NeoError for anything but a str, and for lone surrogates, which UTF-8 cannot encode.
         """
-        refuse_arguments("encode", self.encode, others)
         check_text(text)
         before, after = self._around(add_special_tokens)
         ids = [*before]
@@ -293,19 +292,18 @@ class Tokenizer(metaclass=OtherNames):
 
     # ids -> text
 
+    @with_advice("decode")
     def decode(
         self,
-        ids: Iterable[int] = None,  # type: ignore[assignment]  # noqa: RUF013  (so that token_ids=... is answered)
+        ids: Iterable[int],
         skip_special_tokens: bool = False,
         errors: str = "replace",
-        **others: Any,
     ) -> str:
         """Return the text of token ids.
 
         ids: iterable of int. errors: what to do with bytes that are not UTF-8, as in `bytes.decode`; "replace"
         gives U+FFFD, as transformers does. Raises NeoError for an id that has no token.
         """
-        refuse_arguments("decode", self.decode, others)
         return self.decode_bytes(ids, skip_special_tokens).decode("utf-8", errors)
 
     def decode_bytes(self, ids: Iterable[int], skip_special_tokens: bool = False) -> bytes:

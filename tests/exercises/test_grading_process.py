@@ -121,7 +121,7 @@ def test_answer_that_hides_its_use_of_neo_np_is_refused(body, tmp_path):
     assert (found.points, found.mistake, found.remark) == (
         0,
         "uses neo_np",
-        "The answer uses neo_np. Write it yourself, with NumPy.",
+        "The answer uses `neo_np`. Write it yourself, with NumPy.",
     )
 
 

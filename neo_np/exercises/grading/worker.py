@@ -37,7 +37,7 @@ except ImportError:  # Windows
 MEMORY = 2**30  # bytes; with 128 MB, OpenBLAS cannot start
 STARTS_A_PROCESS = {"os.fork", "os.forkpty", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "subprocess.Popen"}
 ERROR, NOT_NAMED = "error", "not named"
-BORROWED = "The answer uses neo_np. Write it yourself, with NumPy."
+BORROWED = refusal([PACKAGE])
 NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"  # with the modules that the notebooks import
 
 
