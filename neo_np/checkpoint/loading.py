@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from neo_np.checkpoint.tensors import load_params
-from neo_np.errors import NeoError
+from neo_np.errors import NeoError, warn
 from neo_np.files import is_there, read_entries
-from neo_np.folders.find import CONFIG, GENERATION_CONFIG, find_checkpoint
+from neo_np.folders.find import CONFIG, GENERATION_CONFIG, find_checkpoint, has_tokenizer
 from neo_np.gpt_neo.config import Config
 from neo_np.model import Model
 from neo_np.other_names import with_advice
@@ -36,6 +36,7 @@ def load(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | T
         Hugging Face hub such as "EleutherAI/gpt-neo-125M" (looked for in the weights folder, then in the local Hugging Face
         cache, then downloaded if huggingface_hub is installed).
     tokenizer: None for the checkpoint's own; else a `Tokenizer`, or the folder or name of the checkpoint that has it.
+    A folder without tokenizer files gives a warning and a model that takes token ids only.
     Raises NeoError, with the file and the tensor, for anything missing, damaged or contradictory.
     """
     folder = find_checkpoint(name)
@@ -44,10 +45,18 @@ def load(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | T
     return Model(config, params, load_tokenizer(folder, tokenizer), load_generation_config(folder, config))
 
 
-def load_tokenizer(folder: Path, wanted: str | os.PathLike | Tokenizer | None) -> Tokenizer:
-    """Return the tokenizer of a folder, or the one that is wanted instead."""
+def load_for_text(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | Tokenizer | None = None) -> Model:
+    """Load a checkpoint as `load` does; raises NeoError if it has no tokenizer and no other is given."""
+    return load(name, name if tokenizer is None else tokenizer)
+
+
+def load_tokenizer(folder: Path, wanted: str | os.PathLike | Tokenizer | None) -> Tokenizer | None:
+    """Return the tokenizer of a folder, or the one that is wanted instead; None, with a warning, if there is none."""
     if isinstance(wanted, Tokenizer):
         return wanted
+    if wanted is None and not has_tokenizer(folder):
+        warn(f"{folder} holds no tokenizer, so this model takes token ids only. For text, load it with tokenizer=FOLDER.")
+        return None
     return Tokenizer.load(folder if wanted is None else find_checkpoint(wanted, weights_wanted=False))
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from neo_np.checkpoint.loading import load
+from neo_np.checkpoint.loading import load, load_for_text
 from neo_np.evaluate.heads import evaluate_heads
 from neo_np.evaluate.json_lines import read_questions, read_texts
 from neo_np.evaluate.likelihood import BATCH_SIZE
@@ -116,7 +116,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
-    return run_command(lambda: run(build_parser().parse_args(arguments)))
+    return run_command(lambda: run(build_parser().parse_args(arguments)), rename=name_tokenizer)
+
+
+def name_tokenizer(message: str) -> str:
+    """Return a message about a missing tokenizer with the option that gives one."""
+    return message.replace("tokenizer=FOLDER", "--tokenizer FOLDER")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -125,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         data = [document for file in text_files(args.paths) for document in documents(file)]
     elif args.kind != "heads":
         data = {"lambada": read_texts, "choices": read_questions}[args.kind](args.file)
-    model = load(args.model, args.tokenizer)
+    model = (load if args.kind == "heads" else load_for_text)(args.model, args.tokenizer)
     with progress_bar("evaluating") as progress:
         if args.kind == "heads":
             result = evaluate_heads(model, args.seed, progress)

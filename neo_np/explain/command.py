@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from neo_np.checkpoint.loading import load, load_config
+from neo_np.checkpoint.loading import load_config, load_for_text
 from neo_np.errors import NeoError
 from neo_np.explain.page import OPENING, PANELS, THEMES, read_opening
 from neo_np.explain.run import ABOUT, SMALL_MODEL, Explanation, explain
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     check_output(Path(args.out), args.force)
     read_opening(args.open)
     prompt = read_input(args.prompt, 'python -m neo_np.explain "Once upon a time"')
-    model = load(args.model, args.tokenizer)
+    model = load_for_text(args.model, args.tokenizer)
     tokenizer = cast(Tokenizer, model.tokenizer)  # a checkpoint has one
     options = given_options(tokenizer, args) | {"do_sample": not args.greedy}
     with progress_bar("explaining") as progress:

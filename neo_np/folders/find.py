@@ -126,6 +126,11 @@ def find_in_weights(owner: str | None, name: str) -> Path | None:
     return find_folder(WEIGHTS_FOLDER, name)
 
 
+def has_tokenizer(folder: Path) -> bool:
+    """Return whether a folder has any file of a tokenizer."""
+    return any(is_there(folder / name) for name in TOKENIZER_FILES)
+
+
 def has_weights(folder: Path) -> bool:
     """Return whether a folder has safetensors weights, whole or in shards."""
     return is_there(folder / WEIGHTS) or is_there(folder / SHARD_INDEX)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from neo_np.checkpoint.loading import load
+from neo_np.checkpoint.loading import load_for_text
 from neo_np.errors import NeoError
 from neo_np.generate.api import finished_sequences, generate_steps, text_pieces
 from neo_np.generate.arguments import (
@@ -76,9 +76,9 @@ def run(args: argparse.Namespace) -> int:
     example = 'python -m neo_np.generate "Once upon a time", or use --interactive'
     prompt = None if args.interactive else read_input(args.prompt, example)
     began = time.perf_counter()
-    model = load(args.model, args.tokenizer)
+    model = load_for_text(args.model, args.tokenizer)
     loading = time.perf_counter() - began
-    assert model.tokenizer is not None  # `load` gives every model one
+    assert model.tokenizer is not None  # `load_for_text` refuses others
     options = generation_options(model, model.tokenizer, args)
     if args.show_probs and (args.json or options.num_beams > 1 or options.num_return_sequences > 1):
         raise NeoError("--show-probs follows one text: leave out --json, --num-beams and --num-return-sequences.")
@@ -92,7 +92,7 @@ def generation_options(model: Model, tokenizer: Tokenizer, args: argparse.Namesp
     What the arguments do not say comes from the checkpoint's generation_config, then from the command's defaults.
     """
     given, from_file = given_options(tokenizer, args), without_none(model.generation_config)
-    given["assistant_model"] = load(args.assistant_model) if args.assistant_model else None
+    given["assistant_model"] = load_for_text(args.assistant_model) if args.assistant_model else None
     beams = given["num_beams"] or from_file.get("num_beams")
     greedy = args.greedy or (isinstance(beams, int) and beams > 1) or from_file.get("do_sample") is False
     given["do_sample"] = args.sample or not greedy

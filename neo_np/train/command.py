@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from neo_np.checkpoint.loading import load
+from neo_np.checkpoint.loading import load_for_text
 from neo_np.errors import NeoError
 from neo_np.files import for_shell
 from neo_np.folders.find import find_checkpoint
@@ -150,7 +150,7 @@ def start_model(args: argparse.Namespace, files: Sequence[Path]) -> Model:
     if args.init:
         if given := [name for name in NEW_MODEL if getattr(args, name)]:
             raise NeoError(f"--init takes model and tokenizer as they are: leave out {option_names(given)}.")
-        model = load(args.init)
+        model = load_for_text(args.init)
     else:
         model = new_model(args, files)
     if args.dropout is not None:

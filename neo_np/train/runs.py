@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from neo_np.checkpoint.loading import load
+from neo_np.checkpoint.loading import load_for_text
 from neo_np.checkpoint.saving import write_checkpoint
 from neo_np.errors import NeoError
 from neo_np.files import open_file, read_json, write_json
@@ -116,7 +116,7 @@ def resume(folder: str | os.PathLike, tokens: np.ndarray) -> tuple[Trainer, Inte
     try:
         state = read_json(path / TRAINING)
         check_state(state, step)
-        model, options = load(path), read_options(state["options"])
+        model, options = load_for_text(path), read_options(state["options"])
         if options.sequence_length > model.config.max_position_embeddings:
             raise NeoError(f"the sequence_length {options.sequence_length} is more than the model has positions")
         trainer = Trainer(model, tokens, options)

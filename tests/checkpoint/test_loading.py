@@ -27,7 +27,7 @@ import neo_np
 from neo_np import Config, NeoError, Tokenizer
 from neo_np.checkpoint.loading import load_config
 from neo_np.folders import find
-from neo_np.folders.find import DEFAULT_CHECKPOINT, SHARD_INDEX, WEIGHTS
+from neo_np.folders.find import DEFAULT_CHECKPOINT, SHARD_INDEX, TOKENIZER_FILES, WEIGHTS
 
 
 def test_load_without_a_name_from_any_folder_gives_the_default_checkpoint(monkeypatch, tmp_path):
@@ -44,6 +44,25 @@ def test_load_of_half_precision_gives_the_same_numbers_in_float32(tales):
     for name, array in tales.params.flat().items():
         assert array.dtype == np.float32
         assert array.tolist() == stored[f"transformer.{name}"].tolist()
+
+
+def test_load_of_a_folder_without_tokenizer_gives_a_model_of_ids_and_a_warning(model, folder):
+    for name in TOKENIZER_FILES:
+        (folder / name).unlink(missing_ok=True)
+    with pytest.warns(UserWarning, match=r"no tokenizer.*tokenizer=FOLDER") as caught:
+        bare = neo_np.load(folder)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert bare.tokenizer is None
+    assert bare.logits([1, 2, 3]).tolist() == model.logits([1, 2, 3]).tolist()
+    assert bare.generate([1, 2], max_new_tokens=1, do_sample=False) == [1, 2, int(model.logits([1, 2])[-1].argmax())]
+    with pytest.raises(NeoError, match="token ids"):
+        bare.generate("text")
+
+
+def test_load_of_a_folder_with_a_part_of_a_tokenizer_is_refused(folder):
+    (folder / "merges.txt").unlink()
+    with pytest.raises(NeoError, match=r"merges\.txt missing"):
+        neo_np.load(folder)
 
 
 def test_load_of_names_without_the_prefix_gives_the_same_arrays(model, folder):
@@ -105,8 +124,6 @@ def test_load_of_an_untied_model_needs_its_output_embedding(tmp_path):
 
 def test_load_with_a_tokenizer_takes_it_from_there(tales, tmp_path):
     neo_np.save(random_model(vocab_size=len(tales.tokenizer)), tmp_path / "model")
-    with pytest.raises(NeoError, match=r"vocab\.json.*tokenizer=FOLDER"):
-        neo_np.load(tmp_path / "model")
     shutil.copytree(ROOT / "weights" / DEFAULT_CHECKPOINT, tmp_path / "tables", ignore=shutil.ignore_patterns("*.safetensors"))
     for source in (tmp_path / "tables", str(tmp_path / "tables"), DEFAULT_CHECKPOINT):
         assert neo_np.load(tmp_path / "model", tokenizer=source).tokenizer.vocab == tales.tokenizer.vocab

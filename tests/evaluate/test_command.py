@@ -9,6 +9,7 @@ import pytest
 from evaluate_helpers import ROOMY, small_model
 from helpers import word_model
 
+import neo_np
 from neo_np.evaluate import command
 from neo_np.evaluate.heads import evaluate_heads
 from neo_np.evaluate.tasks import evaluate_choices, evaluate_lambada
@@ -20,7 +21,7 @@ MODEL = word_model()
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
     """The command, run in this process: arguments in; exit status, output and error output out."""
-    monkeypatch.setattr(command, "load", lambda *names: MODEL)
+    monkeypatch.setattr(command, "load_for_text", lambda *names: MODEL)
 
     def run(*arguments):
         monkeypatch.chdir(tmp_path)
@@ -102,7 +103,7 @@ def test_heads_command_with_few_positions_says_so(run, monkeypatch):
 
 def test_command_loads_model_and_tokenizer_by_name(run, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(command, "load", lambda *names: asked.append(names) or MODEL)
+    monkeypatch.setattr(command, "load_for_text", lambda *names: asked.append(names) or MODEL)
     write_lines(tmp_path / "q.jsonl", [CHOICES])
     run("choices", "q.jsonl", "--model", "some", "--tokenizer", "other")
     run("choices", "q.jsonl")
@@ -202,3 +203,12 @@ def test_command_names_its_options_in_errors(run, tmp_path):
     assert run("text", "a.txt", "--window", 9999)[2].startswith("error: --window is 9999, and it must be ")
     assert run("text", "a.txt", "--window", 8, "--stride", 9)[2].startswith("error: --stride is 9, and it must be ")
     assert "did you mean --stride?" in run("text", "a.txt", "--strid", 9)[2]
+
+
+def test_command_on_a_checkpoint_without_tokenizer_evaluates_heads_and_refuses_texts(monkeypatch, capsys, tmp_path):
+    neo_np.save(small_model(tokenizer=None), tmp_path / "bare")
+    (tmp_path / "text.txt").write_text("a text")
+    assert command.main(["heads", "--model", str(tmp_path / "bare"), "--json"]) == 0
+    assert "--tokenizer FOLDER" in capsys.readouterr().err
+    assert command.main(["text", "--model", str(tmp_path / "bare"), str(tmp_path / "text.txt")]) == 2
+    assert re.fullmatch(r"error: \S+ holds no tokenizer .* --tokenizer FOLDER .*\n", capsys.readouterr().err)

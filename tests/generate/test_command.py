@@ -51,7 +51,7 @@ def load(name=None, tokenizer=None):
 @pytest.fixture(autouse=True)
 def model_of_words(monkeypatch):
     """Give the command in this process the model for the checkpoint that ships. A process of its own has the real one."""
-    monkeypatch.setattr(command, "load", load)
+    monkeypatch.setattr(command, "load_for_text", load)
 
 
 class Result(NamedTuple):
@@ -174,7 +174,7 @@ def test_slide_continues_past_the_last_position(run):
 
 
 def test_bad_word_is_never_written_at_the_beginning_or_after_a_space(run, tales, monkeypatch):
-    monkeypatch.setattr(command, "load", lambda *names: tales)
+    monkeypatch.setattr(command, "load_for_text", lambda *names: tales)
     new = tales.tokenizer.encode(run(PROMPT, "--greedy", "--max-new-tokens", 40).out.removeprefix(PROMPT))
     words = sorted({token.strip() for token in tales.tokenizer.token_strings(new) if re.fullmatch(" [a-z]+", token)})
     assert len(words) > 2
@@ -442,7 +442,7 @@ def test_stats_are_printed_on_standard_error(run, arguments):
 )
 def test_speculative_options_give_the_same_text(run, monkeypatch, drafting):
     model = word_model(seed=11)  # it repeats itself
-    monkeypatch.setattr(command, "load", lambda *names: model)
+    monkeypatch.setattr(command, "load_for_text", lambda *names: model)
     text = expected(model=model, **NOT_SAMPLED | {"max_new_tokens": 60})
     status, out, err = run(PROMPT, "--greedy", "--max-new-tokens", 60, "--stats", *drafting.split())
     assert (status, out) == (0, text + "\n")
@@ -524,7 +524,7 @@ def test_ctrl_c_prints_no_traceback(run, monkeypatch, arguments):
 
 
 def test_ctrl_c_while_loading_is_silent(run, monkeypatch):
-    interrupt(monkeypatch, command, "load", 0)
+    interrupt(monkeypatch, command, "load_for_text", 0)
     assert run(PROMPT) == (130, "", "")
 
 
