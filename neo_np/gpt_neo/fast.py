@@ -44,9 +44,9 @@ def activate_in_place(x, name):
 
 def by_rows(function, *arrays, out=None):
     """Apply an elementwise function to 32 rows of the arrays (..., C) at a time: temporary arrays stay in the cache."""
-    arrays_rows = [array.reshape(-1, array.shape[-1]) for array in arrays]
-    if len(arrays_rows[0]) <= CACHED_ROWS:
+    if arrays[0].size <= CACHED_ROWS * arrays[0].shape[-1]:
         return function(*arrays)
+    arrays_rows = [array.reshape(-1, array.shape[-1]) for array in arrays]
     out = np.empty(arrays[0].shape, arrays[0].dtype) if out is None else out
     rows = out.reshape(-1, out.shape[-1])  # a view: writing into rows fills out
     for i in range(0, len(rows), CACHED_ROWS):
@@ -79,7 +79,7 @@ def attention(q, k, v, window=None, padding=0, hook=no_hook):
     for queries, keys in query_blocks(T, S, window):
         rows = slice(queries.start - (S - T), queries.stop - (S - T))  # of q
         scores = q[:, :, rows] @ k[:, :, keys].swapaxes(-1, -2)  # (B, H, block, keys)
-        if T > 1 or np.ndim(padding):  # a single query sees all the keys of its slice
+        if T > 1 or isinstance(padding, np.ndarray):  # a single query sees all the keys of its slice
             at_query, at_key = np.arange(queries.start, queries.stop), np.arange(keys.start, keys.stop)
             scores += formulas.causal_mask(at_query, at_key, window, padding)
         weights = hook("attn.weights", softmax(scores))
