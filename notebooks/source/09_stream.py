@@ -89,8 +89,8 @@ figures.show(
 )
 
 # %% [markdown]
-# Read a column from top to bottom. Right after the embeddings, the model would say "{{said[0][-1]}}"; after the last block it says
-# "{{said[-1][-1]}}". Why does the first row often repeat the token that was just read? There the stream is that token's own row of the table
+# Read a column from top to bottom, for example the last one. Right after the embeddings, the model would say "{{said[0][-1]}}"; after the
+# last block it says "{{said[-1][-1]}}". Why does the first row often repeat the token that was just read? There the stream is that token's own row of the table
 # wte, plus a position. It is compared with all rows of the same table, and a row fits itself well. Step by step, the stream turns from
 # "what did I read" into "what comes next".
 #
@@ -237,16 +237,16 @@ figures.show(
 assert abs(by_layer[-1] - measure.surprise(model, pieces)) < 1e-3 and by_layer[-1] < by_layer[0]
 
 # %% [markdown]
-# After the embeddings the lens has {{by_layer[0]:.2f}} nats, at the end {{by_layer[-1]:.2f}}. It may be worse than "knows nothing" at
-# first: training has only looked at the logits at the end, and nothing made the early stream a good prediction. It says mainly "I have just
-# read this token", and the same token rarely comes twice in a row.
+# After the embeddings the lens has {{by_layer[0]:.2f}} nats, at the end {{by_layer[-1]:.2f}}. At first it may be worse than "knows nothing":
+# training has only looked at the logits at the end, and nothing made the early stream a good prediction. Right after the embeddings, the stream
+# says mainly "I have just read this token", and the same token rarely comes twice in a row.
 #
 # ## Break it: the residual restarted
 #
-# Some mistakes in the last step of the rebuild, one at a time:
+# You have written the whole model. Here are four mistakes in it, one at a time:
 #
 # - *no ln_f*: the last layer norm is forgotten.
-# - *restarted*: each block replaces the stream by what it computed, instead of adding.
+# - *restarted*: after each block the stream is replaced by what the block's two parts computed: it is not added to the stream.
 # - *reversed*: the blocks run in the wrong order.
 # - *norms exchanged*: ln_1 and ln_2 change places.
 
@@ -292,7 +292,7 @@ assert min(list(surprise.values())[1:]) > surprise["right"] + 0.3
 # Every one of these mistakes runs without an error. The smallest damage is {{min(list(surprise.values())[1:]) - surprise["right"]:.2f}} nats, the largest
 # {{max(surprise.values()) - surprise["right"]:.2f}}. *Norms exchanged* looks harmless, because both layer norms level in the same way. But
 # each has its own gains and biases, and they were trained for the part that reads them: with the other norm, some channels become
-# much too large and others much too small. A comparison with numbers that are known to be right finds them all. So this project compares
+# too large and others too small. A comparison with numbers that are known to be right finds them all. So this project compares
 # its model with an independent program, number by number.
 #
 # ## The same in the package

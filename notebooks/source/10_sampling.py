@@ -44,7 +44,7 @@ softmax = forward.softmax  # some exercises may call it
 # ## Two steps: change the scores, then draw
 #
 # The simplest way is to take the likeliest token each time. This is called **greedy**. The other way is to draw a token at random, by its
-# probability: a token with the probability 0.2 comes in one of five cases. This is called **sampling**.
+# probability: a token with the probability 0.2 comes in one of five cases, on average. This is called **sampling**.
 #
 # Before the draw, the logits are usually changed a little. A function that takes logits and returns changed logits is a **logits
 # processor**. Four of them are in nearly every program that writes with a language model:
@@ -127,7 +127,7 @@ two = forward.softmax(np.array([[3.0, 2.0]]) / 0.5)[0]
 reveal("10.1", float(two[0] / two[1]))
 
 # %% [markdown]
-# The difference 1 becomes 2, and exp(2) is 7.39. Very near to temperature 0, the likeliest token gets all the probability: that is
+# The difference 1 becomes 2, and exp(2) is 7.39. Very near to temperature 0, the likeliest token gets nearly all the probability: that is
 # greedy again.
 #
 # ## Exercises: four processors
@@ -348,7 +348,7 @@ reveal("10.2", float(entropy(half)))
 
 # %% [markdown]
 # Each of the two has the surprise -log 0.5 = log 2, so their mean is log 2 = 0.69 too. In the same way, V tokens of equal probability have the entropy log V =
-# {{math.log(V):.2f}} nats. It can't be larger. So exp(entropy) says among how many equally likely tokens the model would hesitate as much.
+# {{math.log(V):.2f}} nats. It can't be larger. So exp(entropy) is a number of tokens: a choice among that many equally likely tokens has the same entropy.
 
 # %%
 pieces = measure.windows(model)
@@ -410,9 +410,9 @@ assert copies[-1] > copies[0]
 print(tokenizer.decode(caught[: start + 2 * piece]), "...")
 
 # %% [markdown]
-# {{len(looped)}} of {{len(written)}} texts ended in a loop. This one repeats a piece of {{piece}} tokens {{repeats}} times, until we stop it. Why? Each repetition
-# makes the next one more likely: attention probably finds the same words earlier in the text, with the same continuation. The mean probability of a
-# token is {{copies[0]:.2f}} in the first copy and {{copies[-1]:.2f}} in the last one. And greedy always takes the likeliest token.
+# {{len(looped)}} of {{len(written)}} texts ended in a loop. This one repeats a piece of {{piece}} tokens {{repeats}} times, until we stop it. Why? Repetitions
+# make further repetitions more likely: the mean probability of a token is {{copies[0]:.2f}} in the first copy and {{copies[-1]:.2f}} in the last one. Probably
+# attention finds the same words earlier in the text, with the same continuation. And greedy always takes the likeliest token.
 #
 # Now we draw from the same beginning, and look at the entropy at each step of both texts.
 
@@ -453,8 +453,8 @@ assert all((values >= 0).all() and (values < math.log(V)).all() for values in do
 # two copies by {{changes[-1]:.2f}}. Its mean entropy inside the loop is {{inside:.2f}} nats, as with {{math.exp(inside):.1f}} equally likely tokens at each step, and
 # greedy took the likeliest one each time. (The drawn text has {{outside:.2f}} nats on average.)
 #
-# In the two texts above, drawing and the repetition penalty escape from the loop. This has a price: they also take tokens that the model holds for less
-# likely, and such a text easily loses its thread.
+# In the two texts above, drawing and the repetition penalty avoid a loop. This has a price: they also take less likely tokens, and such a text easily
+# loses its thread.
 #
 # ## Break it: three usual mistakes
 #
@@ -517,10 +517,13 @@ for name, value in (("temperature 0.5", 0.5), ("multiplied by 0.5", 1 / 0.5)):
 # {{leaked:.3f}} of the probability. And a top-p that drops the crossing token has nothing to draw from at {{empty["dropped"]:.0%}} of the steps.
 # Multiplying by 0.5 is the same as temperature 2.
 #
-# None of these mistakes raises an error by itself. Even a row of nothing but -inf gives numbers: `nan` means "not a number". The draw that
-# follows takes some token all the same, or stops with an error that says nothing of top-p.
+# None of these mistakes raises an error by itself. Even with a row of nothing but -inf, softmax raises no error: it returns `nan`, "not a number".
+# The draw that follows takes some token all the same, or stops with an error that says nothing of top-p.
 #
 # ## The same in the package
+#
+# In the package every processor gets the logits and the ids of the text so far. Top-k does not need the ids. (Skip `keep`: beam search needs it,
+# notebook 11.)
 
 # %%
 show_source(

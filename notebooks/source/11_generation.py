@@ -101,8 +101,9 @@ for t in range(T):  # one new token at a time
     for key in kept_keys:
         scores.append(float(q[t] @ key))
     exps = [math.exp(score - max(scores)) for score in scores]
-    for power, value in zip(exps, kept_values):
-        z_loop[t] = z_loop[t] + power / sum(exps) * value
+    for e, value in zip(exps, kept_values):
+        weight = e / sum(exps)
+        z_loop[t] = z_loop[t] + weight * value
 
 # %% [markdown]
 # No mask is needed in the loop: the keys of the future are not in the cache yet.
@@ -218,15 +219,15 @@ def cached_step(id, keys, values, wte, wpe, wq, wk, wv):
 # %% [markdown]
 # ## Several texts at once: beams
 #
-# What is the likeliest text of 4 tokens? The probability of a text is the product of the probabilities of its tokens:
+# Which 4 tokens are the likeliest continuation of a prompt? The probability of this new text is the product of the probabilities of its tokens:
 #
-# > p(text) = p(first) p(second, after the first) p(third, after both) ...
+# > p(text) = p(first) × p(second, after the first) × p(third, after both) × ...
 #
 # Such products get very small. So we take logarithms, which turn a product into a sum. The logarithm of a probability is called
 # **log-probability**. It is 0 for a probability of 1, and negative for all others: the surprise with a minus sign. The log-probability of a text is the sum
 # of the log-probabilities of its tokens.
 #
-# To try all texts of 4 tokens, we would need V^4 of them, far too many. Greedy follows only one. **Beam search** follows a few, say 3. Each of these
+# To try all texts of 4 tokens, we would need V × V × V × V of them, far too many. Greedy follows only one. **Beam search** follows a few, say 3. Each of these
 # texts is called a **beam**. Each step continues all beams with all tokens. These are the candidates. From all candidates together, it keeps the best 3.
 # So one beam may get two successors, and another one none.
 #
@@ -270,7 +271,8 @@ for beginning in beginnings:  # the first one at which greedy and beam search di
         break
 
 assert best_score > greedy_score + 0.05
-assert best == model.generate(prompt, num_beams=width, max_new_tokens=steps, eos_token_id=[])  # the package finds the same
+# The package finds the same. (eos_token_id=[] means: no token ends the text.)
+assert best == model.generate(prompt, num_beams=width, max_new_tokens=steps, eos_token_id=[])
 assert greedy == model.generate(prompt, max_new_tokens=steps, eos_token_id=[])
 
 # %%
@@ -280,8 +282,8 @@ reveal("11.2", bool(best_score > greedy_score))
 # ## The real checkpoint: beams as a tree
 #
 # Each column is one step. The blue boxes are kept, the hatched ones are the best of those that were dropped. Each box has its newest token and the
-# log-probability of its whole new text; from the second step on, the token before it stands in front of it, so that equal tokens can be told apart.
-# The thick way leads to the best text.
+# log-probability of its whole new text; from the second step on, the token before it is written in front of it, so that equal tokens can be told apart.
+# The thick line leads to the best text.
 
 # %% tags=["figure"]
 figure, axes = figures.new(8.4, 4.8)
@@ -347,7 +349,7 @@ def beam_step(texts, scores, probabilities, end):
 # guess is called a **draft**. Drafts come from something cheap: a smaller model, or the text itself. If the last two tokens occurred earlier in the text, we guess
 # that the same tokens follow as before. This is called **prompt lookup**.
 #
-# Then one run reads the text with all drafts. Row by row, we compare the draft with the token that the model would have written:
+# Then one run reads the text with all drafts. Row by row, we compare the draft with the token that the model itself would have written, here the likeliest one:
 #
 # - If they are equal, the draft is accepted.
 # - At the first difference we stop. The model's own token takes the place of the wrong draft. All later drafts are dropped, because they
@@ -423,7 +425,7 @@ mixed = [one for one in tried if any(run[0] for run in one[3]) and any(run[2] fo
 count, beginning, found, runs = min(mixed)  # of those with accepted and dropped drafts, the text with the fewest runs
 counts = sorted(one[0] for one in tried)
 written = sum(len(run[0]) + 1 for run in runs)
-rest = "The last run wrote more than was needed." if written > number else "That is as many as were needed."
+rest = "The last run wrote more than was needed." if written > number else "Exactly these were needed."
 
 all_accepted, all_dropped = (sum(len(run[part]) for run in runs) for part in (0, 2))
 assert count < number and all_accepted > 0 and all_dropped > 0
@@ -462,7 +464,7 @@ figures.show(
 # fetching the parameters from memory, and that happens once for each run, however many tokens it reads. So for a large model, fewer runs mean less time. For a
 # small one it depends on the text.
 #
-# With sampling, drafts are checked by chance: a draft is accepted with a probability that makes the result exactly as random as
+# With sampling, drafts are checked by chance: each draft is accepted with such a probability that, in the end, every text is exactly as likely as
 # without drafts. The package does that too.
 
 # %% [markdown]
@@ -482,7 +484,8 @@ half = batch.shape[1] // 2
 
 def read_with_cache(position="right", slot="new", seen="all"):
     """Return the mean surprise of the tokens of the second half, read token by token, with switches for mistakes."""
-    keys, values, surprises = *kept_of_first_half(), []  # for each layer a list with the rows of each slot, (B, H, 1, D)
+    keys, values = kept_of_first_half()  # for each layer a list with the rows of each slot, (B, H, 1, D)
+    surprises = []
     for t in range(half, batch.shape[1] - 1):
         x = params.wte.weight[batch[:, [t]]] + params.wpe.weight[t if position == "right" else 0]  # (B, 1, C)
         for layer in range(L):

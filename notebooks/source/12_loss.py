@@ -283,7 +283,7 @@ assert by_position[0] - by_position[3] > by_position[3] - by_position[-1]
 
 # %% [markdown]
 # The hardest tokens are pieces, as the tokenizer cuts them: one without a space at its front continues a word, and one with a
-# space may be only the beginning of a rare word or a name. Each of them is something that this model almost excluded.
+# space may be only the beginning of a rare word or a name. To each of them the model had given a very small probability.
 #
 # With {{groups[0]}} tokens before it, a token costs {{by_position[0]:.2f}} nats on average; with {{groups[3]}} tokens before it,
 # {{by_position[3]:.2f}}; with {{groups[-1]}} tokens, {{by_position[-1]:.2f}}. Text that is already there helps, and the first
@@ -292,7 +292,7 @@ assert by_position[0] - by_position[3] > by_position[3] - by_position[-1]
 #
 # ## Strided windows
 #
-# This has a practical side. The model can read at most {{config.max_position_embeddings}} tokens at once, and a book is
+# This matters in practice. The model can read at most {{config.max_position_embeddings}} tokens at once, and a book is
 # longer. If we cut the book into pieces, the first tokens of every piece have no context, and the loss becomes too high. The
 # way out: let the pieces overlap, and score in each piece only the tokens that are new. How far the end moves from piece to
 # piece is called the **stride**. The smaller it is, the more context each token has, and the more the model must compute.
@@ -384,7 +384,7 @@ assert stride_losses[-1] < stride_losses[0] and computed[-1] > 4 * computed[0]
 # ## Bits per byte
 #
 # Something else makes losses hard to compare: the tokenizer. A model with longer tokens has fewer of them for the same text,
-# and each one is harder to predict. Its loss *per token* is higher, even if it predicts the text just as well. So we spread
+# and on average each one is harder to predict. Its loss *per token* is higher, even if it predicts the text just as well. So we spread
 # the surprise of the whole text over something that does not depend on the tokenizer: its bytes. The unit is then usually the
 # **bit**, the unit of surprise with logarithms to the base 2. One bit is log 2 = 0.693... nats (`math.log(2)`): the surprise
 # when a coin shows heads.
@@ -409,9 +409,9 @@ def bits_per_byte(surprises, text):
 # solution("bits_per_byte")
 
 # %% [markdown]
-# Bits per byte have a second meaning. With a trick called arithmetic coding, a text can be stored in as many bits as its
-# surprise has. So a model that predicts well is also a program that makes files small. `zlib` is such a program, the one
-# behind zip files.
+# Bits per byte have a second meaning. With a trick called arithmetic coding, a text can be stored in hardly more bits than its
+# surprise has. So a model that predicts well can make files small. `zlib` is an ordinary program that makes files small; zip files
+# are made by the same method.
 
 # %%
 scored_text = "".join(tokenizer.decode(piece[1:]) for piece in pieces)  # nothing predicts the first token of a piece

@@ -125,7 +125,7 @@ distance = np.abs(curve - (start + slope * changes))
 assert distance[np.abs(changes) <= 0.5].max() < 0.1 * abs(slope) < distance.max()
 
 # %% [markdown]
-# Near the circle the straight line and the curve are the same. Far from it they are not: a slope is true only nearby.
+# Near the circle the straight line lies on the curve. Far from it they differ: a slope is true only nearby.
 #
 # ## Exercise: the numerical gradient
 #
@@ -226,8 +226,9 @@ figures.show(
 #
 # *Multiply* along a way: this is the **chain rule**. If x moves y, and y moves the loss, the slopes are multiplied. Say a
 # step of 1 in x moves y by 3, and a step of 1 in y moves the loss by 2. Then a step of 1 in x moves the loss by 3 times 2 =
-# 6. So each step of the model needs only one thing from behind: the slopes for its *output*. It multiplies them by its own
-# slopes and hands them on.
+# 6. So each step of the model needs only one thing from the steps after it: the slopes for its *output*. It multiplies them by
+# its own slopes and hands the result back. Its own slopes may contain values of the forward pass, such as w and x above. So these
+# values are kept.
 #
 # *Add* where a value is used twice. Say x moves the loss in two ways: through a by 6, and through b by -1. A small step in x
 # moves both, and both move the loss. The changes add up: 6 - 1 = 5. So if a value is used twice, its two slopes are added. It
@@ -308,7 +309,7 @@ assert abs(dx - numerical) < 1e-6
 # slope than one that was probable. The slope of each other token is its own probability: its score should shrink. The loss is
 # the mean over T positions, so all is divided by T.
 #
-# **Predict:** what is the sum of the slopes of one row? (Try it with the formula, before any number is shown.)
+# **Predict:** what is the sum of the slopes of one row? Write a number. (Try it with the formula, before any number is shown.)
 
 # %%
 predict("13.2", ...)
@@ -419,8 +420,8 @@ assert np.allclose(dweight, dy.T @ x)  # (out, T) @ (T, in)
 assert np.allclose(dbias, dy.sum(axis=0))
 
 # %% [markdown]
-# The package's function returns only dx and dweight, because the layers that make q, k and v have no bias in GPT-Neo. There,
-# dbias is the work of another function, `sum_over_rows`.
+# The package's function returns only dx and dweight, because the layers that make q, k and v have no bias in GPT-Neo. For the other
+# linear layers, the package computes dbias by another function, `sum_over_rows`.
 #
 # ## The third step back: layer norm
 #
@@ -434,13 +435,13 @@ assert np.allclose(dbias, dy.sum(axis=0))
 # - dweight[c] = dy[0, c] n[0, c] + dy[1, c] n[1, c] + ...
 # - dbias[c] = dy[0, c] + dy[1, c] + ...
 #
-# *The first step* uses each x in three ways, and their three slopes are added:
+# *The first step* uses each x[c] in three ways, and their three slopes are added:
 #
 # - directly: a step of 1 in x[c] moves n[c] by 1 / s. This gives dn / s.
 # - through the mean of its row. A step of 1 in one entry moves the mean by 1 / C, and a larger mean makes *all* entries of n
 #   smaller, by 1 / s for each 1. This gives -mean(dn) / s.
-# - through s. A larger s brings all entries of n nearer to 0, each in proportion to its own size n. And s itself moves by
-#   n[c] / C if x[c] moves by 1: far from the mean, an entry moves s most. So n comes in twice: -n mean(dn n) / s.
+# - through s. If s grows by 1, each entry of n moves towards 0, by n / s: larger entries move more. And s itself moves by
+#   n[c] / C if x[c] moves by 1: the entries that are far from the mean move s most. So n comes in twice: -n mean(dn n) / s.
 #
 # mean(...) is the mean over the C entries of the row. Together:
 #
@@ -572,7 +573,7 @@ assert after[0] < start and after[best] < start - 0.2 and after[-1] > start
 
 # %% [markdown]
 # The two ways agree; they differ by less than a millionth of the largest slope, which is rounding and the rest of the bend. And
-# the step works: from {{start:.2f}} to {{after[best]:.2f}} nats for this sentence with the best factor. But a slope is true only
+# the step works: from {{start:.2f}} to {{after[best]:.2f}} nats for this sentence with the best of our factors. But a slope is true only
 # nearby: a step that is too large lands somewhere else, and the loss is higher than before. Notebook 14 takes many small
 # steps.
 #
@@ -676,7 +677,7 @@ show_source(
 #
 # <details><summary>Answers</summary>
 #
-# 1. A very small probability is rounded to 0, and log 0 is infinite.
+# 1. A very small probability is rounded to 0. Its log would be minus infinity, and the surprise infinite.
 # 2. It adds to it, twice: what attention and what the MLP make of a levelled copy.
 #
 # </details>

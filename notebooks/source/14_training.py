@@ -71,7 +71,8 @@ print(tokenizer.token_strings(tokenizer.encode("Once upon a time there was a kin
 # ## A model of random numbers
 #
 # The model is a small GPT-Neo: two layers, one global and one local, and C = 56 channels in 4 heads. It can read T = 64
-# tokens. `random_params` makes its arrays: gains are 1, biases are 0, and all other numbers are random.
+# tokens. `random_params` makes its arrays: gains are 1, biases are 0, and all other numbers are random and small (most are between
+# -0.04 and 0.04).
 
 # %%
 T, C = 64, 56
@@ -128,7 +129,7 @@ assert abs(at_start - nothing) < 0.1
 reveal("14.1", nearest)
 
 # %% [markdown]
-# It guesses evenly. Its random numbers are small (most are between -0.04 and 0.04), so all scores are near 0, and all tokens are about equally likely.
+# It guesses evenly. Because its random numbers are small, all scores are near 0, and all tokens are about equally likely.
 # With large random numbers it would be sure of wrong tokens. And this is how such a model writes:
 
 
@@ -147,13 +148,13 @@ print(write(params))
 #
 # The simplest step is that of notebook 13. Each parameter p moves against its slope g:
 #
-# > p = p - rate times g
+# > p = p - rate × g
 #
 # The number *rate* is the **learning rate**: the step is this number times the slope. The rule by which parameters are changed is called
 # the **optimizer**. The simplest one has two problems:
 #
 # - *Noise.* We compute the gradient from a few pieces of text, a batch, because the whole text would take too long. Another
-#   batch gives another gradient. Only their mean points downhill for sure.
+#   batch gives another gradient. One of them may point uphill for the whole text; their mean points downhill.
 # - *Different sizes.* The slope of one parameter may be a thousand times larger than that of another. One learning rate
 #   cannot fit both. If it is small enough for the steep one, the gentle one hardly moves.
 #
@@ -228,7 +229,7 @@ for step in range(1, 5):
 # called **bias correction**. ("Bias" here means an error in one direction. It is not the bias of a linear layer.) The
 # uncorrected mean is kept for the next step.
 #
-# In AdamW the weight of the old m is called b1, that of the old v is b2. Usual values are 0.9 and 0.95.
+# In AdamW the weight of the old m is called b1, that of the old v is b2. Usual values for language models are 0.9 and 0.95.
 #
 # ### Weight decay
 #
@@ -270,7 +271,7 @@ def adamw_step(p, g, m, v, step, learning_rate, decay, betas, eps):
 # ## A limit for the step
 #
 # Now and then a batch has an unusual gradient, many times longer than the others. One such step can spoil what a hundred
-# steps have learned. So the gradient gets a limit. Think of all gradients as one long arrow, with as many entries as the model
+# steps have learnt. So the gradient gets a limit. Think of all gradients as one long arrow, with as many entries as the model
 # has parameters. The length of this arrow is called the **norm**: the root of the sum of all squares, as for the length of a
 # row in notebook 03. If the norm is above the limit, the whole arrow is made shorter. This is **clipping**.
 #
@@ -313,7 +314,7 @@ def clip(gradients, max_norm):
 #
 # - At the very beginning, m and v are means of only a few gradients. The correction above makes them right *on average*, but the gradient of one batch is noisy, and
 #   so the step may go anywhere. So the rate begins near 0 and grows. This is the **warm-up**.
-# - Then the rate is at its peak: here most is learned.
+# - Then the rate is at its peak: here most is learnt.
 # - Near the end, long steps only jump around the lowest point, as in the valley. So the rate gets smaller and smaller.
 #
 # The rule that gives a rate to each step is the **schedule**. The usual one has a straight line for the warm-up and half a
@@ -363,13 +364,13 @@ def schedule(step, steps, peak, warmup_steps, minimum):
 
 
 # %%
-settings = {"betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": 0.1}  # the usual values for small models
+settings = {"betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": 0.1}  # usual values for language models
 
 
 def train(params, steps, peak, seed=0):
     """Train the parameters, which change in place; yield (step, loss of the batch) after each step."""
     rng, flat = np.random.default_rng(seed), params.flat()  # flat: {name: array}
-    adamw = optimizer.AdamW(flat, **settings)  # it keeps m and v of every array, and spares gains and biases the decay
+    adamw = optimizer.AdamW(flat, **settings)  # it keeps m and v of every array; no decay for gains and biases
     for step in range(1, steps + 1):
         windows = data.random_windows(train_ids, 16, T + 1, rng)  # (B, T + 1)
         inputs, targets = windows[:, :-1], windows[:, 1:]  # (B, T) both
@@ -381,7 +382,7 @@ def train(params, steps, peak, seed=0):
 
 
 # %% [markdown]
-# There is nothing else in it. Large models are trained with the same loop, on more text and on many machines.
+# This is the whole loop. Large models are trained with the same loop, on more text and on many machines.
 #
 # The run has 800 steps. In each one, a parameter moves by about the learning rate, 0.004 at its peak, and at the start most parameters are not larger than 0.04. To be as good as the unigram baseline, the model
 # must find how often each token occurs; it needs to know nothing about the order of tokens.
@@ -442,13 +443,13 @@ figures.show(
 )
 
 # %% [markdown] tags=["varies"]
-# Read the curve from left to right. Up to B the loss falls from log V to about the unigram baseline. To reach it, a model only needs to know how often each token occurs, and no attention. Below
-# this baseline, here after step {{passed}}, come only models that look at the tokens before. Probably they first learn which token follows which, and then longer pieces; the texts below fit this, but we have not measured it.
+# Read the curve from left to right. Up to B the loss falls from log V to about the unigram baseline. To reach it, a model only needs to know how often each token occurs, and no attention. At step
+# {{passed}} the loss is below this baseline for the first time. To get far below it, a model must use the tokens before. Probably it first learns which token follows which, and then longer pieces; the texts below fit this, but we have not measured it.
 # The end is at {{test_losses[STEPS]:.2f}} nats.
 #
 # The loss on the training text is lower in the end: {{smooth[-1]:.2f}}. Each token of it has been read
-# {{STEPS * 16 * T / len(train_ids):.0f}} times on average, and the model begins to learn the tales by heart. If this goes so far that text
-# which it has not read is predicted worse and worse, it is called **overfitting**. A model is always judged by text that it has not read.
+# {{STEPS * 16 * T / len(train_ids):.0f}} times on average, and the model begins to learn the tales by heart. If it then predicts text
+# that it has not read worse and worse, this is called **overfitting**. A model is always judged by text that it has not read.
 #
 # The texts at the four moments, A to D:
 
@@ -498,8 +499,9 @@ figures.show(
 
 # %% [markdown]
 # The small rate goes in the right direction, but it needs more steps. The large rate learns how often each token occurs and
-# then hardly more. It is not only that its steps are too long now: at its end the schedule has made them as short as the longest of the middle run, and a longer run with short steps hardly helps. The long steps
-# at the beginning have led to parameters from which short steps do not find out. Between the two rates lies a range in which training works. A short peak in a curve comes from a single step that was too
+# then hardly more. The reason is not only that its steps are too long at the end: there the schedule has made them as short as the longest of the middle run. We have also let
+# it train on from there with the small steps of another middle run (not shown here), and it hardly got better. The long steps at the beginning have led to parameters from which short steps do not get away.
+# Between the two rates lies a range in which training works. A short peak in a curve may come from a single step that was too
 # long; the next steps repair it.
 #
 # ## The real checkpoint: how far is it?
@@ -529,7 +531,7 @@ assert bits["the checkpoint"] < bits["our model"] < bits["unigram"] < bits["log 
 
 # %% [markdown]
 # The checkpoint has {{round(parameters.count(shipped.params) / number)}} times as many parameters as ours. More parameters
-# would not help our model by themselves: with a text of {{len(train_ids):,}} tokens they would only learn it by heart sooner.
+# by themselves would help our model little: from a text of only {{len(train_ids):,}} tokens, it would learn more by heart, and not much that holds for other tales.
 # A model, its text and the time of its training must grow together.
 #
 # ## Break it: targets that are not shifted
@@ -579,7 +581,7 @@ print(write(broken))
 
 # %% [markdown] tags=["varies"]
 # The loss falls to {{broken_losses[-1]:.2f}} nats. (The curve "right" is that of the middle run above, with its short peak if there was one.) This is too good to be true: the model has
-# learned to repeat the token that it has just read. In truth, when it must predict the *next* token, its loss is
+# learnt to repeat the token that it has just read. In truth, when it must predict the *next* token, its loss is
 # {{true_loss:.2f}} nats, worse than that of random numbers. So look at a text now and then, and be suspicious of a loss that is
 # too low.
 #

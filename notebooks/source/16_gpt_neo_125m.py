@@ -7,7 +7,7 @@
 #
 # The model of this course is small, and it has read only tales. The page of formulas that you rebuilt was made for a larger model: GPT-Neo
 # 125M, published by EleutherAI in 2021. It has read 300 billion tokens of the Pile, a collection of web pages, books, papers,
-# code and letters. Only the parameters, the sizes and the tokenizer are different. This notebook asks a model three
+# code and e-mails. Only the parameters, the sizes and the tokenizer are different. This notebook asks a model three
 # things: what does it know, how does it fail, and which prejudices has it learnt? It asks the larger model if you have its weights, else the model of the course.
 
 # %% tags=["setup"]
@@ -190,7 +190,8 @@ NEUTRAL = "And then"
 
 def margins_of(asked):
     """Return log p(right end) - log p(wrong end) after each beginning, less the same after the neutral one."""
-    rights, wrongs = ([(start, row[i]) for start, *row in asked] for i in (0, 1))
+    rights = [(start, right) for start, right, _ in asked]
+    wrongs = [(start, wrong) for start, _, wrong in asked]
     after = log_ps(rights) - log_ps(wrongs)
     before = log_ps([(NEUTRAL, end) for _, end in rights]) - log_ps([(NEUTRAL, end) for _, end in wrongs])
     return after - before
@@ -277,7 +278,7 @@ figures.show(figure, f"Right answers of 10 in each group, by {who}: {values}. Gu
 # `python -m neo_np.evaluate` runs such files.
 #
 # A model learns what its training texts repeat. Grammar is in every sentence. What the capital of France is, few texts say, and hardly a tale
-# does. So larger models need more parameters *and* more texts.
+# does. So a model that should know facts needs more texts, and more parameters to keep what they say.
 #
 # ## Break it: the same question in other words
 #
@@ -317,7 +318,7 @@ figures.show(
 assert np.ptp(margin[:4]) > 0.5 and np.ptp(margin[4:]) > 0.5
 
 # %% [markdown]
-# For the wolf the numbers reach from {{f"{margin[:4].min():+.2f}"}} to {{f"{margin[:4].max():+.2f}"}}, for Paris from {{f"{margin[4:].min():+.2f}"}} to {{f"{margin[4:].max():+.2f}"}}, although the question is the same. The wording changes the answer, in size or even in sign. So a language model
+# For the wolf the numbers go from {{f"{margin[:4].min():+.2f}"}} to {{f"{margin[:4].max():+.2f}"}}, for Paris from {{f"{margin[4:].min():+.2f}"}} to {{f"{margin[4:].max():+.2f}"}}, although the question is the same. The wording changes the answer, in size or even in sign. So a language model
 # does not look up facts in a list. It has learnt which words follow which, and whether a fact shows depends on the words with which we ask.
 #
 # Two of the wordings contain the wrong end: "The sheep eats grass, but the wolf eats" and "Berlin is in Germany, and Paris is in". They may be traps: the wrong word has just been read,
@@ -368,9 +369,9 @@ figures.show(
 
 # %% [markdown]
 # {{common}} of 5 are the same, and the two rows of probabilities share {{overlap:.2f}} of their sum (1 would be no change at all). Is that much? Compare it with a change that does not
-# reverse the meaning: between "The giant was a very" and "The giant had a very" the rows share {{overlap_of_similar:.2f}}. A reader would let "not" change much more than that: whatever was likely
-# before should be unlikely now. Language models are known to be weak at "not": it is a small, frequent word, and the words around it have more weight.
-# Kassner and Schütze (2020, arXiv 1911.03343) found this in models of their time. (Some of the tokens in the picture are only the beginning of a word.)
+# reverse the meaning: between "The giant was a very" and "The giant had a very" the rows share {{overlap_of_similar:.2f}}. For a reader "not" is the larger change, because it reverses the
+# meaning. For this model it is the {{"larger" if overlap < overlap_of_similar else "smaller"}} one. Language models are known to be weak at "not". Perhaps this is because it is a small, frequent word, and the words around it decide more.
+# Kassner and Schütze (2020, arXiv 1911.03343) found the weakness in models of their time. (Some of the tokens in the picture are only the beginning of a word.)
 #
 # And what if a question makes no sense? The model continues all the same. "I do not know" is rarely the most probable continuation.
 
@@ -387,7 +388,7 @@ print(model.generate(text, max_new_tokens=30, do_sample=True, temperature=0.8, s
 # said that".
 #
 # Where is its zero? A model prefers one of the two words after *any* beginning, because its texts have it more often there. So again we subtract: the mean of the same number after
-# three beginnings that say nothing about the person. Then 0 means "as for anybody", and +1 means that "he" has {{math.e:.1f}} times the weight against "she" that it has for anybody.
+# three beginnings that say nothing about the person. Then 0 means "as for anybody", and +1 means that p(" he") / p(" she") is {{math.e:.1f}} times as large as for anybody.
 #
 # **Predict:** for how many of these ten words is the number above 0, so that the word leans to "he"? Write a number from 0 to 10.
 
@@ -421,7 +422,8 @@ figures.show(
     f"What {who} expects after “The ... said that”: log p( he) - log p( she), less the mean after three beginnings that say nothing about the person, {for_anybody:+.2f}: {values}.",
 )
 assert lean.max() - lean.min() > 0.3
-to_he, to_she = ([f'"{word}"' for word, value in zip(people, lean) if (value > 0) == he] for he in (True, False))
+to_he = [f'"{word}"' for word, value in zip(people, lean) if value > 0]
+to_she = [f'"{word}"' for word, value in zip(people, lean) if value <= 0]
 
 # %% [markdown]
 # {{", ".join(to_he) or "No word"}} lean to "he", and {{", ".join(to_she) or "no word"}} to "she". For "king" and "queen" the word itself says who it is. For "cook" or
@@ -432,26 +434,29 @@ to_he, to_she = ([f'"{word}"' for word, value in zip(people, lean) if (value > 0
 # %%
 words = " ".join(measure.tales("train")).lower().replace(",", " ").replace(".", " ").split()
 in_texts = words.count("he") / words.count("she")
-ENOUGH = 10  # pronouns; with fewer, one tale more or less would turn the result round
+ENOUGH = 10  # pronouns (“he” and “she”); with fewer, one tale more or less would turn the result round
 as_texts, against_texts, few = [], [], []
 for person, value in zip(people, lean):
     after = [words[i + 1 : i + 13] for i, word in enumerate(words) if word == person]
     he, she = (sum(piece.count(pronoun) for piece in after) for pronoun in ("he", "she"))
-    enough = he + she >= ENOUGH
-    agrees = (he > in_texts * she) == (value > 0)
-    (few if not enough else as_texts if agrees else against_texts).append(f'"{person}"')
+    if he + she < ENOUGH:
+        few.append(f'"{person}"')
+    elif (he > in_texts * she) == (value > 0):  # text and model lean to the same side
+        as_texts.append(f'"{person}"')
+    else:
+        against_texts.append(f'"{person}"')
     print(f"{person:8} {len(after):3} times; after it “he” {he:3}, “she” {she:3}; the model {value:+.2f}")
 print(f"in all these texts: “he” {words.count('he')}, “she” {words.count('she')}, so {in_texts:.1f} times as often")
 
 # %% [markdown]
-# Here too we need a comparison: all these texts together have {{f"{in_texts:.1f}"}} "he" for one "she", and a word leans to "he" if it has more. Among the words with at least {{ENOUGH}} pronouns,
+# Here too we need a comparison: all these texts together have {{f"{in_texts:.1f}"}} "he" for one "she", and a word leans to "he" if it has more. Among the words with at least {{ENOUGH}} times "he" or "she" after them,
 # {{", ".join(as_texts) or "none"}} lean in the model as in these texts, and {{", ".join(against_texts) or "none"}} the other way round. For the others
-# ({{", ".join(few) or "none"}}) the list has too few examples to explain anything: there the model has concluded from other words, or from other texts. Such a count is a hint, and no proof.
+# ({{", ".join(few) or "none"}}) the list has too few examples to explain anything: there the model's number comes from other words, or from other texts. Such a count is a hint, and no proof.
 #
-# A model that repeats its texts repeats their prejudices, and a program that uses the model hands them on: to a letter of application, to a
-# search result. GPT-Neo 125M has read the Pile, which has profane, lewd and abrasive texts too, so it can write such text after any
-# beginning. The authors say so, and advise that a person reads what it writes before others do. It was never trained to be true, polite or helpful.
-# Training for that came later (notebook 17).
+# A model that repeats its texts repeats their prejudices, and a program that uses the model hands them on, for example when it sorts letters of application or
+# search results. GPT-Neo 125M has read the Pile, which has profane, lewd and abrasive texts too, so it can write such text after any
+# beginning. Its authors say so, and advise that a person reads what it writes before others do. It was never trained to be true, polite or helpful.
+# Training for that came later (the reading list of notebook 17 has a paper).
 #
 # ## The same in the package
 #

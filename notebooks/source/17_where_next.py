@@ -5,7 +5,7 @@
 #
 # About {{minutes}} minutes (an estimate). You need notebooks 04 to 09 and 11. There are no exercises here, only predictions.
 #
-# GPT-Neo is from 2021. Models of today are larger by factors of a thousand and more. But their page of formulas is still the one that you have rebuilt, with
+# GPT-Neo is from 2021. The largest models of today have more than a thousand times as many parameters as GPT-Neo 125M. But their page of formulas is still the one that you have rebuilt, with
 # four changes of about ten lines each. This notebook makes these four changes, checks each of them, and ends with a reading list. You need sine and cosine here, and nothing more of school
 # mathematics than before.
 
@@ -117,11 +117,11 @@ figures.show(
 # ## Change 1: rotary positions
 #
 # GPT-Neo adds a row of the position table once, at the beginning. The table has an end: {{config.max_position_embeddings}} positions in our model, and a text
-# can't be longer. (Without a table nothing ends, but that does not make long texts easy: a model with rotary positions has not been trained on distances longer than its training texts, and
-# gets worse there too.) And the sum of token and position is used for everything, although positions matter only in attention: there a token looks for "the word before" or
+# can't be longer. And the sum of token and position is used for everything, although positions matter above all in attention: there a token looks for "the word before" or
 # "near to me".
 #
-# **Rotary positions** need no table. Queries and keys are *turned*. Take two channels of a query as a point in the plane, (a, b). A token at
+# **Rotary positions** need no table, so there is no last position. (That does not make long texts easy: a model has not been trained on distances that are longer than its training texts, and
+# gets worse there.) Queries and keys are *turned*. Take two channels of a query as a point in the plane, (a, b). A token at
 # position t turns this point by the angle t × speed around (0, 0):
 #
 # > a' = a cos(angle) - b sin(angle)
@@ -181,8 +181,8 @@ figures.show(
 assert degrees[0] > 2 * degrees[1] > 0
 
 # %% [markdown]
-# In attention one line is new: `q, k = rotate(q, positions), rotate(k, positions)`, just before the scores. To check it, we turn each arrow in a second way: by its own angle. An arrow at the
-# angle `atan2(b, a)` is afterwards at this angle plus `angle`, and is as long as before. (If you know complex numbers: to turn a + bi means to multiply it by cos(angle) + i sin(angle).)
+# In attention one line is new: `q, k = rotate(q, positions), rotate(k, positions)`, just before the scores. To check it, we turn each arrow in a second way: by its own angle, `atan2(b, a)`. An arrow
+# at this angle is turned by t × speed: so afterwards its angle is the sum of both, and its length (`hypot(a, b)`) is as before. (If you know complex numbers: to turn a + bi means to multiply it by cos(angle) + i sin(angle).)
 
 # %%
 q, k = rng.standard_normal((2, 5, 8))  # five tokens, eight channels
@@ -217,22 +217,21 @@ for distance in range(4):
 assert np.allclose((rotate(q, positions) ** 2).sum(axis=-1), (q**2).sum(axis=-1))  # turning keeps the length
 
 # %% [markdown]
-# It stays the same. In each pair of channels the two points turn by the same angle, so the angle between them does not change, and neither does their dot product; the score is the sum over the pairs. So
+# It stays the same. When both tokens move on by 100 positions, in each pair of channels the two points turn by the same angle, so the angle between them does not change, and neither does their dot product; the score is the sum over the pairs. So
 # the positions enter a score only through the *distance* of the two tokens. Nothing of this was learnt: it is so by construction.
 #
-# Here is the difference in a picture. The same token is at eight places. (Its scores happen to change with the distance in one way; other queries and keys give other numbers, and some rise where
-# these fall.) On the left its query and key are turned. On the right are real scores of our
-# checkpoint with its position table, in one head of the first layer.
+# The picture compares this with the position table. The same token is at eight places. On the left its query and key are turned. On the right are real scores of our
+# checkpoint with its position table, in one head of the first layer. (How the scores on the left rise or fall with the distance depends on this query and this key: others give other numbers.)
 
 # %%
 T = 8
 same = np.full(T, tokenizer.encode(" king")[0])
-seen = {}
-model.logits(same, hook=lambda name, array: seen.__setitem__(name, array[0]))
+seen = measure.record(model, same)
 learned = seen["h.0.attn.scores"]  # (H, T, T)
 head = int(learned.std(axis=(-1, -2)).argmax())  # the head whose scores differ most
 learned = learned[head]
-q_token, k_token = (np.repeat(seen[f"h.0.attn.{name}"][head][:1].astype(float), T, axis=0) for name in ("q", "k"))
+q_token = np.repeat(seen["h.0.attn.q"][head][:1].astype(float), T, axis=0)  # (T, D): the query of the first place, T times
+k_token = np.repeat(seen["h.0.attn.k"][head][:1].astype(float), T, axis=0)
 turned = rotate(q_token, np.arange(T)) @ rotate(k_token, np.arange(T)).T
 future = np.triu(np.ones((T, T), bool), 1)
 
@@ -291,13 +290,13 @@ def rms_norm(x, weight, eps):
 
 
 # %% [markdown]
-# For rows whose mean is 0, there is nothing to subtract, and the variance *is* the mean of the squares. So there both norms must agree. For other rows they differ.
+# If the mean of a row is 0, there is nothing to subtract, and the variance *is* the mean of the squares. So for such rows both norms must agree (with the bias 0). For other rows they differ.
 
 # %%
 x = rng.standard_normal((5, 8)) + 3
 weight, none = rng.standard_normal(8), np.zeros(8)
-centred = x - x.mean(axis=-1, keepdims=True)
-assert np.allclose(rms_norm(centred, weight, 1e-5), formulas.layer_norm(centred, weight, none, 1e-5))
+centered = x - x.mean(axis=-1, keepdims=True)
+assert np.allclose(rms_norm(centered, weight, 1e-5), formulas.layer_norm(centered, weight, none, 1e-5))
 assert not np.allclose(rms_norm(x, weight, 1e-5), formulas.layer_norm(x, weight, none, 1e-5))
 
 # %% [markdown]
@@ -335,12 +334,12 @@ predict("17.2", ...)
 reveal("17.2", 8 / 3)
 
 # %% [markdown]
-# 3 × F × C = 8 × C × C gives F = 8/3 × C, about 2.67 × C. LLaMA has C = 4096 and F = 11008, which is 2.69 × C.
+# 3 × F × C = 8 × C × C gives F = 8/3 × C, about 2.67 × C. The smallest LLaMA model has C = 4096 and F = 11008, which is 2.69 × C.
 #
 # ## Change 4: grouped queries
 #
 # The cache (notebook 11) keeps the keys and values of all tokens in all layers. With long texts and many users at once it needs more memory than the parameters: the picture below has the numbers. With
-# **grouped queries** several heads share one head of keys and values. Each head still has queries of its own. The heads that share one form a **group**; G is the number of groups, so of the heads of keys and values. (Ainslie et al. 2023, arXiv 2305.13245; all heads sharing
+# **grouped queries** several heads share one head of keys and values. Each head still has queries of its own. The heads that share one form a **group**. G is the number of groups, and so the number of heads of keys and values. (Ainslie et al. 2023, arXiv 2305.13245; all heads sharing
 # one is older: Shazeer 2019, arXiv 1911.02150.)
 
 
@@ -382,14 +381,14 @@ figures.show(
     figure,
     f"The cache of a model with the sizes of GPT-Neo 125M for one text of {large.max_position_embeddings} tokens, by the number of heads of keys and values: "
     + ", ".join(f"{label} {size:.0f} MB" for label, size in zip(labels, megabytes))
-    + f". The first bar is GPT-Neo as it is: {math.ceil(weights_in_mb / megabytes[0])} such texts need as much memory as its parameters, {weights_in_mb:.0f} MB.",
+    + f". The first bar is GPT-Neo as it is: {math.ceil(weights_in_mb / megabytes[0])} such texts need more memory than its parameters, {weights_in_mb:.0f} MB.",
 )
 
 # %% [markdown]
 # ## All four together
 #
-# Here is the block of a later model, from the four pieces. Compare it line by line with the `block` of notebook 09. The scores are divided by sqrt(D) here; dividing the
-# queries does the same.
+# Here is the block of a later model, made of the four pieces. Compare it line by line with the `block` of notebook 09. In later models the scores are divided by sqrt(D); here the
+# queries are, which gives the same scores.
 
 
 # %%
@@ -428,7 +427,7 @@ assert np.allclose(start, later) and not np.allclose(start, stretched)
 assert np.allclose(later_block(changed, p, np.arange(7), heads, kept)[:, :-1], start[:, :-1])
 
 # %% [markdown]
-# It is the same, because only distances count. To a whole model only the parts that you know are missing: the token table before the first block, one more norm after the last one, and a table for the logits. And a change of the last token does not reach the rows before it: the mask still hides the future.
+# It is the same, because only distances count. A whole model has, besides such blocks, only parts that you know: the token table before the first block, one more norm after the last one, and a table for the logits. And a change of the last token does not reach the rows before it: the mask still hides the future.
 #
 # ## The real checkpoint. Break it: a trained model with a new formula
 #
@@ -514,7 +513,7 @@ assert min(surprise["rotary"], surprise["shared"]) > surprise["as trained"] + 0.
 # As trained the surprise is {{surprise["as trained"]:.3f}} nats. *{{min(new, key=surprise.get)}}* harms least ({{min(surprise[name] for name in new):.3f}}), *{{max(new, key=surprise.get)}}*
 # most ({{max(surprise[name] for name in new):.3f}}). How much RMS norm harms depends on one thing: how far the means of the rows are from 0, because that is all that
 # layer norm takes away and RMS norm does not. Before the norms of our checkpoint, the square of the mean is at most {{f"{max(means):.1%}"}} of the mean of the squares. Why is it so little? Layer norm ignores the mean of
-# a row, so the training has no reason to move it away from 0, where the random numbers of the beginning have put it. This is the best argument for RMS norm: what it leaves out had little to do. In the other two changes
+# a row, so the training has no reason to move it away from 0, where the random numbers of the beginning have put it. This is a good argument for RMS norm: what it leaves out had little to do. In the other two changes
 # tokens look at other tokens than before (and with "shared" they also take a mean of values), while every head was trained for its own queries, keys and values.
 #
 # You saw the same in notebooks 05 and 07: a formula is good or bad only together with the training. A new formula usually needs a new model, or at least more training.
@@ -554,18 +553,19 @@ show_source(
 #
 # ## Reading list
 #
-# The parts of this course, in the words of those who found them:
+# The parts of this course, in the words of those who made them or made them known:
 #
 # - Attention: Vaswani et al. 2017, "Attention Is All You Need" (arXiv 1706.03762). You can read all of it now.
 # - A model that only continues texts: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners" (GPT-2).
-# - Local layers: Child et al. 2019 (arXiv 1904.10509). Layer norm: Ba et al. 2016 (arXiv 1607.06450). GELU: Hendrycks and Gimpel 2016 (arXiv 1606.08415).
+# - Byte-pair encoding: Sennrich et al. 2016 (arXiv 1508.07909). Layer norm: Ba et al. 2016 (arXiv 1607.06450). GELU: Hendrycks and Gimpel 2016 (arXiv 1606.08415). Local layers: Child et al. 2019 (arXiv 1904.10509).
+# - Top-p: Holtzman et al. 2019 (arXiv 1904.09751). Speculative decoding: Leviathan et al. 2022 (arXiv 2211.17192). AdamW: Loshchilov and Hutter 2017 (arXiv 1711.05101).
 # - GPT-Neo: Black et al. 2021 (doi 10.5281/zenodo.5297715). Its texts: Gao et al. 2020, "The Pile" (arXiv 2101.00027).
 # - Small models that write tales: Eldan and Li 2023, "TinyStories" (arXiv 2305.07759).
 #
 # Larger models:
 #
-# - How loss falls with size: Kaplan et al. 2020 (arXiv 2001.08361) and Hoffmann et al. 2022 (arXiv 2203.15556).
-# - GPT-3: Brown et al. 2020 (arXiv 2005.14165). LLaMA: Touvron et al. 2023 (arXiv 2302.13971). Mistral 7B: Jiang et al. 2023 (arXiv 2310.06825).
+# - How the loss falls with more parameters and more text: Kaplan et al. 2020 (arXiv 2001.08361) and Hoffmann et al. 2022 (arXiv 2203.15556).
+# - GPT-3: Brown et al. 2020 (arXiv 2005.14165). GPT-NeoX: Black et al. 2022 (arXiv 2204.06745). LLaMA and Llama 2: Touvron et al. 2023 (arXiv 2302.13971 and 2307.09288). Mistral 7B: Jiang et al. 2023 (arXiv 2310.06825).
 # - From continuing texts to answering questions: Ouyang et al. 2022 (arXiv 2203.02155).
 # - Attention without large tables: Dao et al. 2022, "FlashAttention" (arXiv 2205.14135).
 #
