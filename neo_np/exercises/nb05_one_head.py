@@ -212,10 +212,10 @@ def causal_mask_variant(
     return mask.T if transposed else mask
 
 
-def hidden_is_lowest(mask):
-    """Take every number below -10,000, and -inf, as -1e9: added to a score, each makes the weight 0. High ones likewise."""
-    mask = np.where(mask < -1e4, -1e9, mask)
-    return np.where(mask > 1e4, 1e9, mask).astype(np.float32)
+def hidden_is_lowest(numbers):
+    """Take every number below -10,000, and -inf, as -1e9: in a mask or a logit, each makes the weight 0. High ones likewise."""
+    numbers = np.where(numbers < -1e4, -1e9, numbers)
+    return np.where(numbers > 1e4, 1e9, numbers).astype(np.float32)
 
 
 def causal_mask_cases():
