@@ -20,7 +20,7 @@ def clash(place):
         shapes = shapes_in(place.what) or sides(step, place.trace)
         return matmul_clash(*shapes) if len(shapes) == 2 else ""
     if re.search(BROADCAST_ERROR, place.what):
-        if step is None and adds_up(place.line):
+        if step is None and place.trace and only_sum_adds(place):
             return "`sum` adds whole arrays entry by entry, so they need equal shapes. For one number take `.sum()` of each."
         shapes = shapes_in(place.what)
         multiplied = isinstance(step, ast.BinOp) and isinstance(step.op, ast.Mult)
@@ -52,13 +52,15 @@ def parts_of(line):
     return []
 
 
-def adds_up(line):
-    """Return whether only a `sum` of several values can bring two arrays together in a line."""
-    parts = parts_of(line)
-    sums = [part for part in parts if isinstance(part, ast.Call) and ast.unparse(part.func) in ("sum", "np.sum")]
-    inside = {id(part) for call in sums for part in ast.walk(call)}
-    outside = [part for part in parts if isinstance(part, ast.BinOp) and id(part) not in inside]
-    return bool(sums) and all(isinstance(part.right, ast.Constant) for part in outside)
+def only_sum_adds(place):
+    """Return whether Python's `sum` added two arrays: no other operation of its line can have raised the error."""
+    parts = parts_of(place.line)
+    loops = [part for part in parts if isinstance(part, ast.GeneratorExp)]  # an error in one of them has a frame of its own
+    in_loops = {id(part) for loop in loops for part in ast.walk(loop)}
+    steps = [part for part in parts if isinstance(part, ast.BinOp) and id(part) not in in_loops]
+    sums = [part for part in parts if isinstance(part, ast.Call) and ast.unparse(part.func) == "sum"]
+    others = [step for step in steps if not isinstance(step.right, ast.Constant)]
+    return bool(sums) and not others and place.trace.tb_frame.f_code.co_name != "<genexpr>"
 
 
 def is_product(step):

@@ -132,8 +132,8 @@ EXPLANATIONS = (
     (
         r"\bgenerator\b|'(map|zip|filter|enumerate|reversed)'",
         "",
-        "`map`, `zip` and a `for` in round brackets give their items one by one, in a loop only: make a list of them, "
-        "`list(...)` or `[... for ...]`.",
+        "`map`, `zip` and a `for` in round brackets give their items only in a loop: make a list of them with `list(...)` or "
+        "`[... for ...]`.",
     ),
     (
         ARRAY_FOR_NUMBER,

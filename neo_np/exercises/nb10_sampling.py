@@ -87,7 +87,7 @@ TEMPERATURE = Exercise(
         mistake(
             "on_probabilities",
             ({"first": "softmax"}, {"first": "softmax", "step": "nothing"}),
-            "you divide the probabilities by the temperature, and not the logits. That leaves their ratios as they were.",
+            "you divide the probabilities, not the logits. Dividing all of them by one number does not change their ratios.",
             "What happens to 0.6 and 0.3 if both are divided by 2 and then scaled to the sum 1?",
         ),
         mistake(
@@ -206,8 +206,8 @@ def top_k_variant(logits, k, highest=True, rule="best", ties="kept", off=0, remo
 def top_k_cases():
     """Return rows without ties, k = 1 and k = V among them, then three rows with ties.
 
-    Only in the last row do the equal logits not all fit into k. A wrong program keeps the first or the last of them, as its
-    sort has it, and another sort may choose differently in every row: so there is one such row.
+    In the last row, not all equal logits fit into k. Which of them a wrong program keeps depends on its sort and may differ
+    from row to row, so there is only one such row.
     """
     rng = np.random.default_rng(110)
     by_hand = [([1, 3, 2], 1), ([1, 3, 2], 2), ([5, -1, 2, 4], 2), ([-4, -1, -3, -2], 3), ([0.5, 4, -2, 3, 1], 3)]

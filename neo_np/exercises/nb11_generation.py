@@ -288,7 +288,7 @@ SCORES = {
 
 
 def picked(groups, pick, number, ranked):
-    """Return the candidates from which the first `number` are kept. groups: the candidates of each text."""
+    """Return candidates, of which the first `number` stay. groups: those of each text; ranked: sorts, the best first."""
     if pick in ("each", "each_unsorted"):
         best = [ranked(group)[0] for group in groups]
         return ranked(best) if pick == "each" else best

@@ -563,7 +563,7 @@ TEXT_WINDOWS = Exercise(
             "tail_dropped",
             ({"tail": False}, {"tail": "first"}),
             "the last ids are dropped if they are fewer than a whole step.",
-            "Which ids at the end of the text are in no row, and how long may the last step be?",
+            "Which ids at the end of the text are in no row, and may the last step be shorter than the others?",
         ),
         mistake(
             "one_short",
@@ -628,7 +628,7 @@ TEXT_WINDOWS = Exercise(
                 {"cut": "apart", "stop_at_end": True},
                 {"cut": "apart", "counted": "ids"},
             ),
-            "the rows are pieces that do not overlap, so the first ids of each piece have no context.",
+            "the rows do not overlap, so the first ids of each row have little or no context.",
             "By how much should the end move from row to row, and how many ids may a row have?",
         ),
         mistake(
@@ -657,9 +657,9 @@ TEXT_WINDOWS = Exercise(
         ),
     ),
     hints=(
-        "Keep one number: how far the text is scored. Each row moves it on, and the row ends there.",
-        "It begins with 1, because the first id has nothing before it. A row that ends at `end` begins at end - window - 1, or "
-        "at 0.",
+        "Keep one number, `end`: how far the text is scored. Each row moves it forward, and ends there.",
+        "`end` begins with 1, because the first id has nothing before it. A row that ends at `end` begins at end - window - 1, "
+        "or at 0.",
         "rows, end = [], 1\n"
         "while end < len(ids):\n"
         "    start = end  # scored up to here\n"
