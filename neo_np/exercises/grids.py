@@ -50,7 +50,7 @@ def result_grids(outcome, expected, tolerance):
     yours = outcome.value
     if isinstance(expected, tuple) and isinstance(yours, tuple):
         return part_grids(outcome, expected, tolerance)
-    if is_float(expected) and np.shape(yours) == np.shape(expected) and is_float(yours):
+    if is_float(expected) and is_float(yours) and np.shape(yours) == np.shape(expected):
         rtol, atol = tolerance
         with np.errstate(all="ignore"):
             differs = ~(np.abs(np.subtract(yours, expected, dtype=float)) <= atol + rtol * np.abs(expected))

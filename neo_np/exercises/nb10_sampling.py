@@ -183,6 +183,7 @@ def top_k_variant(logits, k, highest=True, rule="best", ties="kept", off=0, remo
         "below the k-th": lambda: scores < rising[-k],
         "from the one after -k": lambda: scores >= rising[-k + 1],
         "from falling[k]": lambda: scores >= rising[::-1][k],
+        "above falling[k]": lambda: scores > rising[::-1][k],
         "from rising[k]": lambda: scores >= rising[k],
         "from rising[k - 1]": lambda: scores >= rising[k - 1],
         "unique": lambda: scores >= np.unique(scores)[-k],
@@ -244,7 +245,7 @@ TOP_K = Exercise(
         ),
         mistake(
             "ties_lost",
-            ({"ties": "first"}, {"ties": "last"}),
+            ({"ties": "first"}, {"ties": "last"}, {"rule": "above falling[k]"}),
             "some logits that are equal to the k-th are lost. By convention, here as in transformers, ties are kept.",
             "Can you compare each logit with the k-th highest one, instead of choosing k places?",
         ),
@@ -378,6 +379,8 @@ def top_p_variant(
         "rolled": lambda: np.roll(total, 1) < target,
         "dropped_but_one": lambda: (total < target) | (np.arange(len(way)) == 0),
         "one_more": lambda: np.concatenate([[True], (total - values[way] < target)[:-1]]),
+        "previous": lambda: np.logical_and.accumulate(np.append(0, values[way][:-1]) < target),
+        "first_reached": lambda: np.logical_and.accumulate(total - values[way] < target),
     }[crossing]()
     kept_sorted = ~kept_sorted if inverted else kept_sorted
     kept = {"ids": kept_sorted[np.argsort(way)], "sorted": kept_sorted, "rising": kept_sorted[::-1]}[places]
@@ -463,7 +466,7 @@ TOP_P = Exercise(
         ),
         mistake(
             "not_softmaxed",
-            ({"weights": "logits"}, {"weights": "exp"}),
+            ({"weights": "logits"}, {"weights": "logits", "crossing": "first_reached"}, {"weights": "exp"}),
             "you add up logits, or `exp` of them, and not probabilities.",
             "Which numbers add up to 1, so that a sum can reach p?",
         ),
@@ -483,8 +486,8 @@ TOP_P = Exercise(
         mistake(
             "p_overwritten",
             ({"goal": "probabilities"}, {"goal": "sorted_probabilities"}),
-            "you give p a new value, so the sums are compared with probabilities and not with the limit.",
-            "Which two things have the name p in your function?",
+            "the sums are not compared with the limit: p has a new value, or the loop ends in its first round.",
+            "Which two things have the name p in your function? Or is a `return` inside your loop?",
         ),
         mistake(
             "one_minus_p",
@@ -512,7 +515,7 @@ TOP_P = Exercise(
         ),
         mistake(
             "each_by_itself",
-            ({"rule": "each"}, {"rule": "share"}),
+            ({"rule": "each"}, {"rule": "share"}, {"crossing": "previous"}),
             "each probability is compared with a limit by itself. Top-p compares their running sum.",
             "What does `np.cumsum` do, and what is it good for here?",
         ),
@@ -605,15 +608,17 @@ def repetition_penalty_variant(
         "repeated": lambda: counts > 1,
         "places": lambda: np.arange(V) < len(ids),
     }[which]()
-    times = np.where(count, counts, 1)
+    times = counts if count else np.ones(V, int)
+    factor = penalty * np.maximum(times, 1) if count == "factor" else penalty**times
     values = np.array(logits) if form == "logits" else softmax(logits)
 
     def changed(how):
-        return values / penalty**times if how == "divide" else values * penalty**times
+        return {"divide": values / factor, "multiply": values * factor, "leave": values}[how]
 
     lower = {
         "factor": lambda: np.where(values < 0, changed(negative), changed(positive)),
         "subtract": lambda: values - penalty * times,
+        "subtract_log": lambda: values - np.log(penalty) * times,
         "subtract_share": lambda: values - np.abs(values) * (penalty - 1) * times,
         "forbid": lambda: np.full(V, -np.inf),
         "zero": lambda: np.zeros(V),
@@ -666,7 +671,7 @@ REPETITION_PENALTY = Exercise(
         ),
         mistake(
             "by_count",
-            {"count": True},
+            ({"count": True}, {"count": "factor"}),
             "a token that occurs several times is penalised several times.",
             "What does a token that is in the text twice get, and how do you visit each token only once?",
         ),
@@ -719,8 +724,14 @@ REPETITION_PENALTY = Exercise(
             "Which operation makes a positive number smaller, if the penalty is above 1?",
         ),
         mistake(
+            "one_sign_left_out",
+            ({"positive": "leave"}, {"negative": "leave"}),
+            "only logits of one sign change: the positive or the negative ones stay as they are.",
+            "Try a token with the logit 4 and one with -4. What should become of each?",
+        ),
+        mistake(
             "subtracts",
-            ({"step": "subtract"}, {"step": "subtract_share"}),
+            ({"step": "subtract"}, {"step": "subtract_log"}, {"step": "subtract_share"}),
             "the penalty is subtracted: that would be another kind of penalty.",
             "Which two operations does the task name?",
         ),

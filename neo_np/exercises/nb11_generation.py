@@ -595,6 +595,8 @@ def accept_drafts_variant(
         raise IndexError("no next draft")
     if end == "bonus" and (after == "go_on" or not missed):
         written.append(best[len(drafts)] if largest == "columns" else best[-1])
+    if end == "always" or (end == "last_column" and not missed):
+        written.append(best[-1])
     return {"tokens": lambda: written, "accepted": lambda: accepted, "number": lambda: len(written)}[give]()
 
 
@@ -662,6 +664,12 @@ ACCEPT_DRAFTS = Exercise(
             "There is one row more than there are drafts. What does it say?",
         ),
         mistake(
+            "bonus_after_a_miss",
+            {"end": "always"},
+            "the token of the last row is written although a draft was wrong. That row has read the wrong draft.",
+            "After a wrong draft and the correction, what more does the run know about the right text?",
+        ),
+        mistake(
             "wrong_draft_kept",
             ({"miss": "draft"}, {"miss": "draft_and_own"}, {"miss": "draft_and_last"}),
             "the wrong draft is in the text.",
@@ -699,7 +707,7 @@ ACCEPT_DRAFTS = Exercise(
         ),
         mistake(
             "not_by_rows",
-            ({"largest": "columns"}, {"largest": "table"}),
+            ({"largest": "columns"}, {"largest": "columns", "end": "last_column"}, {"largest": "table"}),
             "argmax looks along the wrong axis or at the whole table, and not at one row at a time.",
             "Row i predicts draft i. Which numbers must argmax compare?",
         ),

@@ -13,6 +13,12 @@ AXIS_0 = mistake(
     "the softmax runs down the columns, over the positions.",
     "Which axis has the V scores of one position?",
 )
+EVERYTHING = mistake(
+    "everything",
+    {"axis": None},
+    "all scores of the table share one sum.",
+    "The probabilities of each row add up to 1. How many sums do you need?",
+)
 NO_KEEPDIMS = mistake(
     "no_keepdims",
     {"keepdims": False},
@@ -62,14 +68,17 @@ def cross_entropy_variant(
     if twice:
         e = np.exp(logits - logits.max(axis=-1, keepdims=True))
         logits = e / e.sum(axis=-1, keepdims=True)
-    shifted = logits - (logits.max(axis, keepdims=keepdims) if shift else 0)
-    total = np.exp(shifted if summed == "shifted" else logits).sum(axis, keepdims=keepdims)
+    end = logits.min if shift == "lowest" else logits.max
+    shifted = logits - (end(axis, keepdims=keepdims) if shift else 0)
+    total = np.exp(logits if summed == "logits" else shifted).sum(axis, keepdims=keepdims)
+    total = total / logits.shape[1] if summed == "mean" else total
     log_p = {
         "logs": lambda: (shifted - np.log(total)) / math.log(base),
         "quotient": lambda: np.log(np.exp(shifted) / total + added) / math.log(base),
         "probability": lambda: np.exp(shifted) / total,
         "other_probability": lambda: np.exp(shifted) / total - 1,
         "scores": lambda: logits,
+        "not_shifted": lambda: logits - np.log(total),
     }[way]()
     rows = np.arange(len(targets))
     picked = {
@@ -133,15 +142,21 @@ CROSS_ENTROPY = Exercise(
         ),
         mistake(
             "overflow",
-            {"shift": False},
+            ({"shift": False}, {"shift": "lowest"}),
             "the largest score of each row is not subtracted, so exp of a score is infinite, or a whole sum rounds to 0.",
             "What may you subtract from all scores of a row without changing the probabilities?",
         ),
         mistake(
             "sum_not_shifted",
-            {"summed": "logits"},
-            "the scores outside the sum are shifted, and those in the sum are not.",
+            ({"summed": "logits"}, {"way": "not_shifted"}),
+            "the score outside the sum and those in the sum differ: only one of the two was shifted.",
             "log p = z - log(sum of exp(z)). Which array must be z in both places?",
+        ),
+        mistake(
+            "mean_for_sum",
+            {"summed": "mean"},
+            "the log is taken of the mean of the exponentials and not of their sum.",
+            "The probabilities of a row add up to 1. By what must exp of a score be divided?",
         ),
         mistake(
             "one_minus_p",
@@ -246,12 +261,7 @@ CROSS_ENTROPY = Exercise(
             "How many numbers should come back?",
         ),
         AXIS_0,
-        mistake(
-            "everything",
-            {"axis": None},
-            "all scores of the table share one sum.",
-            "The probabilities of each row add up to 1. How many sums do you need?",
-        ),
+        EVERYTHING,
         NO_KEEPDIMS,
     ),
     blanks=(
@@ -290,15 +300,22 @@ def perplexity_product(surprises):
 def perplexity_variant(surprises, order="mean_first", base=math.e, mean="mean", sign=1, axis=None, divide=1.0):
     """Perplexity with a switch for each mistake."""
     surprises = surprises[1:] if mean == "without_first" and surprises.ndim == 1 else surprises
+    surprises = np.log(surprises) if mean == "of_logs" else surprises
     if order == "exp_first":
         return (base ** (sign * surprises / divide)).mean()
     if mean == "by_length":
         average = surprises.sum() / len(surprises)
     else:
         average = {"sum": np.sum, "median": np.median}.get(mean, np.mean)(surprises, axis=axis)
-    if order in ("no_exp", "log", "times_e"):
+    if order in ("no_exp", "log", "minus_log", "times_e", "to_the_e"):
         average = sign * average / divide
-        return {"no_exp": average, "log": np.log(average), "times_e": math.e * average}[order]
+        return {
+            "no_exp": lambda: average,
+            "log": lambda: np.log(average),
+            "minus_log": lambda: -np.log(average),
+            "times_e": lambda: math.e * average,
+            "to_the_e": lambda: average**math.e,
+        }[order]()
     result = base ** (sign * average / divide)
     return result.mean() if order == "mean_of_rows" else result
 
@@ -341,8 +358,8 @@ PERPLEXITY = Exercise(
         ),
         mistake(
             "base_2",
-            {"base": 2.0},
-            "the base is 2, and the surprises are in nats.",
+            ({"base": 2.0}, {"base": 10.0}),
+            "the base is 2 or 10, and the surprises are in nats.",
             "Nats belong to the natural logarithm. Which base undoes it?",
         ),
         mistake(
@@ -377,15 +394,21 @@ PERPLEXITY = Exercise(
         ),
         mistake(
             "log_of_the_mean",
-            {"order": "log"},
+            ({"order": "log"}, {"order": "minus_log"}),
             "you take the log of the mean and not e to the power of it.",
             "The surprise log V should become V again. Which function undoes the log?",
         ),
         mistake(
             "times_e",
-            {"order": "times_e"},
-            "the mean is multiplied by e.",
-            "What is the difference between e * 3 and e to the power 3?",
+            ({"order": "times_e"}, {"order": "to_the_e"}),
+            "the mean is multiplied by e, or it is raised to the power e.",
+            "In e to the power 3, which number is below and which one is above? What does `np.exp(3)` compute?",
+        ),
+        mistake(
+            "log_of_surprises",
+            ({"mean": "of_logs"}, {"mean": "of_logs", "sign": -1}),
+            "you take the log of the surprises, and they are logs already.",
+            "A surprise is -log p. How do you get from the mean of such numbers to the perplexity?",
         ),
         mistake(
             "median",
@@ -453,6 +476,7 @@ def text_windows_variant(
     stop_at_end=False,
     order=(0, 1),
     empty_row=False,
+    number=None,
 ):
     """text_windows with a switch for each mistake. A row has `window` ids and `length` more."""
     if cut:
@@ -460,7 +484,7 @@ def text_windows_variant(
     rows, end = [], begin
     later = {"stride": stride, "window": window, "one": 1}[step]
     first = {"window": window + (length - 1) * begin, "stride": stride}[first_step]
-    while end < len(ids) or (empty_row and end == len(ids)):
+    while end < len(ids) or (empty_row == "last" and end == len(ids)) or (empty_row == "first" and not rows):
         start, full = end, end + (later if rows else max(1, first))
         end = min(full, len(ids))
         if full > len(ids) and (not tail or (tail == "first" and rows)):
@@ -469,6 +493,7 @@ def text_windows_variant(
         low = {
             "fits": stop - window - length,
             "one_less": stop - window,
+            "before_new": start - window,
             "by_stride": stop - stride,
             "none": start - 1,
             "new_only": start,
@@ -477,6 +502,9 @@ def text_windows_variant(
         row = ids[max(0, low) if clipped else low : end]
         count = {
             "new": end - start,
+            "stride": stride,
+            "first step": end - start if rows else full - start,
+            "last step": full - start if rows else end - start,
             "all": len(row) - 1,
             "whole_rows": len(row),
             "step": full - start,
@@ -485,8 +513,10 @@ def text_windows_variant(
             "ids": ids[start:end],
         }[scored]
         rows.append(((row, count)[order[0]], (row, count)[order[1]]))
-        if start == len(ids):
+        if start == len(ids) or len(rows) == number or (empty_row == "second" and end == len(ids)):
             break
+    if empty_row == "second" and len(rows) == 1:
+        rows.append((rows[0][0], 0))
     return rows
 
 
@@ -518,7 +548,7 @@ def text_windows_cases():
         Case(([7, 3, 5, 8, 1, 6, 2, 9], 4, 2)),
         *(Case((rng.permutation(90)[:T].tolist(), window, stride)) for T, window, stride in sizes),
         Case(([7], 4, 2), extreme=True),
-        Case(([], 4, 2), extreme=True),
+        Case(([4], 3, 3), extreme=True),
     ]
 
 
@@ -529,7 +559,8 @@ TEXT_WINDOWS = Exercise(
     signature="text_windows(ids, window, stride)",
     task="Return a list of rows (row_ids, scored). A row has at most window + 1 ids, and its last `scored` ids are predicted "
     "from those before them. The first row predicts as many ids as fit, each later row the next `stride` ids (at the end, the "
-    "rest). Each id of the text but the first one is predicted exactly once, with as much context as fits.",
+    "rest). Each id of the text but the first one is predicted exactly once, with as much context as fits. "
+    "A text of one id has no rows.",
     reference=text_windows,
     variant=text_windows_variant,
     package_name="neo_np.evaluate.text.text_windows",
@@ -597,8 +628,8 @@ TEXT_WINDOWS = Exercise(
         ),
         mistake(
             "rows_too_long",
-            {"context": "all"},
-            "every row begins at the start of the text, so rows become longer than window + 1.",
+            ({"context": "all"}, {"context": "before_new"}),
+            "rows become longer than window + 1: they begin at the start of the text, or `window` ids before the new ones.",
             "How many ids can the model read at once?",
         ),
         mistake(
@@ -609,9 +640,24 @@ TEXT_WINDOWS = Exercise(
         ),
         mistake(
             "scored_past_the_end",
-            ({"scored": "step"}, {"cut": "overlapping", "counted": "new", "stop_at_end": True}),
-            "the last row scores a whole step, although fewer ids are new in it.",
+            (
+                *({"scored": way} for way in ("step", "first step", "last step")),
+                {"cut": "overlapping", "counted": "new", "stop_at_end": True},
+            ),
+            "a row at the end of the text scores a whole step, although fewer ids are new in it.",
             "How many ids does the last row score, if the text ends in the middle of a step?",
+        ),
+        mistake(
+            "always_the_stride",
+            {"scored": "stride"},
+            "every row scores `stride` ids, also the first one and the last one.",
+            "Nothing was scored before the first row. How many of its ids are predicted? And how many in a short last row?",
+        ),
+        mistake(
+            "returns_too_early",
+            ({"number": 1}, {"number": 2}),
+            "the rows stop before the text ends: the function returns inside its loop, or the loop is missing.",
+            "How far is your `return` indented, and when should it be reached?",
         ),
         mistake(
             "negative_start",
@@ -651,9 +697,19 @@ TEXT_WINDOWS = Exercise(
         ),
         mistake(
             "rows_after_the_end",
-            ({"empty_row": True}, *({"cut": "overlapping", "counted": counted} for counted in ("new", "stride"))),
+            (
+                {"empty_row": "last"},
+                {"empty_row": "second"},
+                *({"cut": "overlapping", "counted": counted} for counted in ("new", "stride")),
+            ),
             "after the last id was scored, there are still more rows.",
             "When is the text finished: when the start of a row or when its end reaches the last id?",
+        ),
+        mistake(
+            "nothing_to_predict",
+            {"empty_row": "first"},
+            "a text of one id gets a row, and nothing in this row is predicted.",
+            "The first id has nothing before it. How many predictions does a text of one id hold?",
         ),
     ),
     hints=(
@@ -690,13 +746,15 @@ def bits_per_byte_loop(surprises, text):
     return bits / sum(1 for _ in bytes(text, "utf-8"))
 
 
-def bits_per_byte_variant(surprises, text, total="sum", divide=LOG_2, per="bytes", turned=False):
+def bits_per_byte_variant(surprises, text, total="sum", divide=LOG_2, per="bytes", turned=False, last="none"):
     """bits_per_byte with a switch for each mistake."""
     nats = {
         "sum": surprises.sum,
         "mean": surprises.mean,
         "none": lambda: surprises,
         "logs": lambda: np.log2(surprises).sum(),
+        "minus_logs": lambda: -np.log2(surprises).sum(),
+        "log_of_sum": lambda: np.log2(surprises.sum()),
         "perplexity": lambda: np.exp(surprises.mean()),
     }[total]()
     count = {
@@ -709,6 +767,7 @@ def bits_per_byte_variant(surprises, text, total="sum", divide=LOG_2, per="bytes
         "utf-16": lambda: len(text.encode("utf-16")),
     }[per]()
     result = nats / divide / count
+    result = {"none": result, "power": 2**result, "exp": np.exp(result), "whole": np.floor(result)}[last]
     return 1 / result if turned else result
 
 
@@ -773,7 +832,7 @@ BITS_PER_BYTE = Exercise(
         ),
         mistake(
             "log_of_surprises",
-            {"total": "logs", "divide": 1.0},
+            ({"total": "logs", "divide": 1.0}, *({"total": way, "divide": 1.0} for way in ("log_of_sum", "minus_logs"))),
             "you take the log of the surprises, and they are logs already.",
             "A surprise of 2 log 2 nats is 2 bits. What does your line make of it?",
         ),
@@ -785,8 +844,8 @@ BITS_PER_BYTE = Exercise(
         ),
         mistake(
             "perplexity_used",
-            {"total": "perplexity", "divide": 1.0},
-            "you begin with the perplexity, and bits are made from surprises.",
+            ({"total": "perplexity", "divide": 1.0}, {"last": "power"}, {"last": "exp"}),
+            "there is a power in it, as in the perplexity. Bits are surprises in another unit, without any power.",
             "What must be added up over all tokens, in nats, before it becomes bits?",
         ),
         mistake(
@@ -824,6 +883,12 @@ BITS_PER_BYTE = Exercise(
             {"per": "bits"},
             "you divide by 8 once more, as if the bytes had to be turned into bits.",
             "The number of bits is divided by the number of bytes. Which number in your line is neither of them?",
+        ),
+        mistake(
+            "whole_numbers",
+            {"last": "whole"},
+            "the result is rounded down to a whole number.",
+            "What is the difference between `/` and `//`?",
         ),
         mistake(
             "utf_16",

@@ -7,7 +7,7 @@ import numpy as np
 
 from neo_np.exercises.exercise import DEEP_TOLERANCE, Case, Exercise, array, mistake, random_numbers
 from neo_np.exercises.nb05_one_head import softmax
-from neo_np.exercises.nb12_loss import AXIS_0, NO_KEEPDIMS
+from neo_np.exercises.nb12_loss import AXIS_0, EVERYTHING, NO_KEEPDIMS
 
 OTHER_ORDER = mistake(
     "other_order",
@@ -72,10 +72,14 @@ def numerical_gradient_variant(
     step=1.0,
     first_only=False,
     added=False,
+    entry="moved",
 ):
     """numerical_gradient with a switch for each mistake."""
     h = own_h or h
     up, down = step * h * (points != "below"), step * h * (points != "above")
+
+    def other(value, h):
+        return {"moved": value + h, "replaced": h, "scaled": value * (1 + h)}[entry]
 
     def slope(above, below):
         below = -below if added else below
@@ -86,6 +90,8 @@ def numerical_gradient_variant(
                 "2h": (above - below) / distance,
                 "h": (above - below) / h,
                 "nothing": above - below,
+                "2": (above - below) / 2,
+                "4h": (above - below) / (4 * h),
                 "no bracket": (above - below) / 2 * h,
                 "only the second": above - below / (2 * h),
             }[divide]
@@ -104,9 +110,9 @@ def numerical_gradient_variant(
             lower[place] -= down
             above, below = f(higher), f(lower)
         else:
-            moved[place] = value + up
+            moved[place] = other(value, up)
             above = f(moved)
-            moved[place] = value - down
+            moved[place] = other(value, -down)
             below = above if move == "same_array" else f(moved)
             left = value + up if points == "above" else value - down
             moved[place] = value if restore else left
@@ -165,7 +171,7 @@ NUMERICAL_GRADIENT = Exercise(
         ),
         mistake(
             "not_divided",
-            {"divide": "nothing"},
+            ({"divide": "nothing"}, {"divide": "2"}),
             "the difference is not divided by the distance of the two points.",
             "A slope is the height divided by what?",
         ),
@@ -206,9 +212,15 @@ NUMERICAL_GRADIENT = Exercise(
             "A slope is the difference of the heights, divided by the distance. Which operator makes a difference?",
         ),
         mistake(
+            "entry_replaced",
+            ({"entry": "replaced"}, {"entry": "scaled"}),
+            "the entry becomes another number than x + h and x - h: h itself, or a multiple of what it was.",
+            "What is the difference between `above[place] = h` and `above[place] += h`?",
+        ),
+        mistake(
             "half_steps",
-            ({"step": 0.5}, {"step": 0.5, "divide": "h"}),
-            "the entry moves by h / 2 and not by h.",
+            ({"step": 0.5}, {"step": 0.5, "divide": "h"}, {"step": 2.0}, {"step": 2.0, "divide": "4h"}),
+            "the entry moves by h / 2 or by 2h, and not by h.",
             "The task names the points x + h and x - h. How far apart are they, and how far apart are yours?",
         ),
         mistake(
@@ -328,6 +340,7 @@ def cross_entropy_backward_variant(
         "nowhere": lambda: p,
         "likeliest": lambda: p - np.eye(V)[logits.argmax(axis=-1)],
         "columns": lambda: p - hit.max(axis=0),
+        "columns, each time": lambda: p - hit.sum(axis=0),
         "everywhere": lambda: p - 1,
         "added": lambda: p + hit,
         "rows": lambda: p - np.eye(T)[targets].max(axis=0)[:, None],
@@ -338,6 +351,8 @@ def cross_entropy_backward_variant(
     }[ones]()
     dlogits = np.where(hit, dlogits, 0) if keep == "target" else dlogits
     dlogits = sign * (dlogits if early else dlogits / count)
+    if keep == "log":
+        return np.where(np.arange(V) == targets[:, None], sign * -total / e / count, 0)
     if keep == "loss":
         return -np.log((e / total)[np.arange(T), targets]).mean()
     return dlogits.sum(axis=0) if rows_mean else dlogits
@@ -462,6 +477,12 @@ CROSS_ENTROPY_BACKWARD = Exercise(
             "If the score of another token grows, the target becomes less likely. Does your result say so?",
         ),
         mistake(
+            "slope_of_the_log",
+            {"keep": "log"},
+            "the result has -1 / p at the target: the slope for the probability, and not for the scores.",
+            "A score changes the probabilities through softmax. What does the chain rule do with its slope?",
+        ),
+        mistake(
             "loss_returned",
             {"keep": "loss"},
             "you return the loss itself and not its gradient.",
@@ -487,7 +508,7 @@ CROSS_ENTROPY_BACKWARD = Exercise(
         ),
         mistake(
             "whole_columns",
-            {"ones": "columns"},
+            ({"ones": "columns"}, {"ones": "columns, each time"}),
             "1 is subtracted from whole columns.",
             "`table[:, ids]` means columns. Which two lists of indices pick one entry in each row? (Notebook 01.)",
         ),
@@ -504,6 +525,7 @@ CROSS_ENTROPY_BACKWARD = Exercise(
             "Each row of the result adds up to 0. What does yours add up to?",
         ),
         AXIS_0,
+        EVERYTHING,
         NO_KEEPDIMS,
         mistake(
             "overflow",
@@ -557,6 +579,7 @@ def linear_backward_variant(
         "dy x^T x": lambda: dy @ x.T @ x,
         "y weight": lambda: x @ weight.T @ weight,
         "dy * weight": lambda: dy * weight,
+        "weight": lambda: np.ones_like(dy) @ weight,
     }[dx_as]()
     dweight = {
         "dy^T x": lambda: dy.T @ x,
@@ -565,6 +588,7 @@ def linear_backward_variant(
         "dy weight": lambda: dy.T @ (dy @ weight),
         "dx^T x": lambda: (dy @ weight).T @ x,
         "dy * x": lambda: dy * x,
+        "x": lambda: np.ones_like(dy).T @ x,
         "mean": lambda: dy.T @ x / len(x),
         "last": lambda: dy[-1:].T @ x[-1:],
     }[dweight_as]()
@@ -720,8 +744,8 @@ LINEAR_BACKWARD = Exercise(
         ),
         mistake(
             "dy_ignored",
-            {"dy_used": False},
-            "dy is not used: these are the slopes of the sum of y, and not of the loss.",
+            ({"dy_used": False}, {"dx_as": "weight"}, {"dweight_as": "x"}),
+            "dy is missing in a gradient: it is the slope of the sum of y, and not of the loss.",
             "The chain rule multiplies the slope of y by the gradient that arrives at y. Which argument is that?",
         ),
         OTHER_ORDER,
@@ -792,18 +816,19 @@ def layer_norm_backward_variant(
     dbias_of="dy",
     summed=True,
     order=(0, 1, 2),
+    freedom=0,
 ):
     """layer_norm_backward with a switch for each mistake."""
     centered = x - x.mean(axis=norm_axis, keepdims=True)
-    s = (centered**2).mean(axis=norm_axis, keepdims=True) + (eps if use_eps == "under the root" else 0)
+    s = x.var(axis=norm_axis, keepdims=True, ddof=freedom) + (eps if use_eps == "under the root" else 0)
     s = (np.sqrt(s) if root else s) + (eps if use_eps == "outside" else 0)
     n = centered / s
     dn = dy * weight if gain == "once" else dy
     axis = norm_axis if norm_axis == 0 else axis
     count = 1 if average else dn.size if axis is None else dn.shape[axis]
     through_mean = signs[0] * dn.mean(axis=axis, keepdims=True) * count if mean else 0
-    inner = {"n": n, "nothing": n, "centered": n, "centered twice": centered, "centered inside": centered}[n_in_s]
-    outer = {"n": n, "nothing": 1, "centered": centered, "centered twice": centered, "centered inside": n}[n_in_s]
+    inner = {"n": n, "nothing": n, "one": 1, "centered": n, "centered twice": centered, "centered inside": centered}[n_in_s]
+    outer = {"n": n, "nothing": 1, "one": n, "centered": centered, "centered twice": centered, "centered inside": n}[n_in_s]
     product = (dn * inner).mean(axis=axis, keepdims=True) * count
     through_s = signs[1] * outer * product if variance else 0
     dx = {
@@ -900,6 +925,12 @@ LAYER_NORM_BACKWARD = Exercise(
             "s must be the same number as in the forward pass. What did it do after variance + eps?",
         ),
         mistake(
+            "n_minus_1",
+            {"freedom": 1},
+            "in s the sum of the squares is divided by C - 1 and not by C.",
+            "How many squares are there in a row, and what is their mean? (`ddof=1` divides by one less.)",
+        ),
+        mistake(
             "plus_for_minus",
             ({"signs": (1, 1)}, {"signs": (1, -1)}, {"signs": (-1, 1)}),
             "the way through the mean or through s is added and not subtracted.",
@@ -910,6 +941,12 @@ LAYER_NORM_BACKWARD = Exercise(
             ({"over_s": "nothing"}, {"over_s": "times"}),
             "dx is not divided by s.",
             "n = (x - mean) / s. If s is large, does a change of x move n much or little?",
+        ),
+        mistake(
+            "dx_is_dn",
+            {"over_s": "nothing", "mean": False, "variance": False},
+            "dx is dn itself: the way back ends at the gain, and does not lead through n = (x - mean) / s.",
+            "dn is the gradient for n. What must it become, to be the gradient for x?",
         ),
         mistake(
             "bracket_missing",
@@ -943,8 +980,8 @@ LAYER_NORM_BACKWARD = Exercise(
         ),
         mistake(
             "n_missing",
-            {"n_in_s": "nothing"},
-            "in the way through s the factor n is missing.",
+            ({"n_in_s": "nothing"}, {"n_in_s": "one"}),
+            "in the way through s a factor n is missing: it occurs twice, inside the mean and before it.",
             "If s grows, all entries of n shrink towards 0. Which ones shrink most, the large or the small ones?",
         ),
         mistake(

@@ -338,9 +338,12 @@ NORMS = {
     "squared": lambda gradients: sum((g**2).sum() for g in gradients),
     "absolute": lambda gradients: sum(np.abs(g).sum() for g in gradients),
     "largest": lambda gradients: max(np.abs(g).max() for g in gradients),
+    "sums squared": lambda gradients: np.sqrt(sum(g.sum() ** 2 for g in gradients)),
     "added": lambda gradients: sum(np.sqrt((g**2).sum()) for g in gradients),
     "mean": lambda gradients: np.sqrt(np.mean(np.concatenate([g.ravel() ** 2 for g in gradients]))),
     "mean of each": lambda gradients: np.sqrt(sum((g**2).mean() for g in gradients)),
+    "longest": lambda gradients: max(np.sqrt((g**2).sum()) for g in gradients),
+    "of matrices": lambda gradients: np.sqrt(sum(np.linalg.norm(g, 2) ** 2 for g in gradients)),
     "first": lambda gradients: np.sqrt((gradients[0] ** 2).sum()),
     "last": lambda gradients: np.sqrt((gradients[-1] ** 2).sum()),
     "root in the loop": norm_with_many_roots,
@@ -360,6 +363,8 @@ def clip_variant(gradients, max_norm, norm="all", each=False, above="scaled", be
         "norm 1": lambda g: g / size,
         "upside down": lambda g: g * (size / max_norm),
         "entries": lambda g: np.clip(g, -max_norm, max_norm),
+        "times the limit": lambda g: g * max_norm,
+        "subtracted": lambda g: g - (size - max_norm),
     }[way]
     return tuple(change(g) for g in gradients)
 
@@ -465,9 +470,33 @@ CLIP = Exercise(
         ),
         mistake(
             "one_array_only",
-            ({"norm": "first"}, {"norm": "last"}),
+            ({"norm": "first"}, {"norm": "last"}, {"norm": "longest"}),
             "the norm is that of one array only.",
             "How many of the arrays are in your sum of squares when you take the root?",
+        ),
+        mistake(
+            "sums_squared",
+            {"norm": "sums squared"},
+            "the entries of an array are added before they are squared.",
+            "The gradient [3, -3] is not 0. Which comes first, the square or the sum?",
+        ),
+        mistake(
+            "not_divided_by_norm",
+            {"above": "times the limit"},
+            "you multiply by max_norm and do not divide by the norm.",
+            "The norm is 5 and max_norm is 2. Which factor makes 2 of 5?",
+        ),
+        mistake(
+            "norm_of_a_matrix",
+            {"norm": "of matrices"},
+            "`np.linalg.norm(g, 2)` of a table is something else: how much the table can stretch an arrow.",
+            "Without its second argument, which numbers does `np.linalg.norm` square and add up?",
+        ),
+        mistake(
+            "subtracted",
+            {"above": "subtracted"},
+            "you subtract what is too much from each entry, so the direction of the step changes.",
+            "The gradient [3, 4] has the norm 5. Which gradient of norm 1 has the same direction?",
         ),
         mistake(
             "root_in_the_loop",
@@ -570,6 +599,7 @@ def schedule_variant(
         "twice": lambda: 1 + math.cos(angle * done),
         "line": lambda: 1 - done,
         "rising": lambda: (1 - math.cos(angle * done)) / 2,
+        "flat": lambda: 1,
         "quarter": lambda: math.cos(angle * done / 2),
         "only cosine": lambda: math.cos(angle * done),
         "half of the cosine": lambda: 1 + math.cos(angle * done) / 2,
@@ -728,6 +758,12 @@ SCHEDULE = Exercise(
             "What is 1 + cos(0)? Which share of the difference does the rate need there?",
         ),
         mistake(
+            "no_decay",
+            {"curve": "flat"},
+            "after the warm-up the rate stays at the peak and does not fall.",
+            "What should the rate be at the last step, and where does your function use `minimum`?",
+        ),
+        mistake(
             "straight_line",
             {"curve": "line"},
             "the rate falls in a straight line and not along a cosine.",
@@ -747,7 +783,7 @@ SCHEDULE = Exercise(
         ),
         mistake(
             "wrong_angle",
-            tuple({"angle": angle} for angle in (180.0, 2 * math.pi, 1.0)),
+            tuple({"angle": angle} for angle in (180.0, 2 * math.pi, math.pi / 2, 1.0)),
             "the angle of the cosine does not go from 0 to pi.",
             "`math.cos` counts in radians. Half a wave is an angle of pi. What do you multiply progress by?",
         ),

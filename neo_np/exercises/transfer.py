@@ -50,9 +50,9 @@ class Stored:
         raise ValueError("no result is stored for these arguments")
 
 
-def made(name, says, asks):
-    """Return the mistake with this name, whose results are stored."""
-    return mistake(name, {"mistake": name}, says, asks)
+def made(name, says, asks, *others):
+    """Return the mistake with this name, whose results are stored; others: the names of other ways to make it."""
+    return mistake(name, tuple({"mistake": way} for way in (name, *others)), says, asks)
 
 
 def transfer(name, **parts):
@@ -73,6 +73,17 @@ RMS_NORM = transfer(
             "mean_subtracted",
             "the mean is subtracted first. That is layer norm without a bias.",
             "Layer norm sets two things of a row. Which of them does RMS norm leave as it is?",
+        ),
+        made(
+            "standard_deviation",
+            "you divide by the standard deviation: the mean was subtracted before the squares were taken.",
+            "What is the variance of the row 3, 3, 3, and what is its mean square?",
+        ),
+        made(
+            "square_of_mean",
+            "you take the square of the mean, or the mean of absolute values, and not the mean of the squares.",
+            "The row is 3, -3. What is its mean square? In which order do you square, and take the mean?",
+            "absolute_values",
         ),
         made(
             "no_root",
@@ -105,6 +116,17 @@ RMS_NORM = transfer(
             "the mean square is that of the whole array.",
             "Each token is normalized by itself. How many mean squares do you need for T tokens?",
         ),
+        made(
+            "weight_added",
+            "you add weight or divide by it, and do not multiply by it.",
+            "What does the task do with weight?",
+            "weight_divided",
+        ),
+        made(
+            "multiplied",
+            "you multiply by the root of the mean square and do not divide by it.",
+            "The row is 300, 400. Should the result be larger or smaller than that?",
+        ),
         made("no_gain", "the multiplication by weight is missing.", "Which of the three arguments do you not use?"),
         made(
             "weight_plus_1",
@@ -125,8 +147,8 @@ SCALED_ATTEND = transfer(
     minutes=8,
     signature="scaled_attend(q, k, v, mask)",
     task="One head of attention as in GPT-2 and most other models: like `attend` of notebook 05, but each score is divided by "
-    "the root of D, the length of a query. q is (T, D), k and v are (S, D), mask is (T, S) and is added to the scores. The "
-    "result is (T, D).",
+    "the root of D, before the mask is added. D is how many numbers a query has: q is (T, D), k and v are (S, D), mask is "
+    "(T, S). The result is (T, D).",
     given=("softmax",),
     mistakes=(
         made("unscaled", "the scores are not divided, as in GPT-Neo.", "By what is each score divided in the task?"),
@@ -142,8 +164,24 @@ SCALED_ATTEND = transfer(
         ),
         made(
             "root_of_keys",
-            "you divide by the root of S, the number of keys.",
+            "you divide by the root of S or T, the number of keys or queries.",
             "Over which axis does a score add up its products? How long is that axis?",
+            "root_of_queries",
+        ),
+        made(
+            "mask_divided",
+            "the mask is divided too.",
+            "What is added first in your answer, and what is divided? The mask may hold other numbers than 0 and -1e9.",
+        ),
+        made(
+            "mask_multiplied",
+            "the scores are multiplied by the mask, and it belongs to them as a summand.",
+            "Which number leaves a score as it is in a product, and which one in a sum? Which one is in the mask?",
+        ),
+        made(
+            "mask_inverted",
+            "what the mask allows is hidden, and the rest is visible.",
+            "Which number has the mask where a key may be seen?",
         ),
         made(
             "weights_divided",
@@ -200,11 +238,34 @@ SINK_MASK = transfer(
             "not_causal",
             "a token sees later tokens.",
             "While a text is written, which tokens exist already: those before or those after?",
+            "near_on_both_sides",
+        ),
+        made(
+            "itself_hidden",
+            "a token does not see itself.",
+            "How large is the distance between a token and itself? Which comparison lets it in?",
+        ),
+        made(
+            "window_longer",
+            "the window becomes longer by the number of sinks. Sinks lie at the beginning of the text.",
+            "The token at position 100 has a window of 4, and there are 2 sinks. Which 6 positions does it see?",
+        ),
+        made(
+            "places_for_positions",
+            "you compare the places in the arrays, and not the positions that stand there.",
+            "If queries is [5, 6], what is the position of the first query? Where does your code use the numbers in it?",
+        ),
+        made(
+            "ones_for_hidden",
+            "the mask is made of 0 and 1. It is added to the scores, so what is hidden needs a very low number.",
+            "What does a score of 3 become where the mask is 1, and where it is 0?",
+            "ones_for_seen",
         ),
         made(
             "sinks_by_column",
             "the first columns of the mask are the sinks, whatever their positions are.",
             "If the keys are those at the positions 5, 6 and 7, is one of them a sink?",
+            "columns_not_causal",
         ),
         made(
             "both_wanted",
@@ -234,8 +295,9 @@ MIN_P = transfer(
     mistakes=(
         made(
             "absolute",
-            "a probability is compared with p itself.",
+            "a probability, or exp of a logit, is compared with p itself.",
             "If the likeliest token has the probability 0.2 and p is 0.5, which tokens are kept? At least one must be.",
+            "absolute_of_exponentials",
         ),
         made(
             "on_logits",
@@ -248,6 +310,27 @@ MIN_P = transfer(
             "Is the likeliest token among those that you keep?",
         ),
         made("no_cut", "no token is removed.", "Which argument do you not use?"),
+        made(
+            "strict",
+            "a token whose probability is exactly p times the largest one is removed. With p = 1 none remains.",
+            'The task says "at least". Which comparison is that?',
+        ),
+        made(
+            "difference",
+            "the limit is the largest probability minus p, and not p times the largest.",
+            "If the likeliest token has the probability 0.2 and p is 0.5, what is the limit?",
+        ),
+        made(
+            "softmax_twice",
+            "the kept probabilities go through softmax once more.",
+            "0.6 and 0.2 should become 0.75 and 0.25. What does softmax make of them? What would a division do?",
+            "softmax_twice_with_0",
+        ),
+        made(
+            "logits_returned",
+            "the result is logits, and probabilities were asked for.",
+            "Which function makes probabilities of logits?",
+        ),
         made(
             "sets_0",
             "the removed logits become 0 before the softmax, and a logit of 0 is not unlikely.",
@@ -285,11 +368,22 @@ SMOOTHED_CROSS_ENTROPY = transfer(
     "smoothing / V for each of the V words, the target included. Return the mean over the T tokens of the cross-entropy of "
     "these with the model's probabilities, in nats, as one float. logits is (T, V), targets is (T,).",
     mistakes=(
+        made(
+            "words_forgotten",
+            "the target counts 1 - smoothing, and the share of the words is missing.",
+            "What do your wanted probabilities of one token add up to?",
+        ),
+        made(
+            "axis_0",
+            "the softmax goes down the columns (axis 0), over the tokens.",
+            "Which axis has the V scores of one token?",
+        ),
         made("no_smoothing", "there is no smoothing in it.", "Which argument do you not use?"),
         made(
             "others_only",
             "the smoothing is divided among the V - 1 other words, and the target gets none of it.",
             "Add up your wanted probabilities of the target: which share of the smoothing does the task give it?",
+            "target_without_share",
         ),
         made(
             "target_keeps_1",
@@ -310,6 +404,11 @@ SMOOTHED_CROSS_ENTROPY = transfer(
             "model_smoothed",
             "the model's probabilities are smoothed, and not the wanted ones.",
             "Which of the two distributions is inside the logarithm?",
+        ),
+        made(
+            "mean_of_everything",
+            "you take the mean over all T V numbers. Only the tokens are averaged; the words of one token are added up.",
+            "What does -sum(wanted * log(p)) of one token say, and by what do you divide it?",
         ),
         made("summed", "the tokens are added up, and their mean is not taken.", "What does a text of double length give?"),
         made("log2", "the logarithm has the base 2, so the result is in bits.", "Which logarithm gives nats?"),
@@ -334,6 +433,29 @@ MOMENTUM_STEP = transfer(
     "gradient; then x moves by learning_rate times the new velocity, downhill. x, velocity and gradient are (N,). Return the "
     "new x and the new velocity, as a tuple.",
     mistakes=(
+        made(
+            "gradient_only",
+            "x moves by the gradient: the new velocity is computed, and x does not use it.",
+            "By what is x moved in the task?",
+        ),
+        made(
+            "momentum_misplaced",
+            "momentum multiplies the gradient. In the task it multiplies only the old velocity.",
+            "With a momentum of 0, what should the new velocity be, and what is yours?",
+            "momentum_of_the_sum",
+            "momentum_and_rest_exchanged",
+        ),
+        made(
+            "momentum_not_used",
+            "the old velocity is not multiplied by momentum.",
+            "Which of the five arguments do you not use?",
+        ),
+        made(
+            "gradient_subtracted",
+            "the gradient is subtracted in the velocity, so the velocity has the other sign.",
+            "Which sign does the gradient have in the new velocity of the task? In which of the two lines is the minus?",
+            "both_signs_turned",
+        ),
         made("no_momentum", "the old velocity is forgotten.", "What does your step do if the gradient is 0?"),
         made(
             "dampened",
@@ -345,6 +467,7 @@ MOMENTUM_STEP = transfer(
             "rate_in_velocity",
             "the learning rate is already in the velocity.",
             "If the learning rate changes later, what should become of the velocity that has been collected?",
+            "negative_rate_in_velocity",
         ),
         made("uphill", "x moves uphill: the sign is wrong.", "The gradient points uphill. Which sign leads down?"),
         made(

@@ -342,7 +342,7 @@ def text_windows(ids, window, stride):
     """Return a list of rows (row_ids, scored). A row has at most window + 1 ids, and its last `scored` ids are
     predicted from those before them. The first row predicts as many ids as fit, each later row the next `stride`
     ids (at the end, the rest). Each id of the text but the first one is predicted exactly once, with as much
-    context as fits.
+    context as fits. A text of one id has no rows.
     """
     ...
 

@@ -70,6 +70,11 @@ def test_tuple_with_a_part_of_another_shape_shows_both_shapes():
     assert [grid.label for grid in shown] == ["yours[1] (1, 2)", "expected[1] (2,)"]
 
 
+def test_arrays_of_different_shapes_in_the_place_of_one_array_are_shown_as_they_are():
+    shown = grids_of((np.array([1.0, 2.0]), np.array([[3.0, 4.0]])), np.array([1.0, 2.0]))
+    assert [grid.label for grid in shown] == ["yours", "expected (2,)"]
+
+
 def test_entries_that_differ_are_marked_and_equal_ones_are_not():
     expected = np.array([[1, 2], [3, 4]], np.float32)
     yours, right = grids_of(np.array([[1, 2.5], [3.00001, -4]]), expected)

@@ -48,6 +48,12 @@ def rms_norm():
     return cases, [False] * 7 + [True], {
         "right": lambda x, w, eps: F.rms_norm(x, x.shape[-1:], w, eps),
         "mean_subtracted": lambda x, w, eps: F.layer_norm(x, x.shape[-1:], w, None, eps),
+        "standard_deviation": lambda x, w, eps: x / torch.sqrt(x.var(-1, keepdim=True, correction=0) + eps) * w,
+        "square_of_mean": lambda x, w, eps: x / torch.sqrt(x.mean(-1, keepdim=True) ** 2 + eps) * w,
+        "absolute_values": lambda x, w, eps: x / (x.abs().mean(-1, keepdim=True) + eps) * w,
+        "weight_divided": lambda x, w, eps: x / rms(x, eps=eps) / w,
+        "multiplied": lambda x, w, eps: x * rms(x, eps=eps) * w,
+        "weight_added": lambda x, w, eps: x / rms(x, eps=eps) + w,
         "no_root": lambda x, w, eps: x / rms(x, eps=eps) ** 2 * w,
         "eps_outside": lambda x, w, eps: x / (rms(x) + eps) * w,
         "no_eps": lambda x, w, eps: x / rms(x) * w,
@@ -70,16 +76,27 @@ def scaled_attend():
     sizes = [(2, 2, 4), (3, 3, 4), (2, 4, 3), (3, 5, 2), (4, 4, 2), (1, 3, 4), (4, 4, 9)]
     cases = [(*(numbers(rng, n, D) / 2 for n in (T, S, S)), causal(T, S)) for T, S, D in sizes]
     cases.append((100 * numbers(rng, 3, 4), 10 * numbers(rng, 3, 4), numbers(rng, 3, 4), causal(3, 3)))
+    cases += [(*(numbers(rng, n, D) / 2 for n in (T, S, S)), numbers(rng, T, S)) for T, S, D in [(2, 3, 4), (3, 3, 2)]]
 
     def attend(q, k, v, mask, scale=None):
         return F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
 
-    return cases, [False] * 7 + [True], {
+    def multiplied_by_mask(q, k, v, mask):
+        return torch.softmax(q @ k.T / q.shape[-1] ** 0.5 * mask, -1) @ v
+
+    def mask_inverted(q, k, v, mask):
+        return torch.softmax(torch.where(mask == 0, LOW, q @ k.T / q.shape[-1] ** 0.5), -1) @ v
+
+    return cases, [False] * 7 + [True, False, False], {
         "right": attend,
         "unscaled": lambda q, k, v, mask: attend(q, k, v, mask, 1.0),
         "divided_by_D": lambda q, k, v, mask: attend(q, k, v, mask, 1 / q.shape[-1]),
         "multiplied": lambda q, k, v, mask: attend(q, k, v, mask, q.shape[-1] ** 0.5),
         "root_of_keys": lambda q, k, v, mask: attend(q, k, v, mask, len(k) ** -0.5),
+        "root_of_queries": lambda q, k, v, mask: attend(q, k, v, mask, len(q) ** -0.5),
+        "mask_divided": lambda q, k, v, mask: attend(q, k, v, mask / q.shape[-1] ** 0.5),
+        "mask_multiplied": multiplied_by_mask,
+        "mask_inverted": mask_inverted,
         "weights_divided": lambda q, k, v, mask: attend(q, k, v, mask, 1.0) / q.shape[-1] ** 0.5,
         "no_mask": lambda q, k, v, mask: attend(q, k, v, None),
         "query_axis": lambda q, k, v, mask: torch.softmax(q @ k.T / q.shape[-1] ** 0.5 + mask, 0) @ v,
@@ -102,8 +119,19 @@ def sink_mask():
 
         return mask
 
+    def by_place(queries, keys, window, sinks):
+        return right(torch.arange(len(queries)), torch.arange(len(keys)), window, sinks)
+
+    right = mask_of(lambda q, k, s, window, sinks: k <= q and (q - k < window or k < sinks))
     return cases, [False] * len(cases), {
-        "right": mask_of(lambda q, k, s, window, sinks: k <= q and (q - k < window or k < sinks)),
+        "right": right,
+        "itself_hidden": mask_of(lambda q, k, s, window, sinks: k < q and (q - k < window or k < sinks)),
+        "window_longer": mask_of(lambda q, k, s, window, sinks: 0 <= q - k < window + sinks),
+        "places_for_positions": by_place,
+        "ones_for_hidden": lambda *arguments: (right(*arguments) < 0).double(),
+        "ones_for_seen": lambda *arguments: (right(*arguments) == 0).double(),
+        "near_on_both_sides": mask_of(lambda q, k, s, window, sinks: abs(q - k) < window or (k <= q and k < sinks)),
+        "columns_not_causal": mask_of(lambda q, k, s, window, sinks: 0 <= q - k < window or s < sinks),
         "no_sinks": mask_of(lambda q, k, s, window, sinks: 0 <= q - k < window),
         "one_long": mask_of(lambda q, k, s, window, sinks: k <= q and (q - k <= window or k < sinks)),
         "one_short": mask_of(lambda q, k, s, window, sinks: k <= q and (q - k < window - 1 or k < sinks)),
@@ -122,6 +150,7 @@ def min_p_probabilities():
     cases = [(np.log(np.array([0.5, 0.3, 0.15, 0.05])).round(2).astype(np.float32), p) for p in (0.2, 0.5, 0.8)]
     cases += [(numbers(rng, V), p) for V, p in [(4, 0.1), (6, 0.3), (8, 0.05), (5, 0.7), (6, 0.5)]]
     cases += [(numbers(rng, 6) - 8, 0.2)]
+    cases += [(np.array(row, np.float32), 1.0) for row in ([2, 0.5, 1], [1, 3, 3, 2])]  # as likely as the likeliest
 
     def warped(warper):
         return lambda logits, p: torch.softmax(warper(p)(None, logits[None])[0], -1)
@@ -132,12 +161,28 @@ def min_p_probabilities():
     def share(numbers):
         return numbers / numbers.sum()
 
+    def above(limit):
+        def probabilities_above(logits, p):
+            probabilities = torch.softmax(logits, -1)
+            return share(torch.where(limit(probabilities, p), probabilities, 0.0))
+
+        return probabilities_above
+
+    def once_more(removed):
+        return lambda logits, p: torch.softmax(torch.where(kept(logits, p), torch.softmax(logits, -1), removed), -1)
+
     return cases, [False] * len(cases), {
         "right": warped(lambda p: MinPLogitsWarper(p)),
         "absolute": lambda logits, p: share(torch.where(torch.softmax(logits, -1) >= p, torch.softmax(logits, -1), 0.0)),
+        "absolute_of_exponentials": lambda logits, p: share(torch.where(logits.exp() >= p, logits.exp(), 0.0)),
         "on_logits": lambda logits, p: share(torch.where(logits >= p * logits.max(), torch.softmax(logits, -1), 0.0)),
         "exchanged": lambda logits, p: share(torch.where(kept(logits, p), 0.0, torch.softmax(logits, -1))),
         "no_cut": lambda logits, p: torch.softmax(logits, -1),
+        "strict": above(lambda probabilities, p: probabilities > p * probabilities.max()),
+        "difference": above(lambda probabilities, p: probabilities >= probabilities.max() - p),
+        "softmax_twice": once_more(-torch.inf),
+        "softmax_twice_with_0": once_more(0.0),
+        "logits_returned": lambda logits, p: torch.where(kept(logits, p), logits, LOW),
         "sets_0": lambda logits, p: torch.softmax(torch.where(kept(logits, p), logits, 0.0), -1),
         "not_renormalized": lambda logits, p: torch.where(kept(logits, p), torch.softmax(logits, -1), 0.0),
         "logits_kept": lambda logits, p: share(torch.where(kept(logits, p), logits, 0.0)),
@@ -168,6 +213,10 @@ def smoothed_cross_entropy():
     def right(logits, targets, smoothing, reduction="mean"):
         return F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction=reduction)
 
+    def axis_0(logits, targets, smoothing):
+        log_p = torch.log_softmax(logits, 0)
+        return (1 - smoothing) * F.nll_loss(log_p, targets) - smoothing * log_p.mean()
+
     def model_smoothed(logits, targets, smoothing):
         p = (1 - smoothing) * torch.softmax(logits, -1) + smoothing / logits.shape[-1]
         return F.nll_loss(torch.log(p), targets)
@@ -175,6 +224,10 @@ def smoothed_cross_entropy():
     return cases, [False] * len(cases), {
         "right": right,
         "no_smoothing": lambda logits, targets, smoothing: F.cross_entropy(logits, targets),
+        "words_forgotten": with_wanted(lambda s, V: 1 - s, lambda s, V: 0),
+        "axis_0": axis_0,
+        "target_without_share": with_wanted(lambda s, V: 1 - s - s / V, lambda s, V: s / V),
+        "mean_of_everything": lambda logits, *others: right(logits, *others) / logits.shape[-1],
         "others_only": with_wanted(lambda s, V: 1 - s - s / (V - 1), lambda s, V: s / (V - 1)),
         "target_keeps_1": with_wanted(lambda s, V: 1, lambda s, V: s / V),
         "not_divided_by_V": with_wanted(lambda s, V: 1 - s, lambda s, V: s),
@@ -210,8 +263,29 @@ def momentum_step():
         new = momentum * velocity + rate * gradient
         return x - new, new
 
+    def by_velocity(new_velocity, sign=-1):
+        """Return a step whose new velocity is computed from (velocity, gradient, momentum)."""
+
+        def moved(x, velocity, gradient, rate, momentum):
+            new = new_velocity(velocity, gradient, momentum)
+            return x + sign * rate * new, new
+
+        return moved
+
+    def negative_rate_in_velocity(x, velocity, gradient, rate, momentum):
+        new = momentum * velocity - rate * gradient
+        return x + new, new
+
     return cases, [False] * len(cases), {
         "right": step,
+        "gradient_only": lambda x, v, g, rate, momentum: (x - rate * g, momentum * v + g),
+        "momentum_misplaced": by_velocity(lambda v, g, momentum: v + momentum * g),
+        "momentum_and_rest_exchanged": by_velocity(lambda v, g, momentum: (1 - momentum) * v + momentum * g),
+        "momentum_not_used": by_velocity(lambda v, g, momentum: v + g),
+        "momentum_of_the_sum": by_velocity(lambda v, g, momentum: momentum * (v + g)),
+        "gradient_subtracted": by_velocity(lambda v, g, momentum: momentum * v - g),
+        "both_signs_turned": by_velocity(lambda v, g, momentum: momentum * v - g, sign=1),
+        "negative_rate_in_velocity": negative_rate_in_velocity,
         "no_momentum": lambda x, v, g, rate, momentum: step(x, v * 0, g, rate, momentum),
         "dampened": lambda x, v, g, rate, momentum: step(x, v, g * (1 - momentum), rate, momentum),
         "old_velocity": lambda x, v, g, rate, momentum: (x - rate * v, momentum * v + g),
