@@ -68,8 +68,7 @@ def cross_entropy_variant(
     if twice:
         e = np.exp(logits - logits.max(axis=-1, keepdims=True))
         logits = e / e.sum(axis=-1, keepdims=True)
-    end = logits.min if shift == "lowest" else logits.max
-    shifted = logits - (end(axis, keepdims=keepdims) if shift else 0)
+    shifted = logits - (logits.max(axis, keepdims=keepdims) if shift else 0)
     total = np.exp(logits if summed == "logits" else shifted).sum(axis, keepdims=keepdims)
     total = total / logits.shape[1] if summed == "mean" else total
     log_p = {
@@ -142,7 +141,7 @@ CROSS_ENTROPY = Exercise(
         ),
         mistake(
             "overflow",
-            ({"shift": False}, {"shift": "lowest"}),
+            {"shift": False},
             "the largest score of each row is not subtracted, so exp of a score is infinite, or a whole sum rounds to 0.",
             "What may you subtract from all scores of a row without changing the probabilities?",
         ),
