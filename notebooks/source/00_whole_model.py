@@ -84,7 +84,7 @@ for id in ids:
 # - Then come the **blocks**, also called **layers**. All blocks have the same form and different parameters. Each block reads the rows
 #   and adds something to them. Inside a block, *attention* lets a token look at earlier tokens, and an *MLP* works on
 #   each token by itself. Notebooks 05 to 08 explain both words.
-# - At the end, each row is compared with every token of the vocabulary. The result is one score for each token: the
+# - At the end, each row is compared with the row of every token in the token table. The result is one score for each token: the
 #   **logits**. A higher score means that the token is more likely to come next.
 
 # %%
@@ -152,8 +152,8 @@ assert logits.shape == (len(ids), config.vocab_size)
 # token that follows token `t`. So the model answers the question "what comes next?" at every place of the text at the same time. To
 # continue the whole text, we need only the *last row*.
 #
-# **Predict:** which token does the model think is most likely after "{{text}}"? Write your guess between the quotes
-# in place of the three dots, for example `" king"`.
+# **Predict:** which token does the model think is most likely after "{{text}}"? Write your guess in quotes, in
+# the place of the three dots, for example `" king"`.
 
 # %%
 predict("00.1", ...)

@@ -311,7 +311,9 @@ assert np.allclose(right.sum(axis=1), 0) and not np.allclose(wrong.sum(axis=1), 
 show_source(
     forward.layer_norm, notes={"x.sum(axis=-1, keepdims=True) / C": "The mean of each row, (..., 1): it meets its own row."}
 )
-show_source(forward.linear, notes={"return x @ weight.T": "A matrix product: all dot products of rows of x and rows of weight."})
+show_source(
+    forward.linear, notes={"return x @ weight.T": "A matrix product: all dot products of rows of x and rows of weight."}
+)
 show_source(loss.cross_entropy, notes={"np.take_along_axis": "Picks one number from each row, like your pick_targets."})
 
 # %% [markdown]
