@@ -118,8 +118,8 @@ print(byte_alphabet.spell(" the king"))
 # %% [markdown]
 # ## How the merges are learnt
 #
-# First a fixed pattern cuts the training text into **words**: letters, digits or signs, each with the space before them. No token
-# crosses the border of a word.
+# First a fixed pattern cuts the training text into **words**. Here, a word is a row of letters, of digits or of signs, with the space before
+# it. No token crosses the border of a word.
 
 # %%
 print(tokenizer.pre_tokenize("The king's 12 sons, all of them, slept."))

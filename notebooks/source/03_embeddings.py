@@ -174,8 +174,8 @@ figures.show(
 # The nearest token is "{{names[0]}}" with a cosine of {{cosines[order[0]]:.2f}}; over all tokens the mean is {{cosines.mean():.2f}}.
 # Words that can take each other's place in a tale tend to have similar rows. Why? The model uses the rows to predict. If two words
 # are followed by similar texts, similar rows give good predictions for both. (A token without ␣ in front has no space before it. Often
-# it is the end of a longer word, for example "peror" in " emperor". If such an end occurs in one word only, the same texts follow it as
-# follow the word. So its row may be similar to the rows of such words.)
+# it is the end of a longer word, for example "peror" in " emperor". If this end occurs in one word only, then the end and
+# the word are followed by the same texts. So its row may be similar to the rows of words of this kind.)
 #
 # ## Exercise: the nearest tokens
 #
