@@ -123,7 +123,7 @@ class Place:
 def place_of(error, function):
     """Return the student's own line in which an error happened: the last one that lies in the function's file."""
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
-    text = re.sub(r"\bnp\.\w+\(([^()]*)\)", r"\1", str(error))  # a key such as np.int64(3)
+    text = re.sub(r"\bnp\.(?:u?int|float|str|bool)\w*\(([^()]*)\)", r"\1", str(error))  # a key such as np.int64(3)
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     trace, last = error.__traceback__, None
     while trace is not None:

@@ -20,6 +20,8 @@ def clash(place):
         shapes = shapes_in(place.what) or sides(step, place.trace)
         return matmul_clash(*shapes) if len(shapes) == 2 else ""
     if re.search(BROADCAST_ERROR, place.what):
+        if step is None and place.trace and only_sum_adds(place):
+            return "`sum` adds whole arrays entry by entry, so they need equal shapes. For one number take `.sum()` of each."
         shapes = shapes_in(place.what)
         multiplied = isinstance(step, ast.BinOp) and isinstance(step.op, ast.Mult)
         return broadcast_clash(*shapes, multiplied) if len(shapes) == 2 else ""
@@ -35,13 +37,30 @@ def shapes_in(text):
 def failing_step(trace):
     """Return the first operation or product of the failing line whose two sides do not fit, as a syntax tree, or None."""
     line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).strip()
-    with suppress(SyntaxError):
-        for step in ast.walk(ast.parse(line + " pass" * line.endswith(":"))):  # such as `for row in a @ b:`
-            shapes = sides(step, trace)
-            fit = multiplies if is_product(step) and () not in shapes else broadcasts
-            if len(shapes) == 2 and not fit(*shapes):
-                return step
+    for step in parts_of(line):
+        shapes = sides(step, trace)
+        fit = multiplies if is_product(step) and () not in shapes else broadcasts
+        if len(shapes) == 2 and not fit(*shapes):
+            return step
     return None
+
+
+def parts_of(line):
+    """Return all parts of a line as syntax trees, the outer ones first; none if the line is only a piece of a statement."""
+    with suppress(SyntaxError):
+        return list(ast.walk(ast.parse(line + " pass" * line.endswith(":"))))  # such as `for row in a @ b:`
+    return []
+
+
+def only_sum_adds(place):
+    """Return whether Python's `sum` added two arrays: no other operation of its line can have raised the error."""
+    parts = parts_of(place.line)
+    loops = [part for part in parts if isinstance(part, ast.GeneratorExp)]  # an error in one of them has a frame of its own
+    in_loops = {id(part) for loop in loops for part in ast.walk(loop)}
+    steps = [part for part in parts if isinstance(part, ast.BinOp) and id(part) not in in_loops]
+    sums = [part for part in parts if isinstance(part, ast.Call) and ast.unparse(part.func) == "sum"]
+    others = [step for step in steps if not isinstance(step.right, ast.Constant)]
+    return bool(sums) and not others and place.trace.tb_frame.f_code.co_name != "<genexpr>"
 
 
 def is_product(step):

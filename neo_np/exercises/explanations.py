@@ -11,8 +11,17 @@ import numpy as np
 from neo_np.exercises.clashes import clash
 from neo_np.exercises.course import EXERCISES
 
-WRONG_INDEX = r"(slice|list) indices must be integers|arrays used as indices must be|only integers, slices"
-ARRAY_FOR_NUMBER = r"only (length-1|0-dimensional|size-1) arrays|only integer scalar arrays|must be real number, not"
+WRONG_INDEX = r"(slice|list|tuple) indices must be integers|arrays used as indices must be|only integers, slices"
+ARRAY_FOR_NUMBER = (
+    r"only (length-1|0-dimensional|size-1) arrays|only integer scalar arrays|must be real number, not (list|tuple|numpy)"
+    r"|(float|int)\(\) argument must be .*'(list|tuple)'"
+)
+ARRAYS_ONLY = "|".join(name for name in dir(np.ndarray) if name[0] != "_" and not hasattr(list, name))  # such as T, mean, shape
+WRITES_INTO_ITEM = r"^[^=]*\]\s*[-+*/@]?=[^=]"
+DIFFERENT_SHAPES = (
+    "the items have different lengths or shapes, so they cannot become one array. If they should differ, take them one by "
+    "one, as in `[a.sum() for a in arrays]`; if not, print their shapes."
+)
 OUT_OF_RANGE = r"IndexError|index .* is out of bounds|out of range"
 EXPLANATIONS = (
     # whole numbers
@@ -27,9 +36,9 @@ EXPLANATIONS = (
         "an index must be an integer, and `/`, `mean` and `sqrt` give floats: use `//` or `int(...)`.",
     ),
     (
-        r"list indices must be integers or slices, not (tuple|list|numpy\.ndarray)",
+        r"(list|tuple) indices must be integers or slices, not (tuple|list|numpy\.ndarray)",
         "",
-        "a list takes one integer as its index: `np.array(...)` makes an array of it, which takes `[i, j]` and arrays.",
+        "a list or tuple takes one integer as its index: `np.array(...)` makes an array of it, which takes `[i, j]` too.",
     ),
     (WRONG_INDEX, "", "an index must be an integer or an array of integers."),
     # operators
@@ -82,6 +91,11 @@ EXPLANATIONS = (
         "`+=` and the like keep the shape of the left side, and the right side does not fit into it: print both shapes.",
     ),
     (
+        r"could not broadcast input array",
+        rf"^(?!{WRITES_INTO_ITEM}).*\bnp\.",
+        DIFFERENT_SHAPES,
+    ),
+    (
         r"could not broadcast input array|could not be broadcast to indexing result",
         "",
         "what is written here has another shape than the place that it is written into: print both shapes.",
@@ -103,26 +117,34 @@ EXPLANATIONS = (
         "an axis away.",
     ),
     (
-        r"inhomogeneous shape|setting an array element with a sequence",
-        "",
-        "the rows have different lengths, or a whole row is written into the place of one number: print the shapes.",
+        r"setting an array element with a sequence",
+        WRITES_INTO_ITEM,
+        "a whole row is written into the place of one number: print both shapes.",
     ),
+    (r"inhomogeneous shape|setting an array element with a sequence", "", DIFFERENT_SHAPES),
     (
-        r"all the input array|must match exactly|same number of dimensions",
+        r"all (the )?input array|must match exactly|same number of dimensions|zero-dimensional arrays cannot be concatenated",
         "",
-        "arrays that are put together must have equal shapes, except along the axis at which they are joined.",
+        "arrays that are joined must have equal shapes, except along the axis of `np.concatenate`. `a.ravel()` makes one row "
+        "of an array of any shape.",
     ),
     # one number, or many
     (
+        r"\bgenerator\b|'(map|zip|filter|enumerate|reversed)'",
+        "",
+        "`map`, `zip` and a `for` in round brackets give their items only in a loop: make a list of them with `list(...)` or "
+        "`[... for ...]`.",
+    ),
+    (
         ARRAY_FOR_NUMBER,
         r"\bmath\.",
-        "the functions of `math` take one number, and this is a whole array. If an array is meant, write `np.` for `math.`; if "
-        "one number is meant, look at the line that makes it.",
+        "the functions of `math` take one number, and this is a whole array or list. If an array is meant, write `np.` for "
+        "`math.`; if one number is meant, look at the line that makes it.",
     ),
     (
         ARRAY_FOR_NUMBER,
         "",
-        "one number is needed here, and this is a whole array. Did you mean one of its numbers, its length or its shape?",
+        "one number is needed here, and this is a whole array or list. Did you mean one of its numbers, or its length?",
     ),
     (
         r"object is not iterable|argument must be an iterable",
@@ -137,20 +159,27 @@ EXPLANATIONS = (
     ),
     # lists and arrays
     (
-        r"'list' object has no attribute '(T|shape|size|ndim|dtype|mean|sum|max|min|argmax|reshape|swapaxes|transpose|astype)'",
+        rf"'(list|tuple)' object has no attribute '({ARRAYS_ONLY})'",
         "",
-        "a list is no array: `np.array(...)` makes an array of it.",
+        "a list or tuple is no array: `np.array(...)` makes an array of it, or take its items one by one in a loop.",
     ),
     (
-        r"can only concatenate list \(not \"(float|int|numpy)|operand type\(s\) for \+=?: '(int|float)' and 'list'",
+        r"can only concatenate (list|tuple) \(not \"(float|int|numpy)"
+        r"|operand type\(s\) for \+=?: '(int|float|numpy\.\w+)' and '(list|tuple)'",
         "",
-        "`+` joins a list to a list: `+ [i]` appends one item. To add a number to every item, make an array of the list with "
-        "`np.array(...)`.",
+        "`+` joins two lists or two tuples: `+ [i]` appends one item to a list. To add a number to every item, make an array "
+        "with `np.array(...)`.",
     ),
     (
-        r"operand type\(s\) for .*'list'|operand type for unary .*'list'|multiply sequence by non-int",
+        r"operand type(?!.*'NoneType').*'(list|tuple)'|multiply sequence by non-int|type (list|tuple) doesn't define",
         "",
-        "lists do not compute number by number: `np.array(...)` makes an array of a list.",
+        "lists and tuples do not compute number by number: `np.array(...)` makes an array of them, or compute with one item "
+        "after the other, as in `[2 * a for a in arrays]`.",
+    ),
+    (
+        r"not supported between instances of .*'(list|tuple)'",
+        "",
+        "a whole list or tuple is compared with a number here: did you mean one of its items, or a number computed from them?",
     ),
     (
         r"'numpy\.ndarray' object has no attribute '(append|extend|index|pop|insert)'",
@@ -170,9 +199,13 @@ EXPLANATIONS = (
         "the left side must have one name for each value on the right: print the value, or its shape.",
     ),
     (r"KeyError", "", "the dict has no such key yet. `d.get(key, 0)` gives 0 for a missing key."),
-    (r"unhashable type", "", "a list cannot be a key of a dict: make a tuple of it, such as `(left, right)` or `tuple(...)`."),
     (
-        r"'(tuple|str)' object (does not support item (assignment|deletion)|has no attribute '(append|insert|pop)')",
+        r"unhashable type",
+        "",
+        "a list or an array cannot be a key of a dict: make a tuple of it, such as `(left, right)` or `tuple(...)`.",
+    ),
+    (
+        r"'(tuple|str)' object (does not support item|has no attribute '(append|extend|insert|pop|remove|sort)')",
         "",
         "a tuple or a text cannot be changed: make a list of it with `list(...)`, or build a new one.",
     ),

@@ -72,12 +72,13 @@ def message_of(finding):
     parts += mistakes_of(finding)
     if finding.outside:
         parts.append(Text(about_outside(finding.outside)))
-    if finding.place and finding.shown and explanation(finding.place):
-        parts.append(Text(f"About the error: {explanation(finding.place)}"))
     if finding.shown:
+        elsewhere = finding.place and finding.shown.yours.error is None and not not_finite(finding)
+        if not elsewhere:
+            parts += about_error(finding)
         parts.append(table_of(finding))
-        if finding.place and finding.shown.yours.error is None and not not_finite(finding):
-            parts.append(Text(f"In other cases your function stops with {error_of(finding.place)}"))
+        if elsewhere:
+            parts += [Text(f"In other cases your function stops with {error_of(finding.place)}"), *about_error(finding)]
     if finding.printed:
         parts.append(Code("Your function printed", finding.printed.rstrip("\n")))
     if finding.verdict != RIGHT:
@@ -129,6 +130,12 @@ def about_outside(names):
         f"Your function uses {listed} of the notebook, which is not one of its arguments. With other inputs it fails or "
         "computes with wrong values: use the arguments only, for example sizes from `x.shape`."
     )
+
+
+def about_error(finding):
+    """Return what helps with the error of a finding, if there is one and it is a common one."""
+    said = explanation(finding.place) if finding.place else ""
+    return [Text(f"About the error: {said}")] if said else []
 
 
 def error_of(place):

@@ -25,7 +25,6 @@ def next_token_variant(logits, row=-1, axis="vocabulary", give="id", largest=Tru
         "score": lambda: scores.max(),
         "score_as_int": lambda: int(scores.max()),
         "all": lambda: logits.argmax(axis=-1),
-        "row": lambda: np.eye(len(scores), dtype=bool)[scores.argmax()],
     }[give]()
 
 

@@ -32,9 +32,7 @@ PRINTABLE = {
 }
 
 
-def byte_table_variant(
-    printable="right", start=256, counter=True, missing=(), turned=False, printable_first=False, numbers=False
-):
+def byte_table_variant(printable="right", start=256, counter=True, missing=(), turned=False, numbers=False):
     """byte_table with a switch for each mistake."""
     own = PRINTABLE[printable]
     others = [byte for byte in range(256) if byte not in own]

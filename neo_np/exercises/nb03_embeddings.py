@@ -182,8 +182,6 @@ def nearest_variant(id, wte, k, by="cosine", itself="left_out", order="descendin
         "dot": lambda: wte @ wte[id],
         "distance": lambda: -np.linalg.norm(wte - wte[id], axis=-1),
         "absolute": lambda: np.abs((wte / lengths) @ (wte / lengths)[id]),
-        "id": lambda: -np.abs(np.arange(len(wte)) - id) - np.arange(len(wte)) / 1000.0,
-        "far": lambda: np.linalg.norm(wte - wte[id], axis=-1),
     }[by]()
     best = [int(other) for other in np.argsort(scores if order == "ascending" else -scores)]
     if cut == "before":

@@ -298,8 +298,7 @@ def linear_variant(x, weight, bias, transposed=True, biases=1, bias_sign=1, bias
     }[product]()
     if turned == "before_bias":
         return y.T + biases * bias_sign * bias
-    bias = {"out": bias, "rows": bias[:, None], "mean": bias.mean()}[bias_axis]
-    y = bias if product == "none" else y
+    bias = bias if bias_axis == "out" else bias[:, None]
     y = y + biases * bias_sign * bias
     return y.T if turned else y
 

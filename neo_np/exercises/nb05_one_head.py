@@ -7,7 +7,18 @@ import numpy as np
 from neo_np.exercises.exercise import Case, Exercise, array, mistake, random_numbers
 
 LOWEST = np.finfo(np.float32).min
-
+FACTOR = mistake(
+    "factor",
+    {"form": "factor"},
+    "the mask has 1 for visible and 0 for hidden, as if the scores were multiplied by it.",
+    "The mask is added. What must you add to a score so that its weight becomes 0?",
+)
+NO_NEW_AXIS = mistake(
+    "no_new_axis",
+    {"pairs": True},
+    "each query is compared only with the key of the same number, and not with all keys.",
+    "What shape must the queries have, so that each one meets all keys? (`queries[:, None]` is worth a look.)",
+)
 
 # softmax
 
@@ -184,6 +195,21 @@ def causal_mask(queries, keys):
     return np.where(keys <= queries[:, None], np.float32(0), LOWEST)
 
 
+def mask_of(visible, form):
+    """Return the mask of the visible keys: form "added", or that of a mistake."""
+    return {
+        "added": lambda: np.where(visible, 0.0, LOWEST),
+        "factor": lambda: np.where(visible, 1.0, 0.0),
+        "hidden_is_1": lambda: np.where(visible, 0.0, 1.0),
+        "high": lambda: np.where(visible, 0.0, -LOWEST),
+        "visible_is_1": lambda: np.where(visible, 1.0, LOWEST),
+        "bool": lambda: visible,
+        "int": lambda: visible.astype(int),
+        "small": lambda: np.where(visible, 0.0, -1e-9),
+        "nothing": lambda: np.zeros(visible.shape),
+    }[form]()
+
+
 def causal_mask_variant(
     queries, keys, strict=False, upper=False, inverted=False, start=None, form="added", transposed=False, pairs=False
 ):
@@ -198,24 +224,14 @@ def causal_mask_variant(
     distance = -distance if upper else distance
     visible = distance > 0 if strict else distance >= 0
     visible = ~visible if inverted else visible
-    mask = {
-        "added": lambda: np.where(visible, 0.0, LOWEST),
-        "factor": lambda: np.where(visible, 1.0, 0.0),
-        "hidden_is_1": lambda: np.where(visible, 0.0, 1.0),
-        "high": lambda: np.where(visible, 0.0, -LOWEST),
-        "visible_is_1": lambda: np.where(visible, 1.0, LOWEST),
-        "bool": lambda: visible,
-        "int": lambda: visible.astype(int),
-        "small": lambda: np.where(visible, 0.0, -1e-9),
-        "nothing": lambda: np.zeros(visible.shape),
-    }[form]()
+    mask = mask_of(visible, form)
     return mask.T if transposed else mask
 
 
-def hidden_is_lowest(mask):
-    """Take every number below -10,000, and -inf, as -1e9: added to a score, each makes the weight 0. High ones likewise."""
-    mask = np.where(mask < -1e4, -1e9, mask)
-    return np.where(mask > 1e4, 1e9, mask).astype(np.float32)
+def hidden_is_lowest(numbers):
+    """Take every number below -10,000, and -inf, as -1e9: in a mask or a logit, each makes the weight 0. High ones likewise."""
+    numbers = np.where(numbers < -1e4, -1e9, numbers)
+    return np.where(numbers > 1e4, 1e9, numbers).astype(np.float32)
 
 
 def causal_mask_cases():
@@ -266,12 +282,7 @@ CAUSAL_MASK = Exercise(
             "the mask counts rows and columns and does not look at the positions.",
             "If only the last 2 of 5 tokens ask, what is the position of the first row's token?",
         ),
-        mistake(
-            "factor",
-            {"form": "factor"},
-            "the mask has 1 for visible and 0 for hidden, as if the scores were multiplied by it.",
-            "The mask is added. What must you add to a score so that its weight becomes 0?",
-        ),
+        FACTOR,
         mistake(
             "hidden_is_1",
             {"form": "hidden_is_1"},
@@ -302,12 +313,7 @@ CAUSAL_MASK = Exercise(
             "nothing is hidden: the mask is 0 everywhere, or as good as 0 (1e-9 is small, -1e9 is low).",
             "Which comparison says that a key lies in the future, and which number does a hidden place get?",
         ),
-        mistake(
-            "no_new_axis",
-            {"pairs": True},
-            "each query is compared only with the key of the same number, and not with all keys.",
-            "What shape must the queries have, so that each one meets all keys? (`queries[:, None]` is worth a look.)",
-        ),
+        NO_NEW_AXIS,
         mistake(
             "transposed",
             {"transposed": True},

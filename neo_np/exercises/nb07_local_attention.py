@@ -3,7 +3,7 @@
 import numpy as np
 
 from neo_np.exercises.exercise import Case, Exercise, mistake
-from neo_np.exercises.nb05_one_head import LOWEST, hidden_is_lowest
+from neo_np.exercises.nb05_one_head import FACTOR, LOWEST, NO_NEW_AXIS, hidden_is_lowest, mask_of
 
 # local_mask
 
@@ -41,13 +41,7 @@ def local_mask_variant(
     seen = near | (not use_window)
     visible = seen & ((distance > 0 if strict else distance >= 0) | (not causal))
     visible = ~visible if inverted else visible
-    return {
-        "added": lambda: np.where(visible, 0.0, LOWEST),
-        "factor": lambda: np.where(visible, 1.0, 0.0),
-        "bool": lambda: visible,
-        "small": lambda: np.where(visible, 0.0, -1e-9),
-        "nothing": lambda: np.zeros(visible.shape),
-    }[form]()
+    return mask_of(visible, form)
 
 
 def local_mask_cases():
@@ -149,24 +143,14 @@ LOCAL_MASK = Exercise(
             "the mask counts rows and columns and does not look at the positions.",
             "If only the last 2 of 5 tokens ask, what is the position of the first row's token?",
         ),
-        mistake(
-            "factor",
-            {"form": "factor"},
-            "the mask has 1 for visible and 0 for hidden, as if the scores were multiplied by it.",
-            "The mask is added. What must you add to a score so that its weight becomes 0?",
-        ),
+        FACTOR,
         mistake(
             "booleans",
             {"form": "bool"},
             "the mask says True and False, and numbers to add were asked for.",
             "`np.where(condition, a, b)` makes numbers of a condition. What are a and b here?",
         ),
-        mistake(
-            "no_new_axis",
-            {"pairs": True},
-            "each query is compared only with the key of the same number, and not with all keys.",
-            "What shape must the queries have, so that each one meets all keys? (`queries[:, None]` is worth a look.)",
-        ),
+        NO_NEW_AXIS,
         mistake(
             "nothing_hidden",
             ({"form": "small"}, {"form": "nothing"}),

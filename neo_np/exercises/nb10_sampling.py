@@ -3,21 +3,14 @@
 import numpy as np
 
 from neo_np.exercises.exercise import Case, Exercise, array, mistake, random_numbers
-from neo_np.exercises.nb05_one_head import softmax
+from neo_np.exercises.nb05_one_head import hidden_is_lowest, softmax
 
-REMOVED = np.float32(-1e9)
-
-
-def removed_is_low(logits):
-    """Count every number below -10,000, and -inf, as removed: each makes the probability 0. High ones likewise."""
-    logits = np.where(logits < -1e4, REMOVED, logits)
-    return np.where(logits > 1e4, -REMOVED, logits).astype(np.float32)
-
-
-def log_softmax(logits):
-    """Return the logarithm of softmax."""
-    return np.log(softmax(logits))
-
+SETS_0 = mistake(
+    "sets_0",
+    ({"removed": 0.0}, {"removed": -1.0}),
+    "removed tokens get an ordinary logit, 0 or -1. exp of it is far above 0: they can still be drawn.",
+    "Which logit makes the probability 0?",
+)
 
 # temperature
 
@@ -37,7 +30,7 @@ def temperature_variant(logits, value, step="divide", first="none", last="none")
     before = {
         "none": lambda: logits,
         "softmax": lambda: softmax(logits),
-        "log_softmax": lambda: log_softmax(logits),
+        "log_softmax": lambda: np.log(softmax(logits)),
         "shift": lambda: logits - logits.max(),
     }[first]()
     changed = {
@@ -54,7 +47,7 @@ def temperature_variant(logits, value, step="divide", first="none", last="none")
     return {
         "none": lambda: changed,
         "softmax": lambda: softmax(changed),
-        "log_softmax": lambda: log_softmax(changed),
+        "log_softmax": lambda: np.log(softmax(changed)),
         "exp": lambda: np.exp(changed),
         "old_total": lambda: np.exp(changed) / np.exp(logits).sum(),
     }[last]()
@@ -94,7 +87,7 @@ TEMPERATURE = Exercise(
         mistake(
             "on_probabilities",
             ({"first": "softmax"}, {"first": "softmax", "step": "nothing"}),
-            "the temperature meets the probabilities. Dividing all of them by one number leaves their ratios as they were.",
+            "you divide the probabilities, not the logits. Dividing all of them by one number does not change their ratios.",
             "What happens to 0.6 and 0.3 if both are divided by 2 and then scaled to the sum 1?",
         ),
         mistake(
@@ -113,13 +106,13 @@ TEMPERATURE = Exercise(
         mistake(
             "exponentials",
             {"last": "exp"},
-            "the result is `exp` of the logits, half of a softmax.",
-            "Logits may be negative. Which step takes the sign away?",
+            "the result is `exp` of the logits, the first half of a softmax.",
+            "Logits may be negative, and your results are all positive. Which step makes them so?",
         ),
         mistake(
             "subtracts",
             {"step": "subtract"},
-            "you subtract the temperature. Softmax does not notice a number that is subtracted from all logits.",
+            "you subtract the temperature. Subtracting one number from all logits does not change their softmax.",
             "Which operation changes the differences between the logits?",
         ),
         mistake(
@@ -137,7 +130,7 @@ TEMPERATURE = Exercise(
         mistake(
             "power",
             ({"step": "power"}, {"step": "power_up"}),
-            "you take a power of the logits. A power of the probabilities would do, and logits need another operation.",
+            "you take a power of the logits. Probabilities can be raised to 1 / temperature; logits need another operation.",
             "Which operation makes all differences between the logits twice as large?",
         ),
         mistake(
@@ -153,9 +146,9 @@ TEMPERATURE = Exercise(
             "What is the difference between `/` and `//`?",
         ),
     ),
-    blanks="changed = ...  # every logit meets the temperature\nreturn changed  # (V,)",
+    blanks="changed = ...  # the logits at this temperature\nreturn changed  # (V,)",
     hints=(
-        "Softmax looks only at differences between logits. To double every difference, multiply by 2, that is, divide by 0.5.",
+        "Softmax depends only on the differences between logits. To double every difference, divide all logits by 0.5.",
         "logits is (V,), value is one number, and the result is (V,).",
         "changed = logits / ...  # all differences are divided too\nreturn changed  # (V,)",
     ),
@@ -178,35 +171,25 @@ def top_k_loop(logits, k):
     return np.array(kept, logits.dtype)
 
 
-def top_k_variant(logits, k, highest=True, ties="kept", off=0, wrap=False, rule="sort", removed=-np.inf, give="logits"):
+def top_k_variant(logits, k, highest=True, rule="best", ties="kept", off=0, removed=-np.inf, give="logits"):
     """top_k with a switch for each mistake."""
-    V, scores = len(logits), logits if highest else -logits
-    count = min(max(k + off, 0), V)
-    falling = np.argsort(-scores, kind="stable")
-    kept = np.zeros(V, bool)
-    if rule == "first":
-        kept[:k] = True
-    elif rule == "inverted":
-        kept = scores < scores[falling[k - 1]]
-    elif rule == "above_k":
-        kept = scores > k
-    elif rule in ("low_end", "low_end_before"):
-        kept = scores >= np.sort(scores)[k if rule == "low_end" else k - 1]
-    elif rule == "next":
-        kept = scores >= np.sort(scores)[::-1][k]
-    elif rule == "unique":
-        kept = scores >= np.unique(scores)[-k]
-    elif rule == "distinct":
-        kept = np.array([len(np.unique(scores[scores > score])) < k for score in scores])
-    elif wrap:
-        kept = scores >= np.sort(scores)[-k + 1]
-    elif ties == "strict":
-        kept = scores > scores[falling[k - 1]]
-    elif ties == "kept":
-        kept = scores >= scores[falling[count - 1]] if count else kept
-    else:
-        order = falling if ties == "first" else np.argsort(scores, kind="stable")[::-1]
-        kept[order[:count]] = True
+    scores = logits if highest else -logits
+    places, rising = np.arange(len(scores)), np.sort(scores)
+    order = np.argsort(scores, kind="stable")[::-1] if ties == "last" else np.argsort(-scores, kind="stable")
+    best = order[: max(k + off, 0)]
+    kept = {
+        "best": lambda: np.isin(scores, scores[best]) if ties == "kept" else np.isin(places, best),
+        "above the k-th": lambda: scores > rising[-k],
+        "below the k-th": lambda: scores < rising[-k],
+        "from the one after -k": lambda: scores >= rising[-k + 1],
+        "from falling[k]": lambda: scores >= rising[::-1][k],
+        "from rising[k]": lambda: scores >= rising[k],
+        "from rising[k - 1]": lambda: scores >= rising[k - 1],
+        "unique": lambda: scores >= np.unique(scores)[-k],
+        "few higher values": lambda: np.array([len(np.unique(scores[scores > score])) < k for score in scores]),
+        "first": lambda: places < k,
+        "above k": lambda: scores > k,
+    }[rule]()
     base = {"probabilities": softmax}.get(give, np.array)(logits)
     chosen = np.where(kept, base, 0 if give == "probabilities" else removed)
     return {
@@ -214,16 +197,17 @@ def top_k_variant(logits, k, highest=True, ties="kept", off=0, wrap=False, rule=
         "values": lambda: logits[kept],
         "sorted_values": lambda: np.sort(logits[kept])[::-1],
         "rising_values": lambda: np.sort(logits[kept]),
-        "ids": lambda: falling[:count],
+        "ids": lambda: best,
         "sorted": lambda: np.sort(chosen)[::-1],
         "mask": lambda: kept,
     }.get(give, lambda: chosen)()
 
 
 def top_k_cases():
-    """Return rows without ties, among them k = 1 and k = V; then rows with ties, and one in which only one of them fits.
+    """Return rows without ties, k = 1 and k = V among them, then three rows with ties.
 
-    Programs that drop ties keep either the first or the last one, and a sort may do now this, now that: so there is one case.
+    In the last row, not all equal logits fit into k. Which of them a wrong program keeps depends on its sort and may differ
+    from row to row, so there is only one such row.
     """
     rng = np.random.default_rng(110)
     by_hand = [([1, 3, 2], 1), ([1, 3, 2], 2), ([5, -1, 2, 4], 2), ([-4, -1, -3, -2], 3), ([0.5, 4, -2, 3, 1], 3)]
@@ -241,55 +225,50 @@ TOP_K = Exercise(
     notebook="10",
     minutes=8,
     signature="top_k(logits, k)",
-    task="Keep the k highest logits, (V,), and give all others a very low number such as -1e9 or -inf. The kept logits stay as "
-    "they are, in their places. Tokens that are equal to the k-th highest one are kept too, so ties can leave more than k. "
-    "(1 <= k <= V)",
+    task="Keep the k highest of the logits, (V,), and give all others a very low number such as -1e9 or -inf. The kept logits "
+    "stay as they are, in their places. Logits that are equal to the k-th highest one are kept too, so ties can leave more "
+    "than k. (1 <= k <= V)",
     reference=top_k,
     variant=top_k_variant,
     package_name="neo_np.generate.logits_processors.top_k",
     also_right=(top_k_loop,),
-    compare_as=removed_is_low,
+    compare_as=hidden_is_lowest,
     cases=top_k_cases,
     mistakes=(
-        mistake(
-            "sets_0",
-            ({"removed": 0.0}, {"removed": -1.0}),
-            "removed tokens get an ordinary logit, 0 or -1. exp of it is far above 0: they can still be drawn.",
-            "Which logit makes the probability 0?",
-        ),
+        SETS_0,
         mistake(
             "smallest",
-            ({"highest": False}, {"rule": "inverted"}),
+            ({"highest": False}, {"rule": "below the k-th"}),
             "low logits are kept, and high ones are removed.",
             "In which direction does `sort` sort, and at which end are the likely tokens?",
         ),
         mistake(
             "ties_lost",
             ({"ties": "first"}, {"ties": "last"}),
-            "of tokens that are equal to the k-th, some are lost. It is a convention: here, as in transformers, ties stay.",
+            "some logits that are equal to the k-th are lost. By convention, here as in transformers, ties are kept.",
             "Can you compare each logit with the k-th highest one, instead of choosing k places?",
         ),
         mistake(
             "one_short",
-            ({"off": -1}, {"ties": "strict"}, {"wrap": True}),
+            ({"off": -1}, {"rule": "above the k-th"}, {"rule": "from the one after -k"}),
             "one token too few is kept.",
             "With k = 1, which token should be kept? Does your comparison keep a logit that is equal to the k-th?",
         ),
         mistake(
             "one_long",
-            ({"off": 1}, {"rule": "next"}),
+            ({"off": 1}, {"rule": "from falling[k]"}),
             "one token too many is kept.",
             "In a sorted row, which index from the end has the k-th highest number?",
         ),
         mistake(
             "counted_from_below",
-            ({"rule": "low_end"}, {"rule": "low_end_before"}),
+            ({"rule": "from rising[k]"}, {"rule": "from rising[k - 1]"}),
             "k is counted from the wrong end: `np.sort` puts the lowest logit first.",
             "In a sorted row of 5 logits, which index has the highest one, and which index has the second highest?",
         ),
         mistake(
             "equal_ones_counted_once",
-            ({"rule": "unique"}, {"rule": "distinct"}),
+            ({"rule": "unique"}, {"rule": "few higher values"}),
             "equal logits are counted as one, so too many tokens are kept.",
             "The logits are 4, 1, 4, 3, 2 and k is 3. Which is the third highest: 3 or 2?",
         ),
@@ -301,7 +280,7 @@ TOP_K = Exercise(
         ),
         mistake(
             "compared_with_k",
-            {"rule": "above_k"},
+            {"rule": "above k"},
             "you compare the logits with the number k itself.",
             "k says how many tokens are kept. What is the lowest logit among them?",
         ),
@@ -421,7 +400,7 @@ def top_p_variant(
 
 
 def far_from_borders(logits, p):
-    """Return whether no probability, no running sum of them, and no such sum that a mistake makes, is near p or 1 - p."""
+    """Return whether logits differ clearly, and no probability or running sum, right or wrong, is near p or 1 - p."""
     falling = np.sort(logits.astype(float))[::-1]
     ways = [softmax(falling), np.exp(falling), falling]
     numbers = np.concatenate([softmax(falling), *(np.cumsum(way) for way in ways), *(np.cumsum(way[::-1]) for way in ways)])
@@ -429,13 +408,13 @@ def far_from_borders(logits, p):
 
 
 def either_of_two(logits):
-    """Return a row as `removed_is_low` does; of two tokens, as in the case with equal ones, either may be kept."""
-    logits = removed_is_low(logits)
+    """Return a row as `hidden_is_lowest` does; of two equal tokens, as in the last case, either one may be kept."""
+    logits = hidden_is_lowest(logits)
     return np.sort(logits)[::-1] if logits.shape == (2,) else logits
 
 
 def top_p_cases():
-    """Return rows by hand and random ones without ties and sums that rounding could push over p; then a sum equal to p."""
+    """Return rows in which no sum is so near p that rounding decides; then removed tokens, and a sum equal to p."""
     rng = np.random.default_rng(1010)
     by_hand = [([1, 3, 2], 0.5), ([1, 3, 2], 0.8), ([3, 0, 2, 1], 0.7), ([-2, -1, -4, -3], 0.95), ([1.5, 0, 1, 2, 0.5], 0.6)]
     cases = [Case((array(logits), p)) for logits, p in by_hand]
@@ -454,9 +433,9 @@ TOP_P = Exercise(
     minutes=15,
     core=True,
     signature="top_p(logits, p)",
-    task="Keep the likeliest tokens until their probabilities add up to p; the token with which the sum reaches p is kept too. "
-    "Give all others a very low logit such as -1e9 or -inf. The kept logits, of (V,), stay as they are, in their places. You "
-    "may call softmax(x).",
+    task="logits is (V,). Keep the likeliest tokens until their probabilities add up to p; the token with which the sum "
+    "reaches p is kept too. Give all others a very low logit such as -1e9 or -inf. The kept logits stay as they are, in their "
+    "places. You may call softmax(x).",
     reference=top_p,
     variant=top_p_variant,
     package_name="neo_np.generate.logits_processors.top_p",
@@ -494,12 +473,7 @@ TOP_P = Exercise(
             "the result is probabilities, and logits were asked for.",
             "The probabilities only decide which tokens stay. What should the kept tokens have in the result?",
         ),
-        mistake(
-            "sets_0",
-            ({"removed": 0.0}, {"removed": -1.0}),
-            "removed tokens get an ordinary logit, 0 or -1. exp of it is far above 0: they can still be drawn.",
-            "Which logit makes the probability 0?",
-        ),
+        SETS_0,
         mistake(
             "equal_is_too_few",
             {"crossing": "kept_equal"},
@@ -509,7 +483,7 @@ TOP_P = Exercise(
         mistake(
             "p_overwritten",
             ({"goal": "probabilities"}, {"goal": "sorted_probabilities"}),
-            "p has a new value: the sums are compared with probabilities, and no longer with the limit.",
+            "you give p a new value, so the sums are compared with probabilities and not with the limit.",
             "Which two things have the name p in your function?",
         ),
         mistake(
@@ -581,8 +555,8 @@ TOP_P = Exercise(
         "return result",
     ),
     notes={
-        "np.cumsum(softmax(logits[order])) <= 1 - p": "From the other end, as transformers does it: the least likely tokens go "
-        "while their sum is at most 1 - p.",
+        "np.cumsum(softmax(logits[order])) <= 1 - p": "From the other end, as transformers does it: the least likely tokens "
+        "are removed while their sum is at most 1 - p.",
         "removed[-keep:] = False": "The likeliest token always stays.",
     },
 )
@@ -660,12 +634,12 @@ def repetition_penalty_cases():
     cases = [Case((array(logits), ids, penalty)) for logits, ids, penalty in by_hand]
     sizes = [(3, 4, 1.5), (4, 4, 2.0), (6, 4, 1.2), (5, 5, 1.3), (2, 6, 2.0), (5, 7, 1.1), (6, 6, 1.5)] * 2
     for T, V, penalty in sizes:
-        logits, ids = 2 * random_numbers(rng, V) + np.float32(0.05), rng.integers(0, V - 1, T)
-        signs = np.sign(logits[ids])
-        while signs.min() == signs.max() or len(set(ids.tolist())) == T > 2:
-            logits, ids = 2 * random_numbers(rng, V) + np.float32(0.05), rng.integers(0, V - 1, T)
-            signs = np.sign(logits[ids])
-        cases.append(Case((logits, ids.tolist(), penalty)))
+        while True:
+            logits, ids = 2 * random_numbers(rng, V) + np.float32(0.05), rng.integers(0, V - 1, T).tolist()
+            both_signs, repeats = len(set(logits[ids] > 0)) == 2, len(set(ids)) < T
+            if both_signs and (repeats or T == 2):
+                break
+        cases.append(Case((logits, ids, penalty)))
     return cases
 
 
@@ -675,13 +649,13 @@ REPETITION_PENALTY = Exercise(
     minutes=8,
     signature="repetition_penalty(logits, ids, penalty)",
     task="Make each token that is already in the text less likely. ids: the text so far, a list. Of each token in it, divide "
-    "the logit by the penalty (a number above 1) if it is positive, and multiply if it is negative: once, however often the "
-    "token occurs. Return the new logits, (V,).",
+    "the logit by the penalty (a number above 1) if it is positive, and multiply it by the penalty if it is negative: once, "
+    "however often the token occurs. Return the new logits, (V,).",
     reference=repetition_penalty,
     variant=repetition_penalty_variant,
     package_name="neo_np.generate.logits_processors.repetition_penalty",
     also_right=(repetition_penalty_at_once,),
-    compare_as=removed_is_low,
+    compare_as=hidden_is_lowest,
     cases=repetition_penalty_cases,
     mistakes=(
         mistake(
@@ -759,7 +733,7 @@ REPETITION_PENALTY = Exercise(
         mistake(
             "on_probabilities",
             ({"form": "softmax"}, {"form": "rescaled"}, {"form": "log"}),
-            "the penalty meets probabilities and not logits.",
+            "the penalty changes probabilities and not logits.",
             "Logits go in and logits come out. Which line turns them into something else?",
         ),
     ),
@@ -783,7 +757,7 @@ REPETITION_PENALTY = Exercise(
 
 
 def sample(probabilities, u):
-    """Return the first id whose running sum is above u; scaling by the last sum mends what rounding took away."""
+    """Return the first id whose running sum is above u; the division makes the last sum exactly 1, in spite of rounding."""
     edges = np.cumsum(probabilities, dtype=float)
     return int(np.searchsorted(edges / edges[-1], u, side="right"))
 
@@ -809,19 +783,19 @@ def sample_variant(probabilities, u, rule="running", side="right", last="kept", 
     way = np.arange(V) if order == "ids" else np.argsort(-probabilities)
     edges = np.cumsum(probabilities[way], dtype=float)
     whole = edges / edges[-1] if last in ("kept", "lost", "clamped") else edges
-    nothing_hit = V - 1 if last == "end" else int(np.flatnonzero(probabilities[way])[-1])
+    last_bin = V - 1 if last == "end" else int(np.flatnonzero(probabilities[way])[-1])
     found = {
         "running": lambda: int(np.searchsorted(whole, place, side=side)),
         "largest": lambda: int(probabilities.argmax()),
         "each": lambda: int((probabilities > place).argmax()),
-        "each_or_last": lambda: next((i for i in range(V) if probabilities[i] > place), nothing_hit),
+        "each_or_last": lambda: next((i for i in range(V) if probabilities[i] > place), last_bin),
         "no_stop": lambda: int(np.flatnonzero(edges > place)[-1]),
         "uniform": lambda: int(place * V),
         "nearest": lambda: int(np.abs(edges - place).argmin()),
         "nearest_probability": lambda: int(np.abs(probabilities - place).argmin()),
     }[rule]()
     if last in ("lost", "end", "clamped"):
-        found = min(found, V - 2 if last == "lost" else nothing_hit)
+        found = min(found, V - 2 if last == "lost" else last_bin)
     if last == "past_error" and found == V:
         raise IndexError("no bin")
     if last == "past_zero":
@@ -837,7 +811,7 @@ def sample_variant(probabilities, u, rule="running", side="right", last="kept", 
 
 
 def sample_cases():
-    """Return draws far from every edge, then draws exactly at an edge, and sums below 1, also with an empty bin at the end."""
+    """Return draws far from every edge, then draws exactly at an edge, then draws above a sum that ends just below 1."""
     rng = np.random.default_rng(1001)
     by_hand = [([0.4, 0.6], 0.7), ([0.2, 0.5, 0.3], 0.1), ([0.2, 0.5, 0.3], 0.6), ([0.2, 0.5, 0.3], 0.9)]
     cases = [Case((array(probabilities), u)) for probabilities, u in by_hand]
@@ -925,19 +899,19 @@ SAMPLE = Exercise(
             "nearest_edge",
             {"rule": "nearest"},
             "you take the running sum that is nearest to u.",
-            "u = 0.25 lies in the bin from 0.2 to 0.7. Which of its edges is nearer, and does this matter?",
+            "u = 0.25 lies in the bin from 0.2 to 0.7. Which of its edges is nearer, and does that decide which bin is hit?",
         ),
         mistake(
             "off_by_one",
             ({"shift": 1}, {"shift": -1}),
             "the id is off by one.",
-            "Which id has the first bin?",
+            "What is the id of the first bin?",
         ),
         mistake(
             "sorted_first",
             {"order": "mapped"},
-            "the bins are sorted first, the likeliest one in front. It is a right way to draw too, but another id comes out.",
-            "In which order should the bins lie?",
+            "the bins are sorted first, the likeliest in front. This also draws correctly, but the same u gives another id.",
+            "In which order does the task put the bins?",
         ),
         mistake(
             "rank_returned",
@@ -948,7 +922,7 @@ SAMPLE = Exercise(
         mistake(
             "flipped",
             ({"draw": "flipped"}, {"draw": "flipped", "last": "clamped"}),
-            "the draw counts from the right end: 1 - u in the place of u.",
+            "you count from the right end, as if the draw were 1 - u.",
             "u = 0 is the left end of the line. Which token has its bin there?",
         ),
         mistake(

@@ -56,10 +56,9 @@ def cached_step_variant(
     x = wte[id] + (0 if position == "none" else wpe[place])
     key = x if keyed == "x" else wk @ x
     value = x if hands_over == "x" else {"v": wv, "k": wk, "q": wq}[hands_over] @ x
-    keep = {"last": slice(None, -1), "first": slice(1, None)}.get(slot, slice(None))
-    if slot == "written":
-        keep = slice(None, keys.shape[0] - 1)
-        keys[-1]  # an empty cache has no slot to write into
+    if slot == "written" and S == 0:
+        raise IndexError("an empty cache has no slot to write into")
+    keep = {"last": slice(None, -1), "written": slice(None, -1), "first": slice(1, None)}.get(slot, slice(None))
     keys = {"all": [*keys[keep], key], "new": [key], "old": list(keys)}[seen]
     values = {"all": [*values[keep], value], "new": [value], "old": list(values)}[seen]
     keys = [keys[-1], *keys[:-1]] if slot == "key_in_front" else keys
@@ -109,9 +108,10 @@ CACHED_STEP = Exercise(
     minutes=15,
     core=True,
     signature="cached_step(id, keys, values, wte, wpe, wq, wk, wv)",
-    task="One head reads one new token. keys and values, (S, D), hold the rows of the S tokens before it. Embed the new token "
-    "at the next position (wte, wpe). Its query, key and value are wq @ x, wk @ x, wv @ x. Its query meets all S + 1 keys: "
-    "softmax, then the weighted mean of the values, (D,). You may call softmax. Do not write into keys or values.",
+    task="One head reads one new token. keys and values, (S, D), have one row for each of the S tokens before it. x, (C,), is "
+    "the new token, embedded at the next position (wte, wpe). Its query, key and value are wq @ x, wk @ x and wv @ x. Compare "
+    "the query with all S + 1 keys, and return the mean of the S + 1 values, (D,), weighted with the softmax of the scores. "
+    "You may call softmax. Do not write into keys or values.",
     reference=cached_step,
     variant=cached_step_variant,
     given=("softmax",),
@@ -188,7 +188,7 @@ CACHED_STEP = Exercise(
             "query_exchanged",
             ({"asks": "k"}, {"asks": "v"}, {"asks": "x"}),
             "the keys are not compared with the query of the new token.",
-            "Which of the three rows says what the token is looking for?",
+            "Query, key and value: which of the three says what the new token is looking for?",
         ),
         mistake(
             "value_exchanged",
@@ -199,7 +199,7 @@ CACHED_STEP = Exercise(
         mistake(
             "token_in_the_cache",
             ({"keyed": "x", "hands_over": "x"}, {"keyed": "x"}, {"hands_over": "x"}),
-            "the embedded token x itself is put behind the keys or the values.",
+            "the embedded token x itself is appended to the keys or the values.",
             "The cache holds keys and values. Which weights make the key and the value of the new token from x?",
         ),
         mistake(
@@ -224,7 +224,7 @@ CACHED_STEP = Exercise(
             "other_rows",
             ({"give": "weights"}, {"give": "keys"}, {"give": "x"}),
             "the last step is missing: the result is the weights, the keys or the embedded token.",
-            "What is the mean of the values with these weights?",
+            "Which line computes the mean of the values with these weights?",
         ),
     ),
     blanks=(
@@ -235,8 +235,8 @@ CACHED_STEP = Exercise(
         "return weights @ ..."
     ),
     hints=(
-        "Only the new token is computed. Its position is the number of tokens that are in the cache already. Put its key and "
-        "value behind the old ones, then do what notebook 05 does for one query.",
+        "Only the new token is computed. Its position is the number of tokens that are in the cache already. Append its key "
+        "and value to the old ones, then do what notebook 05 does for one query.",
         "x is (C,), its query, key and value are (D,). With the new row, keys and values are (S + 1, D). keys @ query is "
         "(S + 1,), one score for each token.",
         "x = wte[id] + wpe[...]  # how many tokens are in the cache already?\n"
@@ -252,7 +252,7 @@ CACHED_STEP = Exercise(
 
 
 def beam_step(texts, scores, probabilities, end):
-    """Return the best of all continuations of all texts by one token, as many as there are texts."""
+    """Return the B best candidates, B the number of texts: finished texts as they are, the others with one more token."""
     candidates = []
     for text, score, row in zip(texts, scores, probabilities):
         if text[-1] == end:
@@ -264,7 +264,7 @@ def beam_step(texts, scores, probabilities, end):
 
 
 def beam_step_arrays(texts, scores, probabilities, end):
-    """Sort one long array; a finished text has one candidate, in the column of its end token."""
+    """Sort the scores of one table; a finished text has one candidate, in the column of the end token."""
     finished = np.array([text[-1] == end for text in texts])
     totals = np.array(scores)[:, None] + np.log(probabilities)
     totals[finished] = -np.inf
@@ -272,6 +272,32 @@ def beam_step_arrays(texts, scores, probabilities, end):
     best = np.argsort(-totals, axis=None)[: len(texts)]
     places = [divmod(int(place), totals.shape[1]) for place in best]
     return [texts[i] if finished[i] else [*texts[i], id] for i, id in places]
+
+
+SCORES = {
+    "log": lambda score, p: score + math.log(p),
+    "log2": lambda score, p: score + math.log2(p),
+    "log10": lambda score, p: score + math.log10(p),
+    "probability": lambda score, p: score + p,
+    "product": lambda score, p: score * p,
+    "exponent": lambda score, p: math.exp(score) + p,
+    "product_of_logs": lambda score, p: score * math.log(p),
+    "new": lambda score, p: math.log(p),
+    "minus": lambda score, p: score - math.log(p),
+}
+
+
+def picked(groups, pick, number, ranked):
+    """Return candidates, of which the first `number` stay. groups: those of each text; ranked: sorts, the best first."""
+    if pick in ("each", "each_unsorted"):
+        best = [ranked(group)[0] for group in groups]
+        return ranked(best) if pick == "each" else best
+    if pick in ("all", "two"):
+        return ranked(found for group in groups for found in (group if pick == "all" else ranked(group)[:2]))
+    ended = [group[0] for group in groups if len(group) == 1]
+    others = ranked(found for group in groups if len(group) > 1 for found in group)
+    kept = ((ranked(ended) if pick == "ended_best_first" else ended) + others)[:number]
+    return ranked(kept) if pick == "ended_sorted" else kept
 
 
 def beam_step_variant(
@@ -289,46 +315,22 @@ def beam_step_variant(
     tokens="all",
     give="texts",
 ):
-    """beam_step with a switch for each mistake."""
-    total = {
-        "log": lambda score, p: score + math.log(p),
-        "log2": lambda score, p: score + math.log2(p),
-        "log10": lambda score, p: score + math.log10(p),
-        "probability": lambda score, p: score + p,
-        "product": lambda score, p: score * p,
-        "exponent": lambda score, p: math.exp(score) + p,
-        "product_of_logs": lambda score, p: score * math.log(p),
-        "new": lambda score, p: math.log(p),
-        "minus": lambda score, p: score - math.log(p),
-    }[add]
-    groups = []
+    """beam_step with a switch for each mistake. A candidate is (score, text, place of the text that it continues)."""
+    B, groups = len(texts), []
     for place, (text, score, row) in enumerate(zip(texts, scores, probabilities)):
         ended = end in text if finished == "anywhere" else text[-1] == end
-        known = [(id, row[id]) for id in range(len(row) if tokens == "all" else len(texts))]
         if ended and finished in ("stay", "anywhere", "end_again"):
             groups.append([(score, [*text, end] if finished == "end_again" else text, place)])
         elif not (ended and finished == "dropped"):
-            old = text if parent != "forgotten" else []
-            groups.append([(total(score, float(p)), [*old, id], place) for id, p in known])
+            old = [] if parent == "forgotten" else text
+            ids = range(len(row) if tokens == "all" else B)
+            groups.append([(SCORES[add](score, float(row[id])), [*old, id], place) for id in ids])
 
-    def value(candidate):
-        return candidate[0] / (len(candidate[1]) if rank == "mean" else 1)
+    def ranked(candidates):
+        sign = 1 if order == "rising" else -1
+        return sorted(candidates, key=lambda found: sign * found[0] / (len(found[1]) if rank == "mean" else 1))
 
-    sign = -1 if order in ("falling", "falling_turned") else 1
-    if pick.startswith("each"):
-        chosen = [min(group, key=lambda candidate: sign * value(candidate)) for group in groups]
-        chosen = sorted(chosen, key=lambda candidate: sign * value(candidate)) if pick == "each" else chosen
-    else:
-        groups = [sorted(group, key=lambda candidate: sign * value(candidate)) for group in groups]
-        every = [candidate for group in groups for candidate in group[: 2 if pick == "two" else None]]
-        if pick.startswith("ended"):
-            first = [group[0] for group in groups if len(group) == 1]
-            rest = sorted((c for c in every if c not in first), key=lambda candidate: sign * value(candidate))
-            first = sorted(first, key=lambda candidate: sign * value(candidate)) if pick == "ended_best_first" else first
-            every = (first + rest)[: len(texts)]
-        as_it_is = pick in ("ended", "ended_best_first")
-        chosen = every if as_it_is else sorted(every, key=lambda candidate: sign * value(candidate))
-    chosen = chosen[: {"beams": len(texts), "all": None, "one": 1}[number]]
+    chosen = picked(groups, pick, B, ranked)[: {"beams": B, "all": None, "one": 1}[number]]
     chosen = chosen[::-1] if order == "falling_turned" else chosen
     if parent == "place":
         chosen = [(score, [*text, *new[len(texts[i]) :]], i) for text, (score, new, i) in zip(texts, chosen)]
@@ -342,7 +344,7 @@ def beam_step_variant(
 
 
 def totals_differ(texts, scores, probabilities, end):
-    """Return whether no two candidates are so near that rounding could change their order, with right or wrong scores."""
+    """Return whether the candidates differ by more than rounding, with the right scores and with those of mistakes."""
     wrong = [(row, score + row, score * row) for score, row in zip(scores, probabilities)]
     totals = []
     for text, score, row in zip(texts, scores, probabilities):
@@ -396,7 +398,7 @@ BEAM_STEP = Exercise(
         mistake(
             "probabilities_added",
             ({"add": "probability"}, {"add": "exponent"}),
-            "you add probabilities. Those of one token after the other are multiplied, so their logarithms are added.",
+            "you add probabilities. The probabilities of successive tokens are multiplied, so their logarithms are added.",
             "The score is a sum of log-probabilities. What must a new token add to it?",
         ),
         mistake(
@@ -492,8 +494,8 @@ BEAM_STEP = Exercise(
         mistake(
             "divided_by_length",
             {"rank": "mean"},
-            "the scores are divided by the lengths. Some programs do so, so that short texts do not win too often; this "
-            "task does not.",
+            "the scores are divided by the lengths. Some programs do this because short texts win too often; this task does "
+            "not.",
             "Which number does the task compare?",
         ),
         mistake(
@@ -622,8 +624,8 @@ ACCEPT_DRAFTS = Exercise(
     signature="accept_drafts(drafts, logits)",
     task="Return the tokens that one run of the model writes, a list of ids. drafts: K guessed tokens. logits, (K + 1, V): row "
     "i says what follows the text and the first i drafts. A draft is accepted if it is the likeliest token of its row. At the "
-    "first draft that is not, write the likeliest token of its row and stop. If all K are accepted, write that of the last "
-    "row too.",
+    "first draft that is not, write the likeliest token of its row and stop. If all K are accepted, also write the "
+    "likeliest token of the last row.",
     reference=accept_drafts,
     variant=accept_drafts_variant,
     also_right=(accept_drafts_at_once,),
@@ -675,13 +677,13 @@ ACCEPT_DRAFTS = Exercise(
             "wrong_row",
             ({"row": 1}, {"row": -1}, {"row": 1, "own_row": False}, {"row": -1, "own_row": False}),
             "each draft is compared with a neighbouring row.",
-            "Row 0 has read no draft. Which draft does it speak about?",
+            "Row 0 has read no draft. Which draft does it predict?",
         ),
         mistake(
             "one_token",
             {"accept": "none"},
             "you write one token only, even if drafts are right.",
-            "What is gained by drafts if they are never taken over?",
+            "What do drafts save if none of them is ever accepted?",
         ),
         mistake(
             "least_likely",
@@ -699,7 +701,7 @@ ACCEPT_DRAFTS = Exercise(
             "not_by_rows",
             ({"largest": "columns"}, {"largest": "table"}),
             "argmax looks along the wrong axis or at the whole table, and not at one row at a time.",
-            "Row i speaks about draft i. Which numbers must argmax compare?",
+            "Row i predicts draft i. Which numbers must argmax compare?",
         ),
         mistake(
             "positive_accepted",
@@ -715,8 +717,8 @@ ACCEPT_DRAFTS = Exercise(
         ),
     ),
     hints=(
-        "Walk along drafts and rows together. The model's own token is right in both cases: if the draft is equal to it, and "
-        "if it is not. Only stop at the first difference.",
+        "Go through drafts and rows together, and write the model's own token: it is right whether the draft is equal to it or "
+        "not. Stop at the first difference.",
         "logits[i].argmax() is the model's token in the place of drafts[i]. The result has 1 to K + 1 ids.",
         "written = []\n"
         "for draft, row in zip(drafts, logits):\n"

@@ -7,6 +7,18 @@ import numpy as np
 from neo_np.exercises.exercise import Case, Exercise, array, mistake, random_numbers
 
 LOG_2 = math.log(2)
+AXIS_0 = mistake(
+    "axis_0",
+    {"axis": 0},
+    "the softmax runs down the columns, over the positions.",
+    "Which axis has the V scores of one position?",
+)
+NO_KEEPDIMS = mistake(
+    "no_keepdims",
+    {"keepdims": False},
+    "the sums have shape (T,), and NumPy lines them up with the columns.",
+    "What shape must they have, so that each one meets its own row?",
+)
 
 # cross_entropy
 
@@ -19,7 +31,7 @@ def cross_entropy(logits, targets):
 
 
 def cross_entropy_loop(logits, targets):
-    """Work out one row at a time, from differences to the score of the target."""
+    """Work out one row at a time, from the differences between each score and that of the target."""
     surprises = []
     for row, target in zip(logits.astype(float), targets):
         differences = row - row[target]
@@ -122,13 +134,13 @@ CROSS_ENTROPY = Exercise(
         mistake(
             "overflow",
             {"shift": False},
-            "exp of a score is infinite, or a whole sum is rounded to 0: the largest score of its own row was not subtracted.",
+            "the largest score of each row is not subtracted, so exp of a score is infinite, or a whole sum rounds to 0.",
             "What may you subtract from all scores of a row without changing the probabilities?",
         ),
         mistake(
             "sum_not_shifted",
             {"summed": "logits"},
-            "the scores in front are shifted and those in the sum are not.",
+            "the scores outside the sum are shifted, and those in the sum are not.",
             "log p = z - log(sum of exp(z)). Which array must be z in both places?",
         ),
         mistake(
@@ -147,7 +159,7 @@ CROSS_ENTROPY = Exercise(
             "row_before",
             {"pick": "row_before"},
             "each target is looked up in the row before its own.",
-            "Row t already predicts targets[t]. What should be subtracted from the numbers of the rows?",
+            "Row t already predicts targets[t]. Must anything be subtracted from the row numbers?",
         ),
         mistake(
             "T_and_V_mixed",
@@ -201,7 +213,7 @@ CROSS_ENTROPY = Exercise(
             "shifted_again",
             {"again": True},
             "you move the targets by one once more.",
-            "targets[t] is already the token that came after position t. Which rows need to be left out?",
+            "targets[t] is already the token that came after position t. Does any row have to be left out?",
         ),
         mistake(
             "one_token_later",
@@ -224,7 +236,7 @@ CROSS_ENTROPY = Exercise(
         mistake(
             "mean",
             {"give": "mean"},
-            "the result is the mean of all positions.",
+            "the result is the mean over all positions.",
             "How many numbers should come back?",
         ),
         mistake(
@@ -233,24 +245,14 @@ CROSS_ENTROPY = Exercise(
             "the result is the sum over all positions.",
             "How many numbers should come back?",
         ),
-        mistake(
-            "axis_0",
-            {"axis": 0},
-            "the softmax runs down the columns, over the positions.",
-            "Which axis has the V scores of one position?",
-        ),
+        AXIS_0,
         mistake(
             "everything",
             {"axis": None},
             "all scores of the table share one sum.",
             "The probabilities of each row add up to 1. How many sums do you need?",
         ),
-        mistake(
-            "no_keepdims",
-            {"keepdims": False},
-            "the sums have shape (T,), and NumPy lines them up with the columns.",
-            "What shape must they have, so that each one meets its own row?",
-        ),
+        NO_KEEPDIMS,
     ),
     blanks=(
         "shifted = logits - ...  # (T, V), the largest of each row is 0\n"
@@ -393,9 +395,9 @@ PERPLEXITY = Exercise(
         ),
         mistake(
             "bits_in_the_exponent",
-            {"divide": math.log(2)},
-            "the surprise is turned into bits, and then e is raised to it.",
-            "2 belongs to bits, and e to nats. Which unit do the surprises have?",
+            {"divide": LOG_2},
+            "the mean is turned into bits, and then e is raised to this power.",
+            "Base 2 belongs to bits, and base e to nats. Which unit do the surprises have?",
         ),
         mistake(
             "first_left_out",
@@ -446,17 +448,18 @@ def text_windows_variant(
     context="fits",
     grid=False,
     clipped=True,
-    starts=None,
+    cut=None,
+    counted="all",
+    stop_at_end=False,
     order=(0, 1),
     empty_row=False,
 ):
-    """text_windows with a switch for each mistake."""
-    if starts:
-        rows = pieces(ids, window, stride, starts)
-        return [tuple(row[i] for i in order) for row in rows]
+    """text_windows with a switch for each mistake. A row has `window` ids and `length` more."""
+    if cut:
+        return [(row[order[0]], row[order[1]]) for row in pieces(ids, window, stride, cut, counted, stop_at_end)]
     rows, end = [], begin
     later = {"stride": stride, "window": window, "one": 1}[step]
-    first = {"window": window - (1 - length if begin else 0), "stride": stride}[first_step]
+    first = {"window": window + (length - 1) * begin, "stride": stride}[first_step]
     while end < len(ids) or (empty_row and end == len(ids)):
         start, full = end, end + (later if rows else max(1, first))
         end = min(full, len(ids))
@@ -487,28 +490,25 @@ def text_windows_variant(
     return rows
 
 
-def pieces(ids, window, stride, starts):
-    """Return rows by where they start: "overlapping" every stride, or one after the other.
+def pieces(ids, window, stride, cut, counted, stop_at_end):
+    """Return rows that start at fixed steps: "overlapping", "joined" (they share one id) or "apart".
 
-    "overlapping": all of each row is scored; "overlapping, new": the new part; with "end" only until the text is read.
-    "joined": pieces that share one id; "apart": pieces of window ids that share none; "apart, all": with the first ids scored.
+    counted: "all" predictions of a row, the "new" ones, a whole "stride", or all "ids". stop_at_end: no row after the last id.
     """
-    way, _, more = starts.partition(", ")
-    step, size = (stride, window + 1) if way == "overlapping" else (window, window + (way == "joined"))
+    step, size = {"overlapping": (stride, window + 1), "joined": (window, window + 1), "apart": (window, window)}[cut]
     rows = []
     for start in range(0, len(ids), step):
         row = ids[start : start + size]
-        new = len(row) - (starts != "apart, all")
-        if rows and more in ("new", "new end"):
-            new = min(stride, new)
-        rows.append((row, stride if rows and more == "stride" else new))
-        if more.endswith("end") and start + size >= len(ids):
+        predicted = len(row) - 1
+        later = {"all": predicted, "new": min(stride, predicted), "stride": stride, "ids": len(row)}[counted]
+        rows.append((row, later if rows or counted == "ids" else predicted))
+        if stop_at_end and start + size >= len(ids):
             break
     return rows
 
 
 def text_windows_cases():
-    """Return texts shorter than the window, of full strides, and with a rest; stride and window equal, and a stride of 1."""
+    """Return texts shorter than the window, texts of whole strides and others, a stride of 1 and one as long as the window."""
     sizes = [(9, 4, 2), (7, 4, 2), (8, 4, 2), (10, 3, 3), (11, 3, 2), (12, 5, 3), (9, 5, 1), (13, 4, 3), (17, 6, 4), (14, 5, 2)]
     rng = np.random.default_rng(121)
     return [
@@ -538,7 +538,7 @@ TEXT_WINDOWS = Exercise(
     mistakes=(
         mistake(
             "overlap_scored_twice",
-            ({"scored": "all"}, {"starts": "overlapping"}, {"starts": "overlapping, all end"}),
+            ({"scored": "all"}, {"cut": "overlapping"}, {"cut": "overlapping", "stop_at_end": True}),
             "every row counts all its predictions, so the ids in the overlap are scored twice.",
             "How many ids of the second row were scored in the first row already?",
         ),
@@ -563,7 +563,7 @@ TEXT_WINDOWS = Exercise(
             "tail_dropped",
             ({"tail": False}, {"tail": "first"}),
             "the last ids are dropped if they are fewer than a whole step.",
-            "Which ids at the end of the text are in no row, and how long may the last step be?",
+            "Which ids at the end of the text are in no row, and may the last step be shorter than the others?",
         ),
         mistake(
             "one_short",
@@ -580,19 +580,19 @@ TEXT_WINDOWS = Exercise(
         mistake(
             "stride_ignored",
             {"step": "window"},
-            "you go on by a whole window each time.",
-            "By how much does the end move from row to row?",
+            "the end moves by a whole window each time.",
+            "By how much should the end move from row to row?",
         ),
         mistake(
             "steps_of_1",
             {"step": "one"},
-            "you go on by one id each time.",
-            "By how much does the end move from row to row?",
+            "the end moves by one id each time.",
+            "By how much should the end move from row to row?",
         ),
         mistake(
             "context_thrown_away",
             ({"context": "none"}, {"context": "new_only"}, {"context": "by_stride"}),
-            "a row has little more than the ids that it scores: the earlier ones that fit are missing.",
+            "a row has few ids besides those that it scores: earlier ids that would fit are missing.",
             "How many ids fit into a row, and how many of them does yours have?",
         ),
         mistake(
@@ -609,7 +609,7 @@ TEXT_WINDOWS = Exercise(
         ),
         mistake(
             "scored_past_the_end",
-            ({"scored": "step"}, {"starts": "overlapping, new end"}),
+            ({"scored": "step"}, {"cut": "overlapping", "counted": "new", "stop_at_end": True}),
             "the last row scores a whole step, although fewer ids are new in it.",
             "How many ids does the last row score, if the text ends in the middle of a step?",
         ),
@@ -622,13 +622,13 @@ TEXT_WINDOWS = Exercise(
         mistake(
             "no_overlap",
             (
-                {"starts": "joined"},
-                {"starts": "joined, end"},
-                {"starts": "apart"},
-                {"starts": "apart, end"},
-                {"starts": "apart, all"},
+                {"cut": "joined"},
+                {"cut": "joined", "stop_at_end": True},
+                {"cut": "apart"},
+                {"cut": "apart", "stop_at_end": True},
+                {"cut": "apart", "counted": "ids"},
             ),
-            "the rows are pieces that do not overlap, so the first ids of each piece have no context.",
+            "the rows do not overlap, so the first ids of each row have little or no context.",
             "By how much should the end move from row to row, and how many ids may a row have?",
         ),
         mistake(
@@ -651,15 +651,15 @@ TEXT_WINDOWS = Exercise(
         ),
         mistake(
             "rows_after_the_end",
-            ({"empty_row": True}, {"starts": "overlapping, new"}, {"starts": "overlapping, stride"}),
+            ({"empty_row": True}, *({"cut": "overlapping", "counted": counted} for counted in ("new", "stride"))),
             "after the last id was scored, there are still more rows.",
             "When is the text finished: when the start of a row or when its end reaches the last id?",
         ),
     ),
     hints=(
-        "Keep one number: how far the text is scored. Each row moves it on, and the row ends there.",
-        "It begins with 1, because the first id has nothing before it. A row that ends at `end` begins at end - window - 1, or "
-        "at 0.",
+        "Keep one number, `end`: how far the text is scored. Each row moves it forward, and ends there.",
+        "`end` begins with 1, because the first id has nothing before it. A row that ends at `end` begins at end - window - 1, "
+        "or at 0.",
         "rows, end = [], 1\n"
         "while end < len(ids):\n"
         "    start = end  # scored up to here\n"
@@ -769,7 +769,7 @@ BITS_PER_BYTE = Exercise(
             "log10",
             {"divide": math.log10(2)},
             "you divide by the logarithm of 2 to the base 10.",
-            "One bit is log 2 nats. Nats belong to which logarithm?",
+            "One bit is log 2 nats. Which logarithm do nats belong to?",
         ),
         mistake(
             "log_of_surprises",
@@ -787,11 +787,11 @@ BITS_PER_BYTE = Exercise(
             "perplexity_used",
             {"total": "perplexity", "divide": 1.0},
             "you begin with the perplexity, and bits are made from surprises.",
-            "Which sum of all tokens is needed, in nats, before it becomes bits?",
+            "What must be added up over all tokens, in nats, before it becomes bits?",
         ),
         mistake(
             "times_log_2",
-            {"divide": 1 / math.log(2)},
+            {"divide": 1 / LOG_2},
             "you multiply by log 2 and do not divide by it.",
             "A surprise of log 2 = 0.693... nats is 1 bit. Must the number grow or shrink?",
         ),
@@ -823,7 +823,7 @@ BITS_PER_BYTE = Exercise(
             "bits_per_bit",
             {"per": "bits"},
             "you divide by 8 once more, as if the bytes had to be turned into bits.",
-            "What is the unit of the number above the line, and of the number below it?",
+            "The number of bits is divided by the number of bytes. Which number in your line is neither of them?",
         ),
         mistake(
             "utf_16",

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neo_np.exercises.exercise import Case, Exercise, array, mistake, random_numbers
+from neo_np.exercises.exercise import DEEP_TOLERANCE, Case, Exercise, array, mistake, random_numbers
+from neo_np.exercises.nb05_one_head import softmax
+from neo_np.exercises.nb12_loss import AXIS_0, NO_KEEPDIMS
+
+OTHER_ORDER = mistake(
+    "other_order",
+    ({"order": (1, 2, 0)}, {"order": (1, 0, 2)}),
+    "the gradients are returned in another order.",
+    "Which of the three does the task name first?",
+)
 
 # numerical_gradient
 
@@ -27,7 +36,7 @@ class Formula:
 
 
 def numerical_gradient(f, x, h):
-    """Return (f(x + h) - f(x - h)) / 2h for each entry of x, moved by itself."""
+    """Return (f(x + h) - f(x - h)) / 2h for each entry of x, with h added to this entry only."""
     gradient = np.zeros_like(x)
     for place in np.ndindex(x.shape):
         above, below = x.copy(), x.copy()
@@ -60,55 +69,50 @@ def numerical_gradient_variant(
     restore=True,
     move="each",
     own_h=None,
-    whole=False,
     step=1.0,
     first_only=False,
     added=False,
 ):
     """numerical_gradient with a switch for each mistake."""
     h = own_h or h
-    width = {"2h": 2 * h if points == "both" else h, "nothing": 1, "h": h, "times": 2 / h, "second": 2 * h}[divide]
-    h = step * h
-    if move == "rows":
-        gradient = np.zeros_like(x)
-        for i in range(len(x)):
-            above, below = x.copy(), x.copy()
-            above[i] += h
-            below[i] -= h
-            gradient[i] = (f(above) - f(below)) / width
-        return gradient
-    if move == "all":
-        above, below = f(x + h * (points != "below")), f(x - h * (points != "above"))
-        slope = sign * (above - below) / width
-        return np.full(x.shape, slope) if whole else slope
-    moved = x.copy() if copy else x
-    gradient = np.zeros_like(x)
-    up, down = x.copy(), x.copy()
-    for place in np.ndindex(x.shape):
-        if move == "entry":
-            gradient[place] = (f(x[place] + h) - f(x[place] - h)) / width
-            continue
-        if restore == "copies_before":
-            up[place] += h
-            down[place] -= h
-            gradient[place] = (f(up) - f(down)) / width
-            continue
-        value = moved[place]
-        if points != "below":
-            moved[place] = value + h
-        above = f(moved)
-        moved[place] = value if points == "above" else value - h
-        below = above if move == "same_array" else f(moved)
-        if points == "above" and not restore:
-            moved[place] = value + h
-        elif restore:
-            moved[place] = value
+    up, down = step * h * (points != "below"), step * h * (points != "above")
+
+    def slope(above, below):
         below = -below if added else below
-        gradient[place] = sign * (above - below / width if divide == "second" else (above - below) / width)
-        if first_only == "a number":
-            return gradient[place]
+        distance = 2 * h if points == "both" else h
+        return (
+            sign
+            * {
+                "2h": (above - below) / distance,
+                "h": (above - below) / h,
+                "nothing": above - below,
+                "no bracket": (above - below) / 2 * h,
+                "only the second": above - below / (2 * h),
+            }[divide]
+        )
+
+    if move in ("all", "all, one number"):
+        together = slope(f(x + up), f(x - down))
+        return together if move == "all, one number" else np.full(x.shape, together)
+    gradient, moved, higher, lower = np.zeros_like(x), x.copy() if copy else x, x.copy(), x.copy()
+    for place in range(len(x)) if move == "rows" else np.ndindex(x.shape):
+        value = np.copy(moved[place])
+        if move == "entry":
+            above, below = f(value + up), f(value - down)
+        elif restore == "copies_before":
+            higher[place] += up
+            lower[place] -= down
+            above, below = f(higher), f(lower)
+        else:
+            moved[place] = value + up
+            above = f(moved)
+            moved[place] = value - down
+            below = above if move == "same_array" else f(moved)
+            left = value + up if points == "above" else value - down
+            moved[place] = value if restore else left
+        gradient[place] = slope(above, below)
         if first_only:
-            break
+            return gradient[place] if first_only == "a number" else gradient
     return gradient
 
 
@@ -185,13 +189,13 @@ NUMERICAL_GRADIENT = Exercise(
         ),
         mistake(
             "bracket_missing",
-            {"divide": "times"},
+            {"divide": "no bracket"},
             "`/ 2 * h` divides by 2 and then multiplies by h.",
             "In which order does Python compute a / 2 * h? What does a bracket change?",
         ),
         mistake(
             "only_second_divided",
-            {"divide": "second"},
+            {"divide": "only the second"},
             "only f at the lower point is divided: `/` comes before `-`.",
             "In which order does Python compute a - b / c? What does a bracket change?",
         ),
@@ -220,7 +224,7 @@ NUMERICAL_GRADIENT = Exercise(
             "`range(len(x))` counts rows. What gives the place of each single entry, whatever the shape?",
         ),
         mistake(
-            "entry_alone",
+            "entry_for_array",
             {"move": "entry"},
             "f gets only the entry that moves, and not the whole array.",
             "f is a function of an array. What are the other entries while this one moves?",
@@ -233,7 +237,7 @@ NUMERICAL_GRADIENT = Exercise(
         ),
         mistake(
             "all_at_once",
-            ({"move": "all"}, {"move": "all", "whole": True}),
+            ({"move": "all"}, {"move": "all, one number"}),
             "all entries move at the same time.",
             "The slope for one entry says what happens if only this entry moves. How many entries does `x + h` move?",
         ),
@@ -278,8 +282,7 @@ NUMERICAL_GRADIENT = Exercise(
 
 def cross_entropy_backward(logits, targets):
     """Return (softmax(logits) - [1 at the target, else 0]) / T."""
-    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    dlogits = e / e.sum(axis=-1, keepdims=True)
+    dlogits = softmax(logits)
     dlogits[np.arange(len(targets)), targets] -= 1
     return dlogits / len(targets)
 
@@ -288,7 +291,7 @@ def cross_entropy_backward_by_rows(logits, targets):
     """Work out one row at a time, with a table of ones at the targets."""
     rows = []
     for row, target in zip(logits.astype(float), targets):
-        p = 1 / np.exp(row[:, None] - row).sum(axis=0) if np.ptp(row) < 700 else np.exp(row - row.max())
+        p = np.exp(row - np.logaddexp.reduce(row))
         rows.append((p - np.eye(len(row))[target]) / len(targets))
     return np.array(rows)
 
@@ -311,40 +314,32 @@ def cross_entropy_backward_variant(
     T, V = logits.shape
     e = np.exp(logits - (logits.max(axis, keepdims=keepdims) if shift else 0))
     total = e.sum(axis, keepdims=keepdims)
-    count = {"T": T, "nothing": 1, "V": V, "T V": T * V, "2": 2, "only_1": 1}[divide]
-    dlogits = {
+    p = {
         "probabilities": lambda: e / total,
-        "scores": lambda: logits.copy(),
+        "scores": lambda: logits,
         "nothing": lambda: np.zeros_like(logits),
         "logs": lambda: logits - logits.max(axis, keepdims=True) - np.log(total),
     }[values]()
-    dlogits = dlogits / count if early else dlogits
-    rows = np.arange(T)
-    if ones == "targets":
-        dlogits[rows, targets] -= 1
-    elif ones == "likeliest":
-        dlogits[rows, logits.argmax(axis=-1)] -= 1
-    elif ones == "columns":
-        dlogits[:, targets] -= 1
-    elif ones == "everywhere":
-        dlogits -= 1
-    elif ones == "added":
-        dlogits[rows, targets] += 1
-    elif ones == "rows":
-        dlogits[targets] -= 1
-    elif ones == "ids":
-        dlogits -= targets[:, None]
-    elif ones == "assigned":
-        dlogits[rows, targets] = -1
-    elif ones == "4 columns":
-        dlogits = dlogits - np.eye(4)[targets]
-    if divide == "only_1":
-        dlogits[rows, targets] += 1 - 1 / T
-    if keep == "target":
-        dlogits = np.where(np.arange(V) == targets[:, None], dlogits, 0)
+    count = {"T": T, "nothing": 1, "V": V, "T V": T * V, "2": 2}[divide]
+    p = p / count if early else p
+    hit = np.eye(V, dtype=p.dtype)[targets]  # 1 at the target of each row, else 0
+    dlogits = {
+        "targets": lambda: p - hit,
+        "nowhere": lambda: p,
+        "likeliest": lambda: p - np.eye(V)[logits.argmax(axis=-1)],
+        "columns": lambda: p - hit.max(axis=0),
+        "everywhere": lambda: p - 1,
+        "added": lambda: p + hit,
+        "rows": lambda: p - np.eye(T)[targets].max(axis=0)[:, None],
+        "ids": lambda: p - targets[:, None],
+        "assigned": lambda: np.where(hit, -1, p),
+        "4 columns": lambda: p - np.eye(4)[targets],
+        "divided": lambda: p - hit / T,
+    }[ones]()
+    dlogits = np.where(hit, dlogits, 0) if keep == "target" else dlogits
     dlogits = sign * (dlogits if early else dlogits / count)
     if keep == "loss":
-        return -np.log((e / total)[rows, targets]).mean()
+        return -np.log((e / total)[np.arange(T), targets]).mean()
     return dlogits.sum(axis=0) if rows_mean else dlogits
 
 
@@ -392,7 +387,7 @@ CROSS_ENTROPY_BACKWARD = Exercise(
             "sign",
             {"sign": -1},
             "all signs are wrong: this is the direction in which the loss falls.",
-            "If the score of the target grows, the surprise falls. Which sign has its slope, then?",
+            "If the score of the target grows, the surprise falls. Which sign must its slope have?",
         ),
         mistake(
             "no_mean",
@@ -428,13 +423,13 @@ CROSS_ENTROPY_BACKWARD = Exercise(
             "divided_too_early",
             {"early": True},
             "only the probabilities are divided by T, and 1 is subtracted after that.",
-            "What belongs into the bracket before you divide?",
+            "What belongs inside the bracket that is divided by T?",
         ),
         mistake(
             "only_1_divided",
-            {"divide": "only_1"},
+            {"ones": "divided", "divide": "nothing"},
             "only the 1 is divided by T, and not the probabilities.",
-            "What belongs into the bracket before you divide?",
+            "What belongs inside the bracket that is divided by T?",
         ),
         mistake(
             "numbers_of_the_example",
@@ -508,18 +503,8 @@ CROSS_ENTROPY_BACKWARD = Exercise(
             "1 is added at the target and not subtracted.",
             "Each row of the result adds up to 0. What does yours add up to?",
         ),
-        mistake(
-            "axis_0",
-            {"axis": 0},
-            "the softmax runs down the columns, over the positions.",
-            "Which axis has the V scores of one position?",
-        ),
-        mistake(
-            "no_keepdims",
-            {"keepdims": False},
-            "the sums have shape (T,), and NumPy lines them up with the columns.",
-            "What shape must they have, so that each one meets its own row?",
-        ),
+        AXIS_0,
+        NO_KEEPDIMS,
         mistake(
             "overflow",
             {"shift": False},
@@ -572,7 +557,6 @@ def linear_backward_variant(
         "dy x^T x": lambda: dy @ x.T @ x,
         "y weight": lambda: x @ weight.T @ weight,
         "dy * weight": lambda: dy * weight,
-        "turned": lambda: (dy @ weight).T,
     }[dx_as]()
     dweight = {
         "dy^T x": lambda: dy.T @ x,
@@ -702,7 +686,7 @@ LINEAR_BACKWARD = Exercise(
             "bias_is_1",
             {"dbias_as": "ones"},
             "dbias is 1 everywhere: the slope of y, and not of the loss.",
-            "The chain rule multiplies the slope of y by what comes from behind. Which argument holds that?",
+            "The chain rule multiplies the slope of y by the gradient that arrives at y. Which argument is that?",
         ),
         mistake(
             "dweight_averaged",
@@ -738,18 +722,13 @@ LINEAR_BACKWARD = Exercise(
             "dy_ignored",
             {"dy_used": False},
             "dy is not used: these are the slopes of the sum of y, and not of the loss.",
-            "The chain rule multiplies the slope of y by what comes from behind. Which argument holds that?",
+            "The chain rule multiplies the slope of y by the gradient that arrives at y. Which argument is that?",
         ),
-        mistake(
-            "other_order",
-            ({"order": (1, 0, 2)}, {"order": (1, 2, 0)}),
-            "the gradients are returned in another order.",
-            "Which of the three does the task name first?",
-        ),
+        OTHER_ORDER,
     ),
     hints=(
         "y[t, o] is a sum of products x[t, i] weight[o, i], plus bias[o]. In a product, the slope for one factor is the other "
-        "factor, times dy. Everything that was used several times collects a sum.",
+        "factor, times dy. A value that was used several times collects the sum of its slopes.",
         "dx: (T, out) @ (out, in) -> (T, in). dweight: (out, T) @ (T, in) -> (out, in). dbias: the T rows of dy added up, "
         "(out,).",
         "dx = dy @ ...  # (T, in)\n"
@@ -875,7 +854,7 @@ LAYER_NORM_BACKWARD = Exercise(
     variant=layer_norm_backward_variant,
     package_name="neo_np.gpt_neo.backward.layer_norm_backward",
     also_right=(layer_norm_backward_by_matrix,),
-    tolerance=(1e-3, 1e-4),
+    tolerance=DEEP_TOLERANCE,
     cases=layer_norm_backward_cases,
     mistakes=(
         mistake(
@@ -1010,12 +989,7 @@ LAYER_NORM_BACKWARD = Exercise(
             "dweight and dbias are means over the rows.",
             "A value that is used T times collects T slopes. Are they added or averaged?",
         ),
-        mistake(
-            "other_order",
-            {"order": (1, 2, 0)},
-            "the gradients are returned in another order.",
-            "Which of the three does the task name first?",
-        ),
+        OTHER_ORDER,
     ),
     hints=(
         "Work out n and s as in the forward pass. Then three ways lead from an entry of x to the loss: directly, through the "

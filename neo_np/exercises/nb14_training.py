@@ -1,6 +1,5 @@
 """Exercises of notebook 14, training: adamw_step, clip, schedule."""
 
-import functools
 import math
 
 import numpy as np
@@ -11,7 +10,7 @@ from neo_np.exercises.exercise import Case, Exercise, array, mistake, random_num
 
 
 def adamw_step(p, g, m, v, step, learning_rate, decay, betas, eps):
-    """Return the new (p, m, v): against the mean gradient, divided by the root of the mean square, plus the decay."""
+    """Return the new (p, m, v): p moves against m, divided by the root of v, and shrinks by the decay."""
     b1, b2 = betas
     m = b1 * m + (1 - b1) * g
     v = b2 * v + (1 - b2) * g**2
@@ -21,7 +20,7 @@ def adamw_step(p, g, m, v, step, learning_rate, decay, betas, eps):
 
 
 def adamw_step_decay_first(p, g, m, v, step, learning_rate, decay, betas, eps):
-    """Shrink p first, and correct the root and the rate in place of the means."""
+    """Shrink p first, and correct the rate and the root instead of m and v."""
     m, v = m + (1 - betas[0]) * (g - m), v + (1 - betas[1]) * (g * g - v)
     rate, root = learning_rate / (1 - betas[0] ** step), np.sqrt(v) / math.sqrt(1 - betas[1] ** step)
     return p * (1 - learning_rate * decay) - rate * m / (root + eps), m, v
@@ -58,24 +57,24 @@ def adamw_step_variant(
     b1, b2 = (betas[i] for i in mean_betas)
     m = running_mean(m, g, b1, m_weights)
     v = running_mean(v, {"g g": g * g, "g": g, "m m": m * m, "g m": g * m}[squared], b2, v_weights)
-    below = {
+    divisor = {
         "1 - b**t": lambda b: 1 - b**t,
         "(1 - b)**t": lambda b: (1 - b) ** t,
         "1 - b t": lambda b: 1 - b * t,
         "1 - b": lambda b: 1 - b,
     }[correction]
     c1, c2 = (betas[i] for i in correction_betas)
-    m_hat = m / below(c1) if "m" in corrected else m
-    v_hat = v / below(c2) if "v" in corrected else v
-    below = {
-        "eps outside": lambda: np.sqrt(v_hat) + eps,
-        "eps inside": lambda: np.sqrt(v_hat + eps),
-        "no eps": lambda: np.sqrt(v_hat),
-        "no root": lambda: v_hat + eps,
-        "eps after": lambda: np.sqrt(v_hat),
+    m_hat = m / divisor(c1) if "m" in corrected else m
+    v_hat = v / divisor(c2) if "v" in corrected else v
+    top = g if direction == "gradient" else m_hat
+    change = {
+        "eps outside": lambda: top / (np.sqrt(v_hat) + eps),
+        "eps inside": lambda: top / np.sqrt(v_hat + eps),
+        "no eps": lambda: top / np.sqrt(v_hat),
+        "no root": lambda: top / (v_hat + eps),
+        "eps after": lambda: top / np.sqrt(v_hat) + eps,
+        "undivided": lambda: top,
     }[root]()
-    change = {"mean": m_hat, "gradient": g, "mean, undivided": m_hat}[direction]
-    change = change if direction == "mean, undivided" else change / below + (eps if root == "eps after" else 0)
     shrunk = {
         "end": lambda: learning_rate * decay * p,
         "gradient": lambda: 0,
@@ -137,7 +136,7 @@ ADAMW_STEP = Exercise(
             "no_bias_correction",
             ({"corrected": ""}, {"corrected": "v"}, {"corrected": "m"}),
             "the correction of the first steps is missing, for m, for v, or for both.",
-            "m begins with 0. After the first step it is only 1 - b1 times g. By what must it be divided to give g?",
+            "m begins with 0. After the first step it is only 1 - b1 times g. What must you divide it by to get g?",
         ),
         mistake(
             "decay_in_gradient",
@@ -161,7 +160,7 @@ ADAMW_STEP = Exercise(
             "step_from_0",
             ({"shift": -1}, {"shift": 1}),
             "the correction uses another power than step, as if steps were counted from 0.",
-            "step is 1 in the first call. Which power of b1 must then appear?",
+            "step is 1 in the first call. Which power of b1 does the first correction need?",
         ),
         mistake(
             "no_decay",
@@ -195,7 +194,7 @@ ADAMW_STEP = Exercise(
         ),
         mistake(
             "not_divided",
-            {"direction": "mean, undivided"},
+            {"root": "undivided"},
             "m is not divided by the root of v.",
             "Where does your new p use v?",
         ),
@@ -226,8 +225,8 @@ ADAMW_STEP = Exercise(
         mistake(
             "wrong_correction",
             tuple({"correction": below} for below in ("(1 - b)**t", "1 - b t", "1 - b")),
-            "the correction divides by something else than 1 - b**step.",
-            "With b = 0.9 the number below is 0.1 in step 1 and 0.19 in step 2. What is yours in step 2?",
+            "the correction does not divide by 1 - b**step.",
+            "With b = 0.9 the divisor is 0.1 in step 1 and 0.19 in step 2. What is yours in step 2?",
         ),
         mistake(
             "eps_after_the_division",
@@ -326,6 +325,14 @@ def clip_one_vector(gradients, max_norm):
     return tuple(factor * g for g in gradients)
 
 
+def norm_with_many_roots(gradients):
+    """Take the root again after each array."""
+    norm = 0.0
+    for g in gradients:
+        norm = np.sqrt(norm + (g**2).sum())
+    return norm
+
+
 NORMS = {
     "all": lambda gradients: np.sqrt(sum((g**2).sum() for g in gradients)),
     "squared": lambda gradients: sum((g**2).sum() for g in gradients),
@@ -336,7 +343,7 @@ NORMS = {
     "mean of each": lambda gradients: np.sqrt(sum((g**2).mean() for g in gradients)),
     "first": lambda gradients: np.sqrt((gradients[0] ** 2).sum()),
     "last": lambda gradients: np.sqrt((gradients[-1] ** 2).sum()),
-    "root in the loop": lambda gradients: functools.reduce(lambda n, g: np.sqrt(n + (g**2).sum()), gradients, 0.0),
+    "root in the loop": norm_with_many_roots,
 }
 
 
@@ -441,7 +448,7 @@ CLIP = Exercise(
         mistake(
             "largest_entry",
             {"norm": "largest"},
-            "you take the largest entry for the norm.",
+            "you take the largest entry as the norm.",
             "How long is the arrow from (0, 0) to (3, 4)? It is not 4.",
         ),
         mistake(
@@ -466,12 +473,12 @@ CLIP = Exercise(
             "root_in_the_loop",
             {"norm": "root in the loop"},
             "the root is taken again after each array.",
-            "First add the squares of all arrays. How often do you need the root then, and which indent has its line?",
+            "First add the squares of all arrays. How often do you need the root then, and how far is its line indented?",
         ),
         mistake(
             "squares_compared",
             {"compared": "square"},
-            "the sum of the squares is compared with max_norm; only later you take the root.",
+            "the sum of the squares is compared with max_norm: you take the root too late.",
             "The norm is 3 and max_norm is 4. Are the gradients too long? What does your `if` compare?",
         ),
         mistake(
@@ -538,7 +545,7 @@ def schedule_variant(
     angle=math.pi,
     border="line",
 ):
-    """Schedule with a switch for each mistake; border: the part to which step warmup_steps belongs, right in both ways."""
+    """Schedule with a switch for each mistake. border: the part that computes step warmup_steps; both parts are right."""
     step = step + shift
     if warmup != "none" and (step < warmup_steps or (step == warmup_steps and border == "line")):
         up = step + warmup_shift
@@ -580,7 +587,7 @@ def schedule_variant(
 
 
 def at_both_borders(*ways):
-    """Return ways to make a mistake, each with both parts to which step warmup_steps may belong."""
+    """Return each way twice: step warmup_steps is computed by the line, or by the cosine."""
     return (*ways, *(way | {"border": "cosine"} for way in ways))
 
 
@@ -706,7 +713,7 @@ SCHEDULE = Exercise(
             "progress_outside",
             at_both_borders({"curve": "progress outside"}),
             "progress is not inside the cosine: `cos(pi) * x` is -1 times x.",
-            "Of which number must the cosine be taken: of pi, or of pi times progress?",
+            "Which number must be inside the brackets of the cosine: pi, or pi times progress?",
         ),
         mistake(
             "whole_numbers",
@@ -730,7 +737,7 @@ SCHEDULE = Exercise(
             "rising",
             at_both_borders({"curve": "rising"}),
             "the cosine part rises from 0 to 1.",
-            "The rate should begin with the peak and end with the minimum. Which sign has the cosine?",
+            "The rate should begin with the peak and end with the minimum. Which sign must the cosine have?",
         ),
         mistake(
             "only_cosine",

@@ -142,9 +142,8 @@ def temperature(logits, value):
     """Return the logits, (V,), at a temperature: `value` is a number above 0. Below 1 it makes the differences between
     logits larger, above 1 smaller. Logits go in and logits come out: softmax comes later.
     """
-    changed = ...  # every logit meets the temperature
+    changed = ...  # the logits at this temperature
     return changed  # (V,)
-
 
 # %%
 # hint("temperature")
@@ -160,12 +159,11 @@ def temperature(logits, value):
 # %% exercise="top_k"
 @check
 def top_k(logits, k):
-    """Keep the k highest logits, (V,), and give all others a very low number such as -1e9 or -inf. The kept logits
-    stay as they are, in their places. Tokens that are equal to the k-th highest one are kept too, so ties can leave
-    more than k. (1 <= k <= V)
+    """Keep the k highest of the logits, (V,), and give all others a very low number such as -1e9 or -inf. The kept
+    logits stay as they are, in their places. Logits that are equal to the k-th highest one are kept too, so ties
+    can leave more than k. (1 <= k <= V)
     """
     ...
-
 
 # %%
 # hint("top_k")
@@ -203,12 +201,11 @@ print(len(nucleus), "tokens, with the sum", round(float(total), 3))
 # %% exercise="top_p"
 @check
 def top_p(logits, p):
-    """Keep the likeliest tokens until their probabilities add up to p; the token with which the sum reaches p is kept
-    too. Give all others a very low logit such as -1e9 or -inf. The kept logits, of (V,), stay as they are, in their
-    places. You may call softmax(x).
+    """logits is (V,). Keep the likeliest tokens until their probabilities add up to p; the token with which the sum
+    reaches p is kept too. Give all others a very low logit such as -1e9 or -inf. The kept logits stay as they are,
+    in their places. You may call softmax(x).
     """
     ...
-
 
 # %%
 # hint("top_p")
@@ -232,11 +229,10 @@ assert nucleus == nucleus_at_once.tolist()
 @check
 def repetition_penalty(logits, ids, penalty):
     """Make each token that is already in the text less likely. ids: the text so far, a list. Of each token in it,
-    divide the logit by the penalty (a number above 1) if it is positive, and multiply if it is negative: once,
-    however often the token occurs. Return the new logits, (V,).
+    divide the logit by the penalty (a number above 1) if it is positive, and multiply it by the penalty if it is
+    negative: once, however often the token occurs. Return the new logits, (V,).
     """
     ...
-
 
 # %%
 # hint("repetition_penalty")

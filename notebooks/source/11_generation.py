@@ -200,17 +200,16 @@ print(cache)
 # %% exercise="cached_step"
 @check
 def cached_step(id, keys, values, wte, wpe, wq, wk, wv):
-    """One head reads one new token. keys and values, (S, D), hold the rows of the S tokens before it. Embed the new
-    token at the next position (wte, wpe). Its query, key and value are wq @ x, wk @ x, wv @ x. Its query meets all
-    S + 1 keys: softmax, then the weighted mean of the values, (D,). You may call softmax. Do not write into keys or
-    values.
+    """One head reads one new token. keys and values, (S, D), have one row for each of the S tokens before it. x, (C,),
+    is the new token, embedded at the next position (wte, wpe). Its query, key and value are wq @ x, wk @ x and wv @
+    x. Compare the query with all S + 1 keys, and return the mean of the S + 1 values, (D,), weighted with the
+    softmax of the scores. You may call softmax. Do not write into keys or values.
     """
     x = wte[id] + wpe[...]
     keys = np.concatenate([keys, [...]])  # (S + 1, D)
     values = np.concatenate([values, [...]])
     weights = softmax(...)  # (S + 1,)
     return weights @ ...
-
 
 # %%
 # hint("cached_step")
@@ -375,11 +374,10 @@ reveal("11.3", 3 + 1)  # three drafts, and the model's own token in the place of
 def accept_drafts(drafts, logits):
     """Return the tokens that one run of the model writes, a list of ids. drafts: K guessed tokens. logits, (K + 1, V):
     row i says what follows the text and the first i drafts. A draft is accepted if it is the likeliest token of its
-    row. At the first draft that is not, write the likeliest token of its row and stop. If all K are accepted, write
-    that of the last row too.
+    row. At the first draft that is not, write the likeliest token of its row and stop. If all K are accepted, also
+    write the likeliest token of the last row.
     """
     ...
-
 
 # %%
 # hint("accept_drafts")

@@ -59,14 +59,14 @@ def message(exercise, body, **names):
         ("embed", "return wte[ids] + wpe[range(ids)]", "did you mean `len(...)`"),
         ("next_token", "return int(logits)", "one number is needed here"),
         ("self_attention", "return merge_heads([split_heads(x, num_heads)[0]])", "`np.array(...)` makes an array of it"),
-        ("softmax", "rows = [[1.0, 2.0]]\nreturn rows / 2", "lists do not compute number by number"),
-        ("softmax", "rows = [1.0, 2.0]\nreturn rows * 0.5", "lists do not compute number by number"),
-        ("softmax", "rows = [[1.0, 2.0]]\nreturn rows[0, 1]", "a list takes one integer as its index"),
+        ("softmax", "rows = [[1.0, 2.0]]\nreturn rows / 2", "lists and tuples do not compute number by number"),
+        ("softmax", "rows = [1.0, 2.0]\nreturn rows * 0.5", "lists and tuples do not compute number by number"),
+        ("softmax", "rows = [[1.0, 2.0]]\nreturn rows[0, 1]", "a list or tuple takes one integer as its index"),
         ("pick_targets", "y = np.zeros(0)\ny.append(1)\nreturn y", "collect in a list"),
         ("count_pairs", "for tokens, count in words:\n    pass\nreturn {}", "`for key, value in d.items():`"),
         ("merge", "left, right, more = pair\nreturn tokens", "one name for each value"),
         ("count_pairs", "c = {}\nfor w in words:\n    c[w] += 1\nreturn c", "`d.get(key, 0)`"),
-        ("count_pairs", "c = {}\nfor w in words:\n    c[list(w)] = 1\nreturn c", "a list cannot be a key"),
+        ("count_pairs", "c = {}\nfor w in words:\n    c[list(w)] = 1\nreturn c", "a list or an array cannot be a key"),
         ("merge", "pair[0] = tokens[0]\nreturn tokens", "make a list of it"),
         ("count_pairs", "for w in words:\n    words[w + w] = 1\nreturn words", "loop over `list(d)`"),
         ("decode", 'return "".join(token_bytes[i] for i in ids)', "bytes and text do not mix"),
@@ -121,6 +121,12 @@ def message(exercise, body, **names):
         ("reach", "return length // 0", "divided by 0"),
         ("pick_targets", "ids += 0.5\nreturn table[0]", "keep the type of an array"),
         ("split_heads", "return np.array([[1.0], [1.0, 2.0]])", "different lengths"),
+        ("softmax", "y = np.zeros(2)\ny[0] = [1.0, 2.0]\nreturn y", "written into the place of one number"),
+        ("clip", "return None - [0.5]", "None on purpose"),
+        ("softmax", "return np.sqrt(sum(x) + x.T)", "Does the smaller one need `[:, None]`"),
+        ("softmax", "return sum(np.exp(x) * x.T)", "Does one of them lie the wrong way?"),
+        ("softmax", "return sum(np.exp(row) * x.T for row in x)", "Does the smaller one need `[:, None]`"),
+        ("softmax", "return np.sum(np.exp(x) * x.T)", "Does one of them lie the wrong way?"),
         ("reach", "return sum(window)", "one value"),
         ("reach", "return window[0]", "as if it were a list"),
         ("reach", "return len(length)", "as if it were a list"),
@@ -130,6 +136,53 @@ def test_common_error_is_explained_in_one_sentence(exercise, body, advice):
     said = message(exercise, body)
     assert "About the error: " in said, said
     assert advice in said.split("About the error: ")[1], said
+
+
+@pytest.mark.parametrize(
+    ("operations", "advice"),
+    [
+        (
+            "gradients ** 2; [*gradients] ** 2; gradients * 0.5; np.float64(2) * gradients; gradients - gradients; "
+            "[*gradients] / max_norm; -gradients; abs(gradients); round(gradients); gradients @ gradients",
+            "lists and tuples do not compute number by number",
+        ),
+        ("gradients + 1; [*gradients] + 0.5; max_norm + gradients", "`+ [i]` appends one item"),
+        ("gradients.mean(); [*gradients].mean(); gradients.shape; [*gradients].ravel()", "take its items one by one in a loop"),
+        ("gradients[:, 0]; list(gradients)[:, 0]", "takes one integer as its index"),
+        ("gradients > max_norm; max_norm < [*gradients]; max(gradients, max_norm)", "compared with a number"),
+        ("math.sqrt(gradients); float(gradients); int([*gradients])", "a whole array or list"),
+        (
+            "np.array(gradients); np.array([*gradients]); np.sum(gradients); np.square(gradients); np.linalg.norm(gradients); "
+            "np.array(gradients, dtype=object) ** 2; np.clip(gradients, -1, 1)",
+            "take them one by one",
+        ),
+        ("np.stack(gradients); np.concatenate(gradients); np.hstack(gradients)", "`a.ravel()` makes one row"),
+        (
+            "sum(gradients); np.sqrt(sum(g**2 for g in gradients)); sum(g**2 for g in gradients) ** 0.5",
+            "take `.sum()` of each",
+        ),
+        (
+            "np.mean(g for g in gradients); math.sqrt(g for g in gradients); len(g for g in gradients); "
+            "map(np.sum, gradients) ** 2; zip(gradients)[0]",
+            "make a list of them",
+        ),
+    ],
+)
+def test_lists_of_arrays_used_as_an_array_are_explained(operations, advice):
+    for operation in operations.split("; "):
+        said = message("clip", f"return {operation}")
+        assert advice in said.partition("About the error: ")[2], (operation, said)
+
+
+def test_error_of_other_cases_is_named_before_it_is_explained():
+    said = message("clip", "return np.array(gradients)")
+    assert "Your function returns an array of floats of shape (2, 1)" in said
+    assert said.index("In other cases your function stops with `ValueError") < said.index("About the error: ")
+
+
+def test_text_of_an_error_keeps_the_functions_that_it_names():
+    assert "`ValueError: np.zeros(3) is no row`" in message("softmax", "raise ValueError('np.zeros(3) is no row')")
+    assert "`KeyError: 3`" in message("count_pairs", "return {}[np.int64(3)]")
 
 
 def test_error_that_the_table_does_not_know_is_shown_without_advice():
