@@ -145,6 +145,7 @@ def temperature(logits, value):
     changed = ...  # the logits at this temperature
     return changed  # (V,)
 
+
 # %%
 # hint("temperature")
 # solution("temperature")
@@ -164,6 +165,7 @@ def top_k(logits, k):
     can leave more than k. (1 <= k <= V)
     """
     ...
+
 
 # %%
 # hint("top_k")
@@ -207,6 +209,7 @@ def top_p(logits, p):
     """
     ...
 
+
 # %%
 # hint("top_p")
 # solution("top_p")
@@ -233,6 +236,7 @@ def repetition_penalty(logits, ids, penalty):
     negative: once, however often the token occurs. Return the new logits, (V,).
     """
     ...
+
 
 # %%
 # hint("repetition_penalty")

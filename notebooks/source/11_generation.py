@@ -211,6 +211,7 @@ def cached_step(id, keys, values, wte, wpe, wq, wk, wv):
     weights = softmax(...)  # (S + 1,)
     return weights @ ...
 
+
 # %%
 # hint("cached_step")
 # solution("cached_step")
@@ -378,6 +379,7 @@ def accept_drafts(drafts, logits):
     write the likeliest token of the last row.
     """
     ...
+
 
 # %%
 # hint("accept_drafts")
