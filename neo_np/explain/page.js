@@ -225,11 +225,11 @@ function show(id) {
   $(`${id}-title`).focus({ preventScroll: true });
 }
 
-// Make a button for each panel, with the first words of its title.
+// Make a button for each panel.
 function makeNav() {
-  for (const title of document.querySelectorAll("section:not([hidden]) > h2")) {
-    title.tabIndex = -1;
-    $("nav").append(button(title.textContent.split(/[:?,]/)[0], () => show(title.parentElement.id)));
+  for (const panel of document.querySelectorAll("section:not([hidden])")) {
+    $(`${panel.id}-title`).tabIndex = -1;
+    $("nav").append(button(panel.dataset.label, () => show(panel.id)));
   }
 }
 
@@ -505,7 +505,7 @@ function drawShades() {
 }
 
 function headCell(layer, head) {
-  return $("heads").children[layer].children[head + 1];
+  return document.querySelector(`#heads [data-layer="${layer}"][data-head="${head}"]`);
 }
 
 function makeMatrix() {
