@@ -280,6 +280,12 @@ def test_open_that_says_nothing_known_is_refused(text):
         read_opening(text)
 
 
+def test_open_at_timings_is_refused_without_them(tales_run):
+    with pytest.raises(NeoError, match="this run has none: ask for them with timings=True, or --timings"):
+        complete_opening(read_opening("timings"), tales_run.data)
+    assert complete_opening(read_opening("timings"), tales_run.data | {"timings": {}})["panel"] == "timings"
+
+
 @pytest.mark.parametrize("text", ["why,position=999", "lens,layer=999", "lens,head=999"])
 def test_open_beyond_the_run_is_refused(tales_run, text):
     with pytest.raises(NeoError, match="this run has"):
