@@ -1,5 +1,7 @@
 """Exercises of notebook 03, embeddings: embed, nearest."""
 
+import math
+
 import numpy as np
 
 from neo_np.exercises.exercise import Case, Exercise, array, mistake, random_numbers
@@ -17,7 +19,7 @@ def embed_loop(ids, wte, wpe):
     return np.array([wte[id] + wpe[position] for position, id in enumerate(ids)])
 
 
-def embed_variant(ids, wte, wpe, positions="right", tokens="right", join="add"):
+def embed_variant(ids, wte, wpe, positions="right", tokens="right", join="add", scaled=False):
     """Embed with a switch for each mistake."""
     T = len(ids)
     at = {
@@ -28,11 +30,12 @@ def embed_variant(ids, wte, wpe, positions="right", tokens="right", join="add"):
         "same": np.zeros(T, int),
         "last": np.full(T, T - 1),
         "backwards": np.arange(T)[::-1],
+        "first_place": [list(ids).index(id) for id in ids],
         "one_number": T - 1,
         "all": slice(None),
     }[positions]
     ids = {"right": ids, "by_position": np.arange(T), "none": ids, "next": ids + 1, "before": ids - 1}[tokens]
-    token, position = wte[ids], wpe[at]
+    token, position = wte[ids] * (math.sqrt(wte.shape[1]) if scaled else 1), wpe[at]
     if positions == "none":
         return token
     if tokens == "none":
@@ -149,6 +152,18 @@ EMBED = Exercise(
             "Which position has the first token?",
         ),
         mistake("summed", {"join": "sum"}, "all tokens are added up to one row.", "How many rows should come back?"),
+        mistake(
+            "first_place",
+            {"positions": "first_place"},
+            "a token that occurs twice gets the position of its first place, because `index` stops there.",
+            "What is [5, 7, 5].index(5) for the second 5? What else can count the places of a loop?",
+        ),
+        mistake(
+            "scaled",
+            {"scaled": True},
+            "the token's row is multiplied by the root of C. Some transformers do that; GPT-Neo does not.",
+            "Which operation does the task name?",
+        ),
     ),
     blanks="positions = np.arange(...)  # (T,)\nreturn wte[...] + wpe[...]",
     hints=(
@@ -183,6 +198,10 @@ def nearest_variant(id, wte, k, by="cosine", itself="left_out", order="descendin
         "distance": lambda: -np.linalg.norm(wte - wte[id], axis=-1),
         "absolute": lambda: np.abs((wte / lengths) @ (wte / lengths)[id]),
     }[by]()
+    if itself == "zero":
+        scores = np.where(np.arange(len(wte)) == id, 0, scores)
+    if itself == "deleted":
+        scores = np.delete(scores, id)
     best = [int(other) for other in np.argsort(scores if order == "ascending" else -scores)]
     if cut == "before":
         best = best[:k]
@@ -305,6 +324,18 @@ NEAREST = Exercise(
             "Which function gives the places of sorted numbers?",
         ),
         mistake("one_only", {"give": "one"}, "the result is a single id.", "How many ids does the argument k ask for?"),
+        mistake(
+            "itself_set_to_0",
+            {"itself": "zero"},
+            "the cosine of the token itself is set to 0, which is more than a negative cosine.",
+            "Between which numbers do cosines lie? Which number is certainly lower?",
+        ),
+        mistake(
+            "places_shifted",
+            {"itself": "deleted"},
+            "the token itself is deleted before the sorting, so each later token gets an id that is 1 too small.",
+            "After np.delete(cosines, 2), whose cosine is at place 2?",
+        ),
     ),
     hints=(
         "Divide each row of wte by its length. Then a dot product is a cosine. Sort, leave out the token itself, take k.",
