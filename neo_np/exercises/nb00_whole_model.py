@@ -29,6 +29,7 @@ def next_token_variant(logits, row=-1, axis="vocabulary", give="id", largest=Tru
         "probability": lambda: e.max() / e.sum(),
         "probability_as_int": lambda: int(e.max() / e.sum()),
         "all": lambda: logits.argmax(axis=-1),
+        "place_in_sorted": lambda: len(scores) - 1,
     }[give]()
 
 
@@ -127,6 +128,12 @@ NEXT_TOKEN = Exercise(
             {"lowest_best": 0},
             "your search for the largest score begins with 0, and all scores of a row may be negative.",
             "Which score of the row can the search begin with, so that it is right for negative scores too?",
+        ),
+        mistake(
+            "sorted_first",
+            {"give": "place_in_sorted"},
+            "you sort the scores before you look for the largest one, so its place is not its id any more.",
+            "After sorting, at which place is the largest score of every row?",
         ),
     ),
     blanks="scores = logits[...]  # (V,), the row of the last token\nreturn int(...)  # the place of the largest score",

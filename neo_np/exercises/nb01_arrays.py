@@ -28,6 +28,8 @@ def center_rows_variant(x, axis=-1, keepdims=True, middle="mean", give="centered
         "first": lambda: x[:, :1],
         "other_length": lambda: total / x.shape[0],
         "rounded_down": lambda: total // x.shape[1],
+        "rounded": lambda: np.round(total / x.shape[1]),
+        "cut": lambda: np.trunc(total / x.shape[1]),
     }[middle]()
     if give == "mean":
         return mean
@@ -140,10 +142,10 @@ CENTER_ROWS = Exercise(
             "The mean is the sum divided by what?",
         ),
         mistake(
-            "rounded_down",
-            {"middle": "rounded_down"},
-            "the mean is rounded down: `//` drops what comes after the point.",
-            "What do 7 / 2 and 7 // 2 give?",
+            "mean_rounded",
+            ({"middle": "rounded_down"}, {"middle": "rounded"}, {"middle": "cut"}),
+            "the mean is rounded to a whole number: `//`, `round` and `int` do that.",
+            "What do 7 / 2, 7 // 2, round(3.5) and int(3.5) give?",
         ),
         mistake(
             "one_row",
@@ -325,7 +327,7 @@ def pick_targets(table, ids):
     return table[np.arange(len(ids)), ids]
 
 
-def pick_targets_variant(table, ids, pick="right", shift=0, roll=0, axis_kept=False, log=0):
+def pick_targets_variant(table, ids, pick="right", shift=0, roll=0, axis_kept=False, log=0, left_out=None):
     """pick_targets with a switch for each mistake."""
     rows, ids = np.arange(len(ids)), np.roll(ids, roll) + shift
     picked = {
@@ -343,6 +345,7 @@ def pick_targets_variant(table, ids, pick="right", shift=0, roll=0, axis_kept=Fa
         "one_hot": lambda: table * (np.arange(table.shape[1]) == ids[:, None]),
     }[pick]()
     picked = picked if log == 0 else log * np.log(picked)
+    picked = picked if left_out is None else picked[1:] if left_out == "first" else picked[:-1]
     return picked[:, None] if axis_kept else picked
 
 
@@ -442,6 +445,12 @@ PICK_TARGETS = Exercise(
             ({"log": -1}, {"log": 1}),
             "the logarithm is taken too, as for the surprise of notebook 00.",
             "Which numbers of the table should come back, and which step of yours changes them?",
+        ),
+        mistake(
+            "one_left_out",
+            ({"left_out": "first"}, {"left_out": "last"}),
+            "one number is missing: the first or the last row is left out.",
+            "Which is the first t of your loop, and which is the last one?",
         ),
     ),
     hints=(

@@ -160,9 +160,11 @@ def count_pairs_variant(
     add=True,
     of="neighbours",
     step=1,
+    only=None,
 ):
     """count_pairs with a switch for each mistake."""
-    counts = {}
+    counts, items = {}, list(words.items())
+    words = dict({None: items, "first": items[:1], "last": items[-1:]}[only])
     if loop == "keys":
         for tokens, times in words:
             for pair in zip(tokens, tokens[1:]):
@@ -184,6 +186,7 @@ def count_pairs_variant(
             "combinations": itertools.combinations(tokens, 2),
             "permutations": itertools.permutations(tokens, 2),
             "tokens": tokens,
+            "slices": [tokens[i : i + 2] for i in range(len(tokens))],
         }[of]
         pairs = list(pairs)[::step]
         pairs = [(tokens[-1], tokens[0]), *pairs] if wrap else pairs
@@ -320,6 +323,18 @@ COUNT_PAIRS = Exercise(
             ({"of": "combinations"}, {"of": "permutations"}),
             "tokens that are not neighbours are counted as a pair too.",
             "Are a and c neighbours in a b c? How far may the second index be from the first?",
+        ),
+        mistake(
+            "one_word_only",
+            ({"only": "first"}, {"only": "last"}),
+            "only one word is counted, the first or the last one.",
+            "Is your `return` inside the loop? Is the dict made again in each round?",
+        ),
+        mistake(
+            "single_at_the_end",
+            {"of": "slices"},
+            "the last token of each word is counted by itself, as a tuple of one token.",
+            "What is word[i : i + 2] at the last i?",
         ),
     ),
     blanks=(
@@ -574,14 +589,17 @@ def encode_word_in_order(word, merges):
 def encode_word_variant(word, merges, choose="first_learnt", rounds=None, how="merges", places="all"):
     """encode_word with a switch for each mistake."""
     ranks = {pair: rank for rank, pair in enumerate(merges)}
-    if how == "longest":
-        return longest_pieces(word, {*word, *(left + right for left, right in merges)})
-    if how == "uncut":
-        return [word]
-    if how == "until_a_miss":
-        return merged_until_a_miss(list(word), merges)
-    if how == "whole_word":
-        return [word] if word in {left + right for left, right in merges} else list(word)
+    other_ways = {
+        "longest": lambda: longest_pieces(word, {*word, *(left + right for left, right in merges)}),
+        "whole_word": lambda: [word] if word in {left + right for left, right in merges} else list(word),
+        "uncut": lambda: [word],
+        "until_a_miss": lambda: merged_until_a_miss(list(word), merges),
+        "first_merge": lambda: encode_word_in_order(word, merges[:1]),
+        "in_turned_order": lambda: encode_word_in_order(word, merges[::-1]),
+        "sweep": lambda: swept(list(word), merges),
+    }
+    if how in other_ways:
+        return other_ways[how]()
     tokens = list(word)
     while rounds is None or rounds > 0:
         pairs = [pair for pair in zip(tokens, tokens[1:]) if pair in ranks]
@@ -607,6 +625,16 @@ def merged_until_a_miss(tokens, merges):
             break
         tokens = merge(tokens, pair)
     return tokens
+
+
+def swept(tokens, merges):
+    """Go through the tokens once and join each pair that is a merge."""
+    pieces = []
+    while tokens:
+        number = 2 if tuple(tokens[:2]) in merges else 1
+        pieces.append("".join(tokens[:number]))
+        tokens = tokens[number:]
+    return pieces
 
 
 def longest_pieces(word, vocabulary):
@@ -673,13 +701,13 @@ ENCODE_WORD = Exercise(
         ),
         mistake(
             "stops_after_one",
-            ({"rounds": 1}, {"rounds": 1, "places": "first"}),
+            ({"rounds": 1}, {"rounds": 1, "places": "first"}, {"how": "first_merge"}),
             "you stop after one merge.",
             "After a merge there are new pairs. What has to happen again?",
         ),
         mistake(
             "last_learnt_first",
-            {"choose": "last_learnt"},
+            ({"choose": "last_learnt"}, {"how": "in_turned_order"}),
             "you merge the pair that was learnt last.",
             "Which is more frequent in the text, the pair learnt first or the pair learnt last? `min` or `max`?",
         ),
@@ -718,6 +746,12 @@ ENCODE_WORD = Exercise(
             {"how": "uncut"},
             "the word is not cut: your list begins with the whole word as one token.",
             "What is list('abc'), and what is ['abc']?",
+        ),
+        mistake(
+            "one_sweep",
+            {"how": "sweep"},
+            "you go through the word once and join each pair that is in the list.",
+            "Which pair of the word must be merged first? And which new pairs are there afterwards?",
         ),
     ),
     hints=(

@@ -49,6 +49,7 @@ def embed_variant(ids, wte, wpe, positions="right", tokens="right", join="add", 
         "subtract": lambda: token - position,
         "stack": lambda: np.stack([token, position]),
         "sum": lambda: (token + position).sum(axis=0),
+        "number": lambda: token + np.arange(T)[:, None],
     }[join]()
 
 
@@ -164,6 +165,12 @@ EMBED = Exercise(
             "the token's row is multiplied by the root of C. Some transformers do that; GPT-Neo does not.",
             "Which operation does the task name?",
         ),
+        mistake(
+            "number_added",
+            {"join": "number"},
+            "the number of the position is added and not its row of wpe.",
+            "How many numbers has a row of wpe? Which of the rows belongs to position 3?",
+        ),
     ),
     blanks="positions = np.arange(...)  # (T,)\nreturn wte[...] + wpe[...]",
     hints=(
@@ -195,6 +202,7 @@ def nearest_variant(id, wte, k, by="cosine", itself="left_out", order="descendin
     scores = {
         "cosine": lambda: (wte / lengths) @ (wte / lengths)[id],
         "dot": lambda: wte @ wte[id],
+        "squared_lengths": lambda: (wte / lengths**2) @ wte[id],
         "distance": lambda: -np.linalg.norm(wte - wte[id], axis=-1),
         "absolute": lambda: np.abs((wte / lengths) @ (wte / lengths)[id]),
     }[by]()
@@ -210,7 +218,7 @@ def nearest_variant(id, wte, k, by="cosine", itself="left_out", order="descendin
     if itself == "first_dropped":
         best = [int(other) for other in np.argsort(scores)[::-1]] if order == "reversed" else best
         best = best[1:]
-    best = best[:k]
+    best = best[: k + (cut == "one_more")]
     best = best[::-1] if order == "nearest_last" else best
     return {"ids": lambda: best, "scores": lambda: [float(scores[other]) for other in best], "one": lambda: best[0]}[give]()
 
@@ -335,6 +343,18 @@ NEAREST = Exercise(
             {"itself": "deleted"},
             "the token itself is deleted before the sorting, so each later token gets an id that is 1 too small.",
             "After np.delete(cosines, 2), whose cosine is at place 2?",
+        ),
+        mistake(
+            "root_missing",
+            {"by": "squared_lengths"},
+            "you divide by the squared length: its root is missing.",
+            "What is the length of the row (3, 4): 5 or 25?",
+        ),
+        mistake(
+            "one_too_many",
+            {"cut": "one_more"},
+            "k + 1 ids are returned.",
+            "The token itself is left out already. How many of the others should be in the list?",
         ),
     ),
     hints=(

@@ -314,6 +314,7 @@ def linear_variant(x, weight, bias, transposed=True, biases=1, bias_sign=1, bias
         "elements": lambda: x * w,
         "rows": lambda: x[: len(weight)] * weight[: len(x)],
         "x_turned": lambda: x.T @ w,
+        "last": lambda: np.outer(x[:, -1], weight[:, -1]),
         "reshaped": lambda: x @ weight.reshape(weight.shape[::-1]),
         "x_plus_bias": lambda: (x + bias) @ w,
     }[product]()
@@ -413,6 +414,12 @@ LINEAR = Exercise(
             {"product": "x_plus_bias", "biases": 0},
             "the bias is added to x before the product, so it is multiplied too.",
             "There is one bias for each output. Which array has outputs: x or the product?",
+        ),
+        mistake(
+            "overwritten",
+            {"product": "last"},
+            "each product overwrites the one before, so only the last one remains.",
+            "What was in the sum before, and where does it go: `=` or `+=`?",
         ),
     ),
     hints=(

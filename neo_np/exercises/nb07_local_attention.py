@@ -226,6 +226,7 @@ def reach_variant(attention_layers, window, length, count="right", globals_as="e
         "L_plus_1": L * (W + 1) + 1,
         "L_W_plus_1": L * W + 1,
         "L_W_minus_1": L * W - 1,
+        "layers_plus_1": (L + 1) * (W - 1) + 1,
         "layers_minus_1": (L - 1) * (W - 1) + 1,
         "sum": L + W,
     }[count]
@@ -237,7 +238,7 @@ def reach_cases():
     local = [(1, 3), (2, 3), (3, 2), (2, 4), (4, 4), (3, 5), (5, 3), (2, 64), (6, 2), (3, 8)]
     mixed = [["global"], ["local", "global"], ["global", "local"], ["local", "global", "local"], ["global", "local"] * 2]
     return [
-        *(Case((["local"] * L, W, 2 * L * W)) for L, W in local),
+        *(Case((["local"] * L, W, L * W + 9)) for L, W in local),
         *(Case((kinds, 4, 30)) for kinds in mixed),
         *(Case((["local"] * L, W, T)) for L, W, T in [(3, 4, 13), (2, 5, 12)]),
         *(
@@ -301,7 +302,14 @@ REACH = Exercise(
         ),
         mistake(
             "off_by_one",
-            ({"count": "L_W_plus_1"}, {"count": "L_W_minus_1"}, {"shift": 1}, {"shift": -1}, {"count": "L_plus_1"}),
+            (
+                {"count": "L_W_plus_1"},
+                {"count": "L_W_minus_1"},
+                {"shift": 1},
+                {"shift": -1},
+                {"count": "L_plus_1"},
+                {"count": "layers_plus_1"},
+            ),
             "the count is off: each layer adds window - 1 tokens to the 1 that is there.",
             "What does your formula give for one layer of window 3? Count on your fingers.",
         ),

@@ -39,6 +39,7 @@ def block_variant(
     twice=False,
     second_reads="x",
     fixed_eps=None,
+    give="stream",
 ):
     """Block with a switch for each mistake."""
     eps = fixed_eps or config.layer_norm_epsilon
@@ -63,15 +64,15 @@ def block_variant(
     if order == "mlp_first_norms_stay":
         steps = [(feed, norm_1, first), (attention, norm_2, second)]
     steps = {"both": steps, "attention": steps[:1], "mlp": steps[1:]}[parts]
-    start = normed = x
+    start = normed = change = x
     for number, (part, name, residual) in enumerate(steps):
-        if not (number and second_reads == "copy"):
-            normed = norm(normed if number and second_reads == "normed" else x, name)
+        read = {"x": x, "normed": normed, "change": change, "copy": None}[second_reads if number else "x"]
+        normed = normed if read is None else norm(read, name)
         change = part(normed)
         added_to = {"x": x, "normed": normed, "start": start}[stream_2 if number else stream_1]
         x = change + added_to if residual else change
         x = x + change if twice else x
-    return x
+    return x - start if give == "change" else x
 
 
 def small_config(H=2, D=2, layers=("global",), V=7, F=None, window=2, eps=1e-5, P=8):
@@ -202,9 +203,21 @@ BLOCK = Exercise(
         ),
         mistake(
             "eps_fixed",
-            {"fixed_eps": 1e-05},
+            ({"fixed_eps": 1e-5}, {"fixed_eps": 1e-6}, {"fixed_eps": 1e-8}),
             "you use an eps of your own and not that of config.",
             "Which value of config says how large eps is?",
+        ),
+        mistake(
+            "attention_read",
+            {"second_reads": "change"},
+            "ln_2 reads what attention made and not the new stream.",
+            "What should the MLP read: what attention added, or the whole stream after it?",
+        ),
+        mistake(
+            "stream_left_out",
+            {"give": "change"},
+            "the result is only what both parts add; x itself is missing.",
+            "What should the block return if both parts give zeros?",
         ),
     ),
     blanks=(
@@ -304,6 +317,7 @@ def forward_variant(
     return {
         "logits": lambda: logits,
         "probabilities": lambda: softmax(logits),
+        "ids": lambda: logits.argmax(-1),
         "stream": lambda: x,
         "last": lambda: logits[-1],
     }[give]()
@@ -466,9 +480,12 @@ FORWARD = Exercise(
         ),
         mistake(
             "eps_fixed",
-            {"fixed_eps": 1e-05},
+            ({"fixed_eps": 1e-5}, {"fixed_eps": 1e-6}, {"fixed_eps": 1e-8}),
             "you use an eps of your own and not that of config.",
             "Which value of config says how large eps is?",
+        ),
+        mistake(
+            "ids", {"give": "ids"}, "the result is ids and not logits.", "How many numbers for each position should come back?"
         ),
     ),
     hints=(
@@ -627,7 +644,7 @@ LOGIT_LENS = Exercise(
         ),
         mistake(
             "eps_fixed",
-            {"fixed_eps": 1e-05},
+            ({"fixed_eps": 1e-5}, {"fixed_eps": 1e-6}, {"fixed_eps": 1e-8}),
             "you use an eps of your own and not that of config.",
             "Which value of config says how large eps is?",
         ),
