@@ -333,6 +333,7 @@ def pick_targets_variant(table, ids, pick="right", shift=0, roll=0, axis_kept=Fa
     picked = {
         "right": lambda: table[rows, ids],
         "columns": lambda: table[:, ids],
+        "columns_in_a_row": lambda: table[:, ids].ravel(),
         "rows": lambda: table[ids],
         "flattened": lambda: table.ravel()[ids],
         "flattened_by_T": lambda: table.ravel()[rows * len(table) + ids],
@@ -379,7 +380,7 @@ PICK_TARGETS = Exercise(
     mistakes=(
         mistake(
             "whole_columns",
-            {"pick": "columns"},
+            ({"pick": "columns"}, {"pick": "columns_in_a_row"}),
             "`table[:, ids]` takes whole columns: T numbers for each id.",
             "`:` means all rows. What must be there instead, so that row 0 meets ids[0], row 1 meets ids[1], and so on?",
         ),

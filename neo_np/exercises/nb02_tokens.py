@@ -161,6 +161,7 @@ def count_pairs_variant(
     of="neighbours",
     step=1,
     only=None,
+    turned=False,
 ):
     """count_pairs with a switch for each mistake."""
     counts, items = {}, list(words.items())
@@ -193,7 +194,7 @@ def count_pairs_variant(
         pairs = pairs[(not first) : len(pairs) - (not last)]
         pairs = apart(pairs) if not overlap else pairs
         for pair in dict.fromkeys(pairs) if once_a_word else pairs:
-            key = tuple(sorted(pair)) if unordered else "".join(pair) if joined else pair
+            key = pair[::-1] if turned else tuple(sorted(pair)) if unordered else "".join(pair) if joined else pair
             counts[key] = (counts.get(key, 0) if add else 0) + (times if weighted else 1)
     return counts
 
@@ -336,6 +337,12 @@ COUNT_PAIRS = Exercise(
             "the last token of each word is counted by itself, as a tuple of one token.",
             "What is word[i : i + 2] at the last i?",
         ),
+        mistake(
+            "turned",
+            {"turned": True},
+            "the pairs have the wrong order, (right, left).",
+            "Which of the two tokens comes first in the word?",
+        ),
     ),
     blanks=(
         "counts = {}\n"
@@ -418,6 +425,7 @@ def fits(two, left, right, match):
         "tokens": two == [left, right],
         "any order": two in ([left, right], [right, left]),
         "text": "".join(two) == left + right,
+        "one of them": two[0] == left or two[1] == right,
         "nothing": False,
     }[match]
 
@@ -543,6 +551,12 @@ MERGE = Exercise(
             "nothing is merged: your comparison is never true.",
             "What is on each side of your `==`? A list is never equal to a tuple: [1, 2] == (1, 2) is False.",
         ),
+        mistake(
+            "one_half_is_enough",
+            ({"match": "one of them", "put": "found"}, {"match": "one of them"}),
+            "two tokens are merged if only one of them fits.",
+            "Should it be `and` or `or`?",
+        ),
     ),
     hints=(
         "Walk through the list with an index. If this token and the next one are the pair, put the joined token into the new "
@@ -597,6 +611,7 @@ def encode_word_variant(word, merges, choose="first_learnt", rounds=None, how="m
         "first_merge": lambda: encode_word_in_order(word, merges[:1]),
         "in_turned_order": lambda: encode_word_in_order(word, merges[::-1]),
         "sweep": lambda: swept(list(word), merges),
+        "old_pairs": lambda: encode_word_in_order(word, [pair for pair in merges if pair in zip(word, word[1:])]),
     }
     if how in other_ways:
         return other_ways[how]()
@@ -753,6 +768,12 @@ ENCODE_WORD = Exercise(
             "you go through the word once and join each pair that is in the list.",
             "Which pair of the word must be merged first? And which new pairs are there afterwards?",
         ),
+        mistake(
+            "old_pairs",
+            {"how": "old_pairs"},
+            "you list the pairs of the word once, before the first merge, and each merge makes new pairs.",
+            "Which pairs does the word have after the first merge? When must they be listed?",
+        ),
     ),
     hints=(
         "Repeat: list the pairs of neighbours that are in merges; if there is none, you are done; else merge the pair with the "
@@ -792,9 +813,10 @@ def decode_variant(
     strip=False,
     spelled=False,
     lost=None,
+    ids_as_bytes=False,
 ):
     """Decode with a switch for each mistake."""
-    pieces = [token_bytes[id] for id in (ids[::-1] if turned else ids)]
+    pieces = [bytes([id]) if ids_as_bytes else token_bytes[id] for id in (ids[::-1] if turned else ids)]
     whole = separator.encode().join(pieces)
     if spelled:
         return "".join(map(str, pieces)) if each else str(whole)
@@ -899,6 +921,12 @@ DECODE = Exercise(
             ({"lost": ""}, {"lost": "\ufffd"}),
             "if one byte is no UTF-8, the whole text is lost.",
             "Which value of `errors` replaces only the bytes that are wrong?",
+        ),
+        mistake(
+            "ids_as_bytes",
+            {"ids_as_bytes": True},
+            "the ids themselves are read as bytes.",
+            "Which argument says what bytes an id stands for? Where do you use it?",
         ),
     ),
     hints=(

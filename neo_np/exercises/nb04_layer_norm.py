@@ -48,10 +48,12 @@ def layer_norm_variant(
     eps = fixed_eps or eps
     count = x.size if axis is None else x.shape[axis]
     total = x.sum(axis, keepdims=keepdims)
-    middle = {"mean": total / count, "sum": total, "none": 0.0}[center]
+    middle = {"mean": total / count, "sum": total, "none": 0.0, "whole": x.mean()}[center]
     distance = {"centered": x - middle, "true_centered": x - x.mean(axis, keepdims=True), "x": x}[squares_of]
     powers = np.abs(distance) if squares == "absolute" else distance**2
     variance = powers.sum(axis, keepdims=keepdims and keep_variance) / (1 if squares == "sum" else count - ddof)
+    if squares in ("whole", "whole_centered"):
+        variance = x.var() if squares == "whole" else powers.mean()
     if squares == "square_of_mean":
         variance = distance.mean(axis, keepdims=keepdims and keep_variance) ** 2
     size = np.sqrt(variance + (eps if eps_at == "inside" else 0)) if root and squares != "absolute" else variance
@@ -60,6 +62,7 @@ def layer_norm_variant(
         True: lambda: (x - middle) / size,
         False: lambda: x - middle,
         "mean only": lambda: x - middle / size,
+        "multiply": lambda: (x - middle) * size,
     }[divide]()
     y = y + eps if eps_at == "after" else y
     return {
@@ -165,8 +168,13 @@ LAYER_NORM = Exercise(
         ),
         mistake(
             "everything",
-            {"axis": None},
-            "mean and variance are those of the whole array.",
+            (
+                {"axis": None},
+                {"squares": "whole"},
+                {"squares": "whole_centered"},
+                {"center": "whole", "squares_of": "true_centered"},
+            ),
+            "the mean or the variance is that of the whole array.",
             "Each token is normalized by itself. How many means do you need for T tokens?",
         ),
         mistake(
@@ -265,6 +273,12 @@ LAYER_NORM = Exercise(
             {"affine": "product"},
             "`@` adds up the channels of a row, and each channel must be multiplied by its own weight.",
             "How many numbers does a row have after your product, and how many should it have?",
+        ),
+        mistake(
+            "multiplied_by_root",
+            {"divide": "multiply"},
+            "you multiply by the standard deviation and do not divide by it.",
+            "A row of large numbers: should it become smaller or larger?",
         ),
     ),
     blanks=(

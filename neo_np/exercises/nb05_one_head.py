@@ -67,6 +67,7 @@ def softmax_variant(
         "all": x.max,
         "none": lambda: 0.0,
         "mean": lambda: x.mean(axis, keepdims=True),
+        "columns": lambda: x.max(axis=0),
     }[maximum]()
     power = {"exp": np.exp, "2": np.exp2, "none": lambda y: y}[base]
     x, shift = (shift, x) if turned else (x, shift)
@@ -212,6 +213,12 @@ SOFTMAX = Exercise(
             ({"lowered": "clipped"}, {"lowered": "clipped_above"}),
             "large scores are cut off at a limit, so those above it become equal.",
             "Which number can be subtracted from all scores of a row, so that they keep their differences and are at most 0?",
+        ),
+        mistake(
+            "maximum_of_columns",
+            {"maximum": "columns"},
+            "the largest score of each column is subtracted, so the differences in a row change.",
+            "Which axis runs along a row? And which number must be the same for all scores of a row?",
         ),
     ),
     blanks=(
@@ -609,6 +616,12 @@ ATTEND = Exercise(
             {"give": "divided"},
             "the weighted sum is divided by the number of keys; the weights add up to 1 already.",
             "If all values are 3, what is their weighted mean, and what does your function give?",
+        ),
+        mistake(
+            "everything",
+            {"axis": None},
+            "the softmax runs over the whole table, so all weights together add up to 1.",
+            "Whose weights must add up to 1: those of all tokens together, or those of one asking token?",
         ),
     ),
     hints=(

@@ -56,6 +56,12 @@ def block_variant(
     if order == "post":
         x = norm(x + attention(x), norm_1)
         return norm(x + feed(x), norm_2)
+    if order == "after_the_parts":
+        x = x + norm(attention(x), norm_1)
+        return x + norm(feed(x), norm_2)
+    if order == "after_the_mlp":
+        x = x + attention(norm(x, norm_1))
+        return x + norm(feed(x), norm_2)
     if order == "parallel":
         return x + attention(norm(x, norm_1)) + feed(norm(x, norm_2))
     steps = [(attention, norm_1, first), (feed, norm_2, second)]
@@ -218,6 +224,12 @@ BLOCK = Exercise(
             {"give": "change"},
             "the result is only what both parts add; x itself is missing.",
             "What should the block return if both parts give zeros?",
+        ),
+        mistake(
+            "results_normed",
+            ({"order": "after_the_parts"}, {"order": "after_the_mlp"}),
+            "the layer norm comes after a part: its result is normalized and not what it reads.",
+            "What do attention and MLP read: the stream itself, or its normalized copy?",
         ),
     ),
     blanks=(
