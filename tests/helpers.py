@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from hypothesis import settings
 
 from neo_np import Config, Model, Params, Tokenizer
 from neo_np.gpt_neo.params import parameter_shapes
@@ -22,6 +23,11 @@ SMALL = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
+
+
+def examples(times):
+    """Return a decorator for a property that needs more examples than others: a multiple of the profile's number."""
+    return settings(max_examples=times * settings.default.max_examples)
 
 
 def random_model(seed=0, std=0.1, dtype=np.float32, tokenizer=None, **changes):

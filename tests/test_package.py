@@ -1,6 +1,7 @@
 """The package as a whole: its public names, what it imports and in which order, and the top of the repository."""
 
 import ast
+import functools
 import graphlib
 import importlib
 import re
@@ -48,8 +49,9 @@ MODULES = {module_name(file): file for file in FILES}
 PACKAGES = {module_name(file) for file in FILES if file.name == "__init__.py"}
 
 
+@functools.cache
 def parse(file):
-    """Return the syntax tree of a file."""
+    """Return the syntax tree of a file. All tests share it, so none changes it."""
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
@@ -76,14 +78,15 @@ def called_names(tree):
     return [node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
 
 
+@functools.cache
 def without_functions(file):
-    """Return the syntax tree of a file without the bodies of its functions."""
+    """Return the syntax tree of a file without its functions. All tests share it, so none changes it."""
 
     class Remover(ast.NodeTransformer):
         def visit_FunctionDef(self, node):
             return None
 
-    return Remover().visit(parse(file))
+    return Remover().visit(ast.parse(file.read_text(encoding="utf-8")))
 
 
 def test_the_public_names():
@@ -147,12 +150,7 @@ def test_import_of_neo_np_leaves_out_what_most_users_do_not_need():
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_only_commands_print(name):
-    calls = [
-        node.func.id
-        for node in ast.walk(parse(MODULES[name]))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    ]
-    assert "print" not in calls or name in PRINTING or name.endswith("command")
+    assert "print" not in called_names(parse(MODULES[name])) or name in PRINTING or name.endswith("command")
 
 
 def test_listing_of_the_package_is_short():
@@ -182,7 +180,7 @@ def test_forward_page_is_short_and_only_formulas():
 def test_a_file_imports_the_standard_library_and_three_packages(file):
     allowed = {*sys.stdlib_module_names, "neo_np", *ALWAYS}
     assert {module.split(".")[0] for module in imported_modules(without_functions(file))} <= allowed
-    whole = ast.parse(file.read_text(encoding="utf-8"))
+    whole = parse(file)
     assert {module.split(".")[0] for module in imported_modules(whole)} <= allowed | WITHIN_FUNCTIONS
     assert not {"pickle", "shelve", "marshal"} & set(imported_modules(whole))
 
@@ -204,7 +202,7 @@ def test_every_public_function_and_class_says_what_it_is(file):
             if isinstance(node, ast.ClassDef):
                 check(node.body)
 
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = parse(file)
     assert ast.get_docstring(tree)
     check(tree.body)
 

@@ -1,6 +1,8 @@
 """What the READMEs show is what happens: their Python runs, their comments are true, their commands have options that exist."""
 
+import functools
 import importlib
+import os
 import re
 
 import numpy as np
@@ -17,22 +19,36 @@ SHOWN = re.compile(r"^(?:(\w+) = )?(\S.*?) +# ([(\[][\d, .]*[)\]])(?::.*|$)", re
 COMMANDS = re.findall(r"python -m neo_np\.(\w+)(?![\w`])([^\n#`]*)", "\n".join(READMES.values()))
 
 
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """A function that runs the Python of a README in a folder, once: gives the code, its variables and the folder."""
+
+    @functools.cache
+    def run(name):
+        code, names = "".join(re.findall(r"```python\n(.*?)```", READMES[name], re.S)), {}
+        folder, before = tmp_path_factory.mktemp("readme"), os.getcwd()
+        os.chdir(folder)
+        try:
+            exec(code, names)
+        finally:
+            os.chdir(before)
+        return code, names, folder
+
+    return run
+
+
 @pytest.mark.parametrize("name", READMES)
-def test_python_of_a_readme_runs_and_gives_what_its_comments_say(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    code = "".join(re.findall(r"```python\n(.*?)```", READMES[name], re.S))
-    names = {}
-    exec(code, names)
+def test_python_of_a_readme_runs_and_gives_what_its_comments_say(name, executed, monkeypatch):
+    code, names, folder = executed(name)
+    monkeypatch.chdir(folder)
     for variable, expression, shown in SHOWN.findall(code):
         value = names[variable] if variable else eval(expression, names)
         assert (value.shape if isinstance(value, np.ndarray) else value) == eval(shown), expression
 
 
-def test_readme_saves_a_model_that_loads(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    exec("".join(re.findall(r"```python\n(.*?)```", READMES["README.md"], re.S)), names)
-    assert repr(neo_np.load(tmp_path / "weights" / "mine")) == repr(names["model"])
+def test_readme_saves_a_model_that_loads(executed):
+    _, names, folder = executed("README.md")
+    assert repr(neo_np.load(folder / "weights" / "mine")) == repr(names["model"])
 
 
 def test_readme_opens_with_a_story_that_the_command_writes(capsys):

@@ -200,6 +200,11 @@ EXPLANATIONS = (
     ),
     (r"KeyError", "", "the dict has no such key yet. `d.get(key, 0)` gives 0 for a missing key."),
     (
+        r"not in (list|tuple)$",
+        "",
+        "`index` finds only what is in the list: ask with `in` first, and say what happens if it is not there.",
+    ),
+    (
         r"unhashable type",
         "",
         "a list or an array cannot be a key of a dict: make a tuple of it, such as `(left, right)` or `tuple(...)`.",

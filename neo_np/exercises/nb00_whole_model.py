@@ -10,7 +10,7 @@ def next_token(logits):
     return int(np.argmax(logits[-1]))
 
 
-def next_token_variant(logits, row=-1, axis="vocabulary", give="id", largest=True, shift=0):
+def next_token_variant(logits, row=-1, axis="vocabulary", give="id", largest=True, shift=0, lowest_best=None):
     """next_token with a switch for each mistake."""
     logits = logits if largest else -logits
     if axis == "all":
@@ -20,11 +20,16 @@ def next_token_variant(logits, row=-1, axis="vocabulary", give="id", largest=Tru
         return best if give == "all" else int(best[-1])
     row = (len(logits) - 2) % len(logits) if row == "before" else row
     scores = logits.sum(axis=0) if row == "sum" else logits[row]
+    scores = scores if lowest_best is None else np.maximum(scores, lowest_best)
+    e = np.exp(scores - scores.max())
     return {
         "id": lambda: int(scores.argmax()) + shift,
         "score": lambda: scores.max(),
         "score_as_int": lambda: int(scores.max()),
+        "probability": lambda: e.max() / e.sum(),
+        "probability_as_int": lambda: int(e.max() / e.sum()),
         "all": lambda: logits.argmax(axis=-1),
+        "place_in_sorted": lambda: len(scores) - 1,
     }[give]()
 
 
@@ -84,8 +89,8 @@ NEXT_TOKEN = Exercise(
         ),
         mistake(
             "score",
-            ({"give": "score"}, {"give": "score_as_int"}),
-            "you return the largest score itself, not its place.",
+            ({"give": "score"}, {"give": "score_as_int"}, {"give": "probability"}, {"give": "probability_as_int"}),
+            "you return the largest score itself (or its probability), not its place.",
             "`max` gives the score. Which function gives the place of the largest score?",
         ),
         mistake(
@@ -117,6 +122,18 @@ NEXT_TOKEN = Exercise(
             {"row": "sum"},
             "you add the scores of all rows.",
             "Row t predicts what follows token t. Do the other rows say anything about the end of the text?",
+        ),
+        mistake(
+            "search_from_0",
+            {"lowest_best": 0},
+            "your search for the largest score begins with 0, and all scores of a row may be negative.",
+            "Which score of the row can the search begin with, so that it is right for negative scores too?",
+        ),
+        mistake(
+            "sorted_first",
+            {"give": "place_in_sorted"},
+            "you sort the scores before you look for the largest one, so its place is not its id any more.",
+            "After sorting, at which place is the largest score of every row?",
         ),
     ),
     blanks="scores = logits[...]  # (V,), the row of the last token\nreturn int(...)  # the place of the largest score",

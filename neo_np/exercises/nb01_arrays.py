@@ -17,7 +17,7 @@ def center_rows_loop(x):
     return np.array([[value - sum(row) / len(row) for value in row] for row in x], np.float32)
 
 
-def center_rows_variant(x, axis=-1, keepdims=True, middle="mean", give="centered", sign=-1, divide=False):
+def center_rows_variant(x, axis=-1, keepdims=True, middle="mean", give="centered", sign=-1, divide=False, only=None):
     """center_rows with a switch for each mistake."""
     total = x.sum(axis, keepdims=keepdims)
     mean = {
@@ -27,13 +27,24 @@ def center_rows_variant(x, axis=-1, keepdims=True, middle="mean", give="centered
         "max": lambda: x.max(axis, keepdims=keepdims),
         "first": lambda: x[:, :1],
         "other_length": lambda: total / x.shape[0],
+        "rounded_down": lambda: total // x.shape[1],
+        "rounded": lambda: np.round(total / x.shape[1]),
+        "cut": lambda: np.trunc(total / x.shape[1]),
     }[middle]()
     if give == "mean":
         return mean
     y = x + sign * mean
     y = mean - x if give == "turned" else y
     y = y.T if give == "transposed" else y
-    return y / x.std(axis, keepdims=True) if divide else y
+    y = y / x.std(axis, keepdims=True) if divide else y
+    return {
+        None: lambda: y,
+        "first": lambda: np.concatenate([y[:1], x[1:]]),
+        "first_and_zeros": lambda: np.concatenate([y[:1], 0 * x[1:]]),
+        "first_row": lambda: y[0],
+        "first_rows": lambda: y[:1],
+        "last_row": lambda: y[-1],
+    }[only]()
 
 
 def center_rows_cases():
@@ -130,6 +141,24 @@ CENTER_ROWS = Exercise(
             "you subtract the first number of the row.",
             "The mean is the sum divided by what?",
         ),
+        mistake(
+            "mean_rounded",
+            ({"middle": "rounded_down"}, {"middle": "rounded"}, {"middle": "cut"}),
+            "the mean is rounded to a whole number: `//`, `round` and `int` do that.",
+            "What do 7 / 2, 7 // 2, round(3.5) and int(3.5) give?",
+        ),
+        mistake(
+            "one_row",
+            (
+                {"only": "first"},
+                {"only": "first_and_zeros"},
+                {"only": "first_row"},
+                {"only": "first_rows"},
+                {"only": "last_row"},
+            ),
+            "only one row is centered or returned.",
+            "Is your `return` inside the loop or after it? And what becomes of a name that the loop sets again and again?",
+        ),
     ),
     blanks="mean = x.mean(axis=..., keepdims=...)  # (T, 1)\nreturn x - ...",
     hints=(
@@ -169,8 +198,13 @@ def pairwise_dots_variant(x, y, product="dots", turned=False, first="x", second=
         "axis_1": lambda: (x[:, None] * y[None]).sum(axis=1),
         "sums": lambda: x.sum(axis=1, keepdims=True) * y.sum(axis=1),
         "distance": lambda: np.sqrt(((x[:, None] - y) ** 2).sum(axis=-1)),
+        "squared_distance": lambda: ((x[:, None] - y) ** 2).sum(axis=-1),
         "cosine": lambda: x @ y.T / np.linalg.norm(x, axis=1, keepdims=True) / np.linalg.norm(y, axis=1),
         "mean": lambda: x @ y.T / x.shape[1],
+        "reshaped": lambda: x @ y.reshape(y.shape[::-1]),
+        "outer": lambda: np.outer(x, y),
+        "not_summed": lambda: x[:, None] * y,
+        "last_product": lambda: np.outer(x[:, -1], y[:, -1]),
     }[product]()
     return table.T if turned else table
 
@@ -252,9 +286,27 @@ PAIRWISE_DOTS = Exercise(
         ),
         mistake(
             "distance",
-            {"product": "distance"},
-            "the table has distances.",
+            ({"product": "distance"}, {"product": "squared_distance"}),
+            "the table has distances (or their squares).",
             "A dot product multiplies and then adds. What does yours do?",
+        ),
+        mistake(
+            "reshaped",
+            {"product": "reshaped"},
+            "`reshape` keeps the order of the numbers and only cuts them into other rows; it exchanges no rows and columns.",
+            "y is [[1, 2, 3], [4, 5, 6]]. What is y.reshape(3, 2), and what is y.T?",
+        ),
+        mistake(
+            "not_summed",
+            ({"product": "outer"}, {"product": "not_summed"}),
+            "the products are not added up.",
+            "A dot product is one number. How many numbers does your code make of one pair of rows?",
+        ),
+        mistake(
+            "overwritten",
+            {"product": "last_product"},
+            "each product overwrites the one before, so only the last one remains.",
+            "What was in the table before, and where does it go: `=` or `+=`?",
         ),
     ),
     hints=(
@@ -275,12 +327,13 @@ def pick_targets(table, ids):
     return table[np.arange(len(ids)), ids]
 
 
-def pick_targets_variant(table, ids, pick="right", shift=0, roll=0, axis_kept=False):
+def pick_targets_variant(table, ids, pick="right", shift=0, roll=0, axis_kept=False, log=0, left_out=None):
     """pick_targets with a switch for each mistake."""
     rows, ids = np.arange(len(ids)), np.roll(ids, roll) + shift
     picked = {
         "right": lambda: table[rows, ids],
         "columns": lambda: table[:, ids],
+        "columns_in_a_row": lambda: table[:, ids].ravel(),
         "rows": lambda: table[ids],
         "flattened": lambda: table.ravel()[ids],
         "flattened_by_T": lambda: table.ravel()[rows * len(table) + ids],
@@ -292,6 +345,8 @@ def pick_targets_variant(table, ids, pick="right", shift=0, roll=0, axis_kept=Fa
         "mean": lambda: table[rows, ids].mean(),
         "one_hot": lambda: table * (np.arange(table.shape[1]) == ids[:, None]),
     }[pick]()
+    picked = picked if log == 0 else log * np.log(picked)
+    picked = picked if left_out is None else picked[1:] if left_out == "first" else picked[:-1]
     return picked[:, None] if axis_kept else picked
 
 
@@ -325,7 +380,7 @@ PICK_TARGETS = Exercise(
     mistakes=(
         mistake(
             "whole_columns",
-            {"pick": "columns"},
+            ({"pick": "columns"}, {"pick": "columns_in_a_row"}),
             "`table[:, ids]` takes whole columns: T numbers for each id.",
             "`:` means all rows. What must be there instead, so that row 0 meets ids[0], row 1 meets ids[1], and so on?",
         ),
@@ -385,6 +440,18 @@ PICK_TARGETS = Exercise(
         ),
         mistake(
             "largest", {"pick": "largest"}, "you take the largest number of each row.", "Where does `ids` occur in your line?"
+        ),
+        mistake(
+            "logarithm",
+            ({"log": -1}, {"log": 1}),
+            "the logarithm is taken too, as for the surprise of notebook 00.",
+            "Which numbers of the table should come back, and which step of yours changes them?",
+        ),
+        mistake(
+            "one_left_out",
+            ({"left_out": "first"}, {"left_out": "last"}),
+            "one number is missing: the first or the last row is left out.",
+            "Which is the first t of your loop, and which is the last one?",
         ),
     ),
     hints=(

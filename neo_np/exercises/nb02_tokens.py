@@ -1,5 +1,6 @@
 """Exercises of notebook 02, tokens: byte_table, count_pairs, merge, encode_word, decode."""
 
+import itertools
 import random
 
 from neo_np.exercises.exercise import Case, Exercise, mistake
@@ -108,6 +109,12 @@ BYTE_TABLE = Exercise(
             "the values are codes (numbers) and not characters.",
             "Which function of Python makes a character of a code?",
         ),
+        mistake(
+            "others_left_out",
+            {"missing": tuple(set(PRINTABLE["all"]) - set(PRINTABLE["right"]))},
+            "only the printable bytes have an entry.",
+            "A text can have any byte. How many entries must the table have?",
+        ),
     ),
     hints=(
         "Go through the bytes from 0 to 255. A printable byte keeps its character; any other takes the next free code from "
@@ -151,9 +158,14 @@ def count_pairs_variant(
     wrap=False,
     loop="items",
     add=True,
+    of="neighbours",
+    step=1,
+    only=None,
+    turned=False,
 ):
     """count_pairs with a switch for each mistake."""
-    counts = {}
+    counts, items = {}, list(words.items())
+    words = dict({None: items, "first": items[:1], "last": items[-1:]}[only])
     if loop == "keys":
         for tokens, times in words:
             for pair in zip(tokens, tokens[1:]):
@@ -170,12 +182,19 @@ def count_pairs_variant(
     elif across:
         words = {sum(words, ()): 1}
     for tokens, times in words.items():
-        pairs = list(zip(tokens, tokens[1:]))
+        pairs = {
+            "neighbours": zip(tokens, tokens[1:]),
+            "combinations": itertools.combinations(tokens, 2),
+            "permutations": itertools.permutations(tokens, 2),
+            "tokens": tokens,
+            "slices": [tokens[i : i + 2] for i in range(len(tokens))],
+        }[of]
+        pairs = list(pairs)[::step]
         pairs = [(tokens[-1], tokens[0]), *pairs] if wrap else pairs
         pairs = pairs[(not first) : len(pairs) - (not last)]
         pairs = apart(pairs) if not overlap else pairs
         for pair in dict.fromkeys(pairs) if once_a_word else pairs:
-            key = tuple(sorted(pair)) if unordered else "".join(pair) if joined else pair
+            key = pair[::-1] if turned else tuple(sorted(pair)) if unordered else "".join(pair) if joined else pair
             counts[key] = (counts.get(key, 0) if add else 0) + (times if weighted else 1)
     return counts
 
@@ -288,6 +307,42 @@ COUNT_PAIRS = Exercise(
             "in a row such as a a a, the pair (a, a) is counted once; it occurs twice.",
             "How many neighbours do three tokens have?",
         ),
+        mistake(
+            "every_second_pair",
+            {"step": 2},
+            "only every second pair is counted: after a pair, both of its tokens are skipped.",
+            "Which pairs of neighbours has a b c? To how many of them does b belong?",
+        ),
+        mistake(
+            "single_tokens",
+            {"of": "tokens"},
+            "single tokens are counted, and not pairs.",
+            "What are the keys of your dict, and what are those of the example?",
+        ),
+        mistake(
+            "not_neighbours",
+            ({"of": "combinations"}, {"of": "permutations"}),
+            "tokens that are not neighbours are counted as a pair too.",
+            "Are a and c neighbours in a b c? How far may the second index be from the first?",
+        ),
+        mistake(
+            "one_word_only",
+            ({"only": "first"}, {"only": "last"}),
+            "only one word is counted, the first or the last one.",
+            "Is your `return` inside the loop? Is the dict made again in each round?",
+        ),
+        mistake(
+            "single_at_the_end",
+            {"of": "slices"},
+            "the last token of each word is counted by itself, as a tuple of one token.",
+            "What is word[i : i + 2] at the last i?",
+        ),
+        mistake(
+            "turned",
+            {"turned": True},
+            "the pairs have the wrong order, (right, left).",
+            "Which of the two tokens comes first in the word?",
+        ),
     ),
     blanks=(
         "counts = {}\n"
@@ -333,7 +388,7 @@ def merge_variant(
     put="joined",
     drop_last=False,
     turned=False,
-    either=False,
+    match="tokens",
     separator="",
     only_last=False,
     as_text=None,
@@ -350,7 +405,7 @@ def merge_variant(
             if rest[i : i + 2] == [left, right]:
                 rest[i : i + 2] = [new]
         return rest[: len(rest) - drop_last] if drop_last else rest
-    places = [i for i in range(len(rest) - 1) if fits(rest[i : i + 2], left, right, either)]
+    places = [i for i in range(len(rest) - 1) if fits(rest[i : i + 2], left, right, match)]
     places = places[-1:] if only_last else places
     i = 0
     while i < len(rest) - drop_last:
@@ -364,9 +419,15 @@ def merge_variant(
     return merged
 
 
-def fits(two, left, right, either):
-    """Return whether two tokens are the pair; either: in any order."""
-    return two == [left, right] or (either and two == [right, left])
+def fits(two, left, right, match):
+    """Return whether two tokens are the pair; match: what is compared."""
+    return {
+        "tokens": two == [left, right],
+        "any order": two in ([left, right], [right, left]),
+        "text": "".join(two) == left + right,
+        "one of them": two[0] == left or two[1] == right,
+        "nothing": False,
+    }[match]
 
 
 def merge_cases():
@@ -382,6 +443,7 @@ def merge_cases():
         (["th", "e", "n", "th", "e"], ("th", "e")),
         (["th", "e", "n"], ("h", "e")),
         (["h", "en", "h", "e"], ("h", "e")),
+        (["ab", "c", "a", "bc"], ("ab", "c")),
         (["a", "b", "b", "a", "a", "b", "c"], ("a", "b")),
         (["c", "c"], ("a", "b")),
     ]
@@ -455,7 +517,7 @@ MERGE = Exercise(
         ),
         mistake(
             "order_ignored",
-            ({"either": True}, {"either": True, "put": "found"}),
+            ({"match": "any order"}, {"match": "any order", "put": "found"}),
             "the tokens (right, left) are merged as well.",
             "Is `h t` the same pair as `t h`?",
         ),
@@ -476,6 +538,24 @@ MERGE = Exercise(
             {"only_last": True},
             "only the last place is merged.",
             "Where do you begin with a new list? Does each merge start again from the old one?",
+        ),
+        mistake(
+            "joined_text_compared",
+            {"match": "text"},
+            "you compare the joined texts, so two other tokens with the same text are merged too.",
+            "Is (a, bc) the pair (ab, c)?",
+        ),
+        mistake(
+            "nothing_merged",
+            {"match": "nothing"},
+            "nothing is merged: your comparison is never true.",
+            "What is on each side of your `==`? A list is never equal to a tuple: [1, 2] == (1, 2) is False.",
+        ),
+        mistake(
+            "one_half_is_enough",
+            ({"match": "one of them", "put": "found"}, {"match": "one of them"}),
+            "two tokens are merged if only one of them fits.",
+            "Should it be `and` or `or`?",
         ),
     ),
     hints=(
@@ -523,10 +603,18 @@ def encode_word_in_order(word, merges):
 def encode_word_variant(word, merges, choose="first_learnt", rounds=None, how="merges", places="all"):
     """encode_word with a switch for each mistake."""
     ranks = {pair: rank for rank, pair in enumerate(merges)}
-    if how == "longest":
-        return longest_pieces(word, {*word, *(left + right for left, right in merges)})
-    if how == "whole_word":
-        return [word] if word in {left + right for left, right in merges} else list(word)
+    other_ways = {
+        "longest": lambda: longest_pieces(word, {*word, *(left + right for left, right in merges)}),
+        "whole_word": lambda: [word] if word in {left + right for left, right in merges} else list(word),
+        "uncut": lambda: [word],
+        "until_a_miss": lambda: merged_until_a_miss(list(word), merges),
+        "first_merge": lambda: encode_word_in_order(word, merges[:1]),
+        "in_turned_order": lambda: encode_word_in_order(word, merges[::-1]),
+        "sweep": lambda: swept(list(word), merges),
+        "old_pairs": lambda: encode_word_in_order(word, [pair for pair in merges if pair in zip(word, word[1:])]),
+    }
+    if how in other_ways:
+        return other_ways[how]()
     tokens = list(word)
     while rounds is None or rounds > 0:
         pairs = [pair for pair in zip(tokens, tokens[1:]) if pair in ranks]
@@ -537,10 +625,31 @@ def encode_word_variant(word, merges, choose="first_learnt", rounds=None, how="m
             "last_learnt": max(pairs, key=ranks.__getitem__),
             "leftmost": pairs[0],
             "rightmost": pairs[-1],
+            "most_frequent": max(pairs, key=pairs.count),
+            "most_frequent_by_rank": max(pairs, key=lambda pair: (pairs.count(pair), -ranks[pair])),
         }
         tokens = merge_variant(tokens, chosen[choose], only_first=places == "first", only_last=places == "last")
         rounds = None if rounds is None else rounds - 1
     return tokens
+
+
+def merged_until_a_miss(tokens, merges):
+    """Do the merges in their order, up to the first one that the tokens do not have."""
+    for pair in merges:
+        if pair not in zip(tokens, tokens[1:]):
+            break
+        tokens = merge(tokens, pair)
+    return tokens
+
+
+def swept(tokens, merges):
+    """Go through the tokens once and join each pair that is a merge."""
+    pieces = []
+    while tokens:
+        number = 2 if tuple(tokens[:2]) in merges else 1
+        pieces.append("".join(tokens[:number]))
+        tokens = tokens[number:]
+    return pieces
 
 
 def longest_pieces(word, vocabulary):
@@ -572,6 +681,7 @@ def encode_word_cases():
     tale = learned_merges(TEXT, 60)
     small = [("ab", tiny), ("aab", tiny), ("abab", tiny), ("low", low), ("lowest", low), ("newer", low), ("xyz", low)]
     words = "the there other whether maiden golden gathered thousand weather heaven handle tomorrow then another hen".split()
+    words += ["wherever", "hereafter"]  # the pair (e, r) occurs twice, and the merge of (h, e) comes first
     borders = [("a", tale), ("", tale), ("apple", [])]
     return [Case(c) for c in small] + [Case((word, tale)) for word in words] + [Case(c, extreme=True) for c in borders]
 
@@ -606,13 +716,13 @@ ENCODE_WORD = Exercise(
         ),
         mistake(
             "stops_after_one",
-            ({"rounds": 1}, {"rounds": 1, "places": "first"}),
+            ({"rounds": 1}, {"rounds": 1, "places": "first"}, {"how": "first_merge"}),
             "you stop after one merge.",
             "After a merge there are new pairs. What has to happen again?",
         ),
         mistake(
             "last_learnt_first",
-            {"choose": "last_learnt"},
+            ({"choose": "last_learnt"}, {"how": "in_turned_order"}),
             "you merge the pair that was learnt last.",
             "Which is more frequent in the text, the pair learnt first or the pair learnt last? `min` or `max`?",
         ),
@@ -633,6 +743,36 @@ ENCODE_WORD = Exercise(
             {"how": "whole_word"},
             "you look up the whole word only.",
             "Most words are not tokens. What happens to their parts?",
+        ),
+        mistake(
+            "most_frequent_first",
+            ({"choose": "most_frequent"}, {"choose": "most_frequent_by_rank"}),
+            "you merge the pair that occurs most often in the word. Counting belongs to learning.",
+            "The list has the merges in which order? Where do you use that order?",
+        ),
+        mistake(
+            "ends_at_a_miss",
+            {"how": "until_a_miss"},
+            "your loop ends at the first merge of the list that the word does not have.",
+            "The first merge does not fit the word. May a later one fit?",
+        ),
+        mistake(
+            "not_cut",
+            {"how": "uncut"},
+            "the word is not cut: your list begins with the whole word as one token.",
+            "What is list('abc'), and what is ['abc']?",
+        ),
+        mistake(
+            "one_sweep",
+            {"how": "sweep"},
+            "you go through the word once and join each pair that is in the list.",
+            "Which pair of the word must be merged first? And which new pairs are there afterwards?",
+        ),
+        mistake(
+            "old_pairs",
+            {"how": "old_pairs"},
+            "you list the pairs of the word once, before the first merge, and each merge makes new pairs.",
+            "Which pairs does the word have after the first merge? When must they be listed?",
         ),
     ),
     hints=(
@@ -662,13 +802,30 @@ def decode(ids, token_bytes):
     return b"".join(token_bytes[id] for id in ids).decode("utf-8", errors="replace")
 
 
-def decode_variant(ids, token_bytes, each=False, errors="replace", separator="", encoding="utf-8", turned=False, strip=False):
+def decode_variant(
+    ids,
+    token_bytes,
+    each=False,
+    errors="replace",
+    separator="",
+    encoding="utf-8",
+    turned=False,
+    strip=False,
+    spelled=False,
+    lost=None,
+    ids_as_bytes=False,
+):
     """Decode with a switch for each mistake."""
-    pieces = [token_bytes[id] for id in (ids[::-1] if turned else ids)]
+    pieces = [bytes([id]) if ids_as_bytes else token_bytes[id] for id in (ids[::-1] if turned else ids)]
+    whole = separator.encode().join(pieces)
+    if spelled:
+        return "".join(map(str, pieces)) if each else str(whole)
+    if lost is not None and "\ufffd" in whole.decode(encoding, "replace"):
+        return lost
     if each:
         text = separator.join(piece.decode(encoding, errors) for piece in pieces)
     else:
-        text = separator.encode().join(pieces).decode(encoding, errors)
+        text = whole.decode(encoding, errors)
     return text.strip() if strip else text
 
 
@@ -752,6 +909,24 @@ DECODE = Exercise(
             {"strip": True},
             "spaces or line ends at the beginning or the end are removed.",
             "Is a space at the beginning part of the text?",
+        ),
+        mistake(
+            "spelled",
+            ({"spelled": True}, {"spelled": True, "each": True}),
+            "`str` shows how Python writes bytes, as b'...', and does not decode them.",
+            "Which method of bytes makes text of them?",
+        ),
+        mistake(
+            "all_lost",
+            ({"lost": ""}, {"lost": "\ufffd"}),
+            "if one byte is no UTF-8, the whole text is lost.",
+            "Which value of `errors` replaces only the bytes that are wrong?",
+        ),
+        mistake(
+            "ids_as_bytes",
+            {"ids_as_bytes": True},
+            "the ids themselves are read as bytes.",
+            "Which argument says what bytes an id stands for? Where do you use it?",
         ),
     ),
     hints=(

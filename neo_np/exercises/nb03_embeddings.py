@@ -1,5 +1,7 @@
 """Exercises of notebook 03, embeddings: embed, nearest."""
 
+import math
+
 import numpy as np
 
 from neo_np.exercises.exercise import Case, Exercise, array, mistake, random_numbers
@@ -17,7 +19,7 @@ def embed_loop(ids, wte, wpe):
     return np.array([wte[id] + wpe[position] for position, id in enumerate(ids)])
 
 
-def embed_variant(ids, wte, wpe, positions="right", tokens="right", join="add"):
+def embed_variant(ids, wte, wpe, positions="right", tokens="right", join="add", scaled=False):
     """Embed with a switch for each mistake."""
     T = len(ids)
     at = {
@@ -27,12 +29,14 @@ def embed_variant(ids, wte, wpe, positions="right", tokens="right", join="add"):
         "by_id": ids,
         "same": np.zeros(T, int),
         "last": np.full(T, T - 1),
+        "behind": np.full(T, T),
         "backwards": np.arange(T)[::-1],
+        "first_place": [list(ids).index(id) for id in ids],
         "one_number": T - 1,
         "all": slice(None),
     }[positions]
     ids = {"right": ids, "by_position": np.arange(T), "none": ids, "next": ids + 1, "before": ids - 1}[tokens]
-    token, position = wte[ids], wpe[at]
+    token, position = wte[ids] * (math.sqrt(wte.shape[1]) if scaled else 1), wpe[at]
     if positions == "none":
         return token
     if tokens == "none":
@@ -46,6 +50,7 @@ def embed_variant(ids, wte, wpe, positions="right", tokens="right", join="add"):
         "subtract": lambda: token - position,
         "stack": lambda: np.stack([token, position]),
         "sum": lambda: (token + position).sum(axis=0),
+        "number": lambda: token + np.arange(T)[:, None],
     }[join]()
 
 
@@ -111,7 +116,7 @@ EMBED = Exercise(
         ),
         mistake(
             "one_position",
-            ({"positions": "same"}, {"positions": "last"}, {"positions": "one_number"}),
+            ({"positions": "same"}, {"positions": "last"}, {"positions": "one_number"}, {"positions": "behind"}),
             "all tokens get the same position.",
             "How many different positions does a text of T tokens have?",
         ),
@@ -149,6 +154,24 @@ EMBED = Exercise(
             "Which position has the first token?",
         ),
         mistake("summed", {"join": "sum"}, "all tokens are added up to one row.", "How many rows should come back?"),
+        mistake(
+            "first_place",
+            {"positions": "first_place"},
+            "a token that occurs twice gets the position of its first place, because `index` stops there.",
+            "What is [5, 7, 5].index(5) for the second 5? What else can count the places of a loop?",
+        ),
+        mistake(
+            "scaled",
+            {"scaled": True},
+            "the token's row is multiplied by the root of C. Some transformers do that; GPT-Neo does not.",
+            "Which operation does the task name?",
+        ),
+        mistake(
+            "number_added",
+            {"join": "number"},
+            "the number of the position is added and not its row of wpe.",
+            "How many numbers has a row of wpe? Which of the rows belongs to position 3?",
+        ),
     ),
     blanks="positions = np.arange(...)  # (T,)\nreturn wte[...] + wpe[...]",
     hints=(
@@ -180,9 +203,14 @@ def nearest_variant(id, wte, k, by="cosine", itself="left_out", order="descendin
     scores = {
         "cosine": lambda: (wte / lengths) @ (wte / lengths)[id],
         "dot": lambda: wte @ wte[id],
+        "squared_lengths": lambda: (wte / lengths**2) @ wte[id],
         "distance": lambda: -np.linalg.norm(wte - wte[id], axis=-1),
         "absolute": lambda: np.abs((wte / lengths) @ (wte / lengths)[id]),
     }[by]()
+    if itself == "zero":
+        scores = np.where(np.arange(len(wte)) == id, 0, scores)
+    if itself == "deleted":
+        scores = np.delete(scores, id)
     best = [int(other) for other in np.argsort(scores if order == "ascending" else -scores)]
     if cut == "before":
         best = best[:k]
@@ -191,7 +219,7 @@ def nearest_variant(id, wte, k, by="cosine", itself="left_out", order="descendin
     if itself == "first_dropped":
         best = [int(other) for other in np.argsort(scores)[::-1]] if order == "reversed" else best
         best = best[1:]
-    best = best[:k]
+    best = best[: k + (cut == "one_more")]
     best = best[::-1] if order == "nearest_last" else best
     return {"ids": lambda: best, "scores": lambda: [float(scores[other]) for other in best], "one": lambda: best[0]}[give]()
 
@@ -305,6 +333,30 @@ NEAREST = Exercise(
             "Which function gives the places of sorted numbers?",
         ),
         mistake("one_only", {"give": "one"}, "the result is a single id.", "How many ids does the argument k ask for?"),
+        mistake(
+            "itself_set_to_0",
+            {"itself": "zero"},
+            "the cosine of the token itself is set to 0, which is more than a negative cosine.",
+            "Between which numbers do cosines lie? Which number is certainly lower?",
+        ),
+        mistake(
+            "places_shifted",
+            {"itself": "deleted"},
+            "the token itself is deleted before the sorting, so each later token gets an id that is 1 too small.",
+            "After np.delete(cosines, 2), whose cosine is at place 2?",
+        ),
+        mistake(
+            "root_missing",
+            {"by": "squared_lengths"},
+            "you divide by the squared length: its root is missing.",
+            "What is the length of the row (3, 4): 5 or 25?",
+        ),
+        mistake(
+            "one_too_many",
+            {"cut": "one_more"},
+            "k + 1 ids are returned.",
+            "The token itself is left out already. How many of the others should be in the list?",
+        ),
     ),
     hints=(
         "Divide each row of wte by its length. Then a dot product is a cosine. Sort, leave out the token itself, take k.",

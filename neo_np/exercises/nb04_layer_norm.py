@@ -48,15 +48,22 @@ def layer_norm_variant(
     eps = fixed_eps or eps
     count = x.size if axis is None else x.shape[axis]
     total = x.sum(axis, keepdims=keepdims)
-    middle = {"mean": total / count, "sum": total, "none": 0.0}[center]
+    middle = {"mean": total / count, "sum": total, "none": 0.0, "whole": x.mean()}[center]
     distance = {"centered": x - middle, "true_centered": x - x.mean(axis, keepdims=True), "x": x}[squares_of]
     powers = np.abs(distance) if squares == "absolute" else distance**2
     variance = powers.sum(axis, keepdims=keepdims and keep_variance) / (1 if squares == "sum" else count - ddof)
+    if squares in ("whole", "whole_centered"):
+        variance = x.var() if squares == "whole" else powers.mean()
     if squares == "square_of_mean":
         variance = distance.mean(axis, keepdims=keepdims and keep_variance) ** 2
     size = np.sqrt(variance + (eps if eps_at == "inside" else 0)) if root and squares != "absolute" else variance
     size = size + eps if eps_at == "outside" or (eps_at == "inside" and size is variance) else size
-    y = (x - middle) / size if divide else x - middle
+    y = {
+        True: lambda: (x - middle) / size,
+        False: lambda: x - middle,
+        "mean only": lambda: x - middle / size,
+        "multiply": lambda: (x - middle) * size,
+    }[divide]()
     y = y + eps if eps_at == "after" else y
     return {
         "both": lambda: y * weight + bias,
@@ -66,6 +73,8 @@ def layer_norm_variant(
         "bias": lambda: y + bias,
         "one_plus": lambda: y * (1 + weight) + bias,
         "exchanged": lambda: y * bias + weight,
+        "mean only": lambda: x - middle / size * weight + bias,
+        "product": lambda: y @ weight + bias,
     }[affine]()
 
 
@@ -159,8 +168,13 @@ LAYER_NORM = Exercise(
         ),
         mistake(
             "everything",
-            {"axis": None},
-            "mean and variance are those of the whole array.",
+            (
+                {"axis": None},
+                {"squares": "whole"},
+                {"squares": "whole_centered"},
+                {"center": "whole", "squares_of": "true_centered"},
+            ),
+            "the mean or the variance is that of the whole array.",
             "Each token is normalized by itself. How many means do you need for T tokens?",
         ),
         mistake(
@@ -248,6 +262,24 @@ LAYER_NORM = Exercise(
             "the row is centered, and the division by the standard deviation is missing.",
             "Layer norm sets two things of a row: its mean, and what else?",
         ),
+        mistake(
+            "bracket",
+            ({"divide": "mean only"}, {"affine": "mean only"}),
+            "only the mean is divided: without brackets, Python divides before it subtracts.",
+            "Which does Python do first in a - b / c? What should be done first here?",
+        ),
+        mistake(
+            "matrix_product",
+            {"affine": "product"},
+            "`@` adds up the channels of a row, and each channel must be multiplied by its own weight.",
+            "How many numbers does a row have after your product, and how many should it have?",
+        ),
+        mistake(
+            "multiplied_by_root",
+            {"divide": "multiply"},
+            "you multiply by the standard deviation and do not divide by it.",
+            "A row of large numbers: should it become smaller or larger?",
+        ),
     ),
     blanks=(
         "centered = x - ...  # (T, C), mean 0\n"
@@ -290,11 +322,15 @@ def linear_loop(x, weight, bias):
 def linear_variant(x, weight, bias, transposed=True, biases=1, bias_sign=1, bias_axis="out", turned=False, product="matrix"):
     """Linear with a switch for each mistake."""
     w = weight.T if transposed else weight
+    biases = x.shape[1] if biases == "for each input" else biases
     y = {
         "matrix": lambda: x @ w,
         "elements": lambda: x * w,
         "rows": lambda: x[: len(weight)] * weight[: len(x)],
         "x_turned": lambda: x.T @ w,
+        "last": lambda: np.outer(x[:, -1], weight[:, -1]),
+        "reshaped": lambda: x @ weight.reshape(weight.shape[::-1]),
+        "x_plus_bias": lambda: (x + bias) @ w,
     }[product]()
     if turned == "before_bias":
         return y.T + biases * bias_sign * bias
@@ -347,9 +383,9 @@ LINEAR = Exercise(
         ),
         mistake(
             "bias_twice",
-            {"biases": 2},
-            "the bias is added twice.",
-            "What does the layer give for a row of zeros? Look for the second place.",
+            ({"biases": 2}, {"biases": "for each input"}),
+            "the bias is added more than once.",
+            "What does the layer give for a row of zeros? Is there a second place, or is the bias inside a loop?",
         ),
         mistake(
             "bias_subtracted",
@@ -380,6 +416,24 @@ LINEAR = Exercise(
             {"product": "x_turned"},
             "x is transposed too.",
             "Rows of x are tokens and stay rows. Which of the two has to be turned?",
+        ),
+        mistake(
+            "reshaped",
+            {"product": "reshaped"},
+            "`reshape` keeps the order of the numbers and only cuts them into other rows; it exchanges no rows and columns.",
+            "w is [[1, 2, 3], [4, 5, 6]]. What is w.reshape(3, 2), and what is w.T?",
+        ),
+        mistake(
+            "bias_first",
+            {"product": "x_plus_bias", "biases": 0},
+            "the bias is added to x before the product, so it is multiplied too.",
+            "There is one bias for each output. Which array has outputs: x or the product?",
+        ),
+        mistake(
+            "overwritten",
+            {"product": "last"},
+            "each product overwrites the one before, so only the last one remains.",
+            "What was in the sum before, and where does it go: `=` or `+=`?",
         ),
     ),
     hints=(

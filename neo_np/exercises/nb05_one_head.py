@@ -19,6 +19,12 @@ NO_NEW_AXIS = mistake(
     "each query is compared only with the key of the same number, and not with all keys.",
     "What shape must the queries have, so that each one meets all keys? (`queries[:, None]` is worth a look.)",
 )
+NOT_LOW_ENOUGH = mistake(
+    "not_low_enough",
+    tuple({"form": hidden} for hidden in (-1.0, -10.0, -100.0, -1000.0, -10000.0)),
+    "hidden places get a number that is not low enough: scores can be large too.",
+    "What is a score of 20000 plus your number, and how much weight would it get beside a score of 0?",
+)
 
 # softmax
 
@@ -51,6 +57,9 @@ def softmax_variant(
     log=False,
     divide=True,
     turned=False,
+    lowered="before",
+    summed="powers",
+    unshifted_top=False,
 ):
     """Softmax with a switch for each mistake."""
     shift = {
@@ -58,11 +67,23 @@ def softmax_variant(
         "all": x.max,
         "none": lambda: 0.0,
         "mean": lambda: x.mean(axis, keepdims=True),
+        "columns": lambda: x.max(axis=0),
     }[maximum]()
     power = {"exp": np.exp, "2": np.exp2, "none": lambda y: y}[base]
     x, shift = (shift, x) if turned else (x, shift)
-    total = power(x - shift).sum(axis if sum_axis is None else sum_axis[0], keepdims=keepdims and keep_sum)
-    weights = power((x - shift) / total) if inside else power(x - shift) / (total if divide else 1.0)
+    powers = {
+        "before": lambda: power(x - shift),
+        "after": lambda: power(x) - shift,
+        "divided": lambda: power(x / shift),
+        "clipped": lambda: power(np.clip(x, -50, 50)),
+        "clipped_above": lambda: power(np.minimum(x, 50)),
+    }[lowered]()
+    terms = {"powers": lambda: powers, "scores": lambda: x, "lowered": lambda: x - shift, "unshifted": lambda: power(x)}[
+        summed
+    ]()
+    total = terms.sum(axis if sum_axis is None else sum_axis[0], keepdims=keepdims and keep_sum)
+    top = power(x) if unshifted_top else powers
+    weights = power((x - shift) / total) if inside else top / (total if divide else 1.0)
     return np.log(weights) if log else weights
 
 
@@ -163,6 +184,42 @@ SOFTMAX = Exercise(
             "the result is the logarithm of the softmax.",
             "Weights lie between 0 and 1. Which step takes you out of that range?",
         ),
+        mistake(
+            "sum_of_scores",
+            ({"summed": "scores"}, {"summed": "lowered"}),
+            "you divide by the sum of the scores and not by the sum of their `exp`.",
+            "The weights must add up to 1. So what must be added up: x or exp(x)?",
+        ),
+        mistake(
+            "sum_not_shifted",
+            ({"summed": "unshifted"}, {"unshifted_top": True}),
+            "the largest score is subtracted in only one of the two `exp`, so it does not cancel out.",
+            "The factor exp(-m) cancels out if it is above the line and below it. Where is it in your code?",
+        ),
+        mistake(
+            "subtracted_after_exp",
+            {"lowered": "after"},
+            "the largest score is subtracted from exp(x) and not from x.",
+            "Where must you subtract, so that `exp` never gets a large number?",
+        ),
+        mistake(
+            "divided_by_largest",
+            {"lowered": "divided"},
+            "the scores are divided by the largest one, which changes their differences.",
+            "Which operation with the largest score keeps the differences between the scores?",
+        ),
+        mistake(
+            "clipped",
+            ({"lowered": "clipped"}, {"lowered": "clipped_above"}),
+            "large scores are cut off at a limit, so those above it become equal.",
+            "Which number can be subtracted from all scores of a row, so that they keep their differences and are at most 0?",
+        ),
+        mistake(
+            "maximum_of_columns",
+            {"maximum": "columns"},
+            "the largest score of each column is subtracted, so the differences in a row change.",
+            "Which axis runs along a row? And which number must be the same for all scores of a row?",
+        ),
     ),
     blanks=(
         "largest = x.max(axis=..., keepdims=...)  # (T, 1)\n"
@@ -196,7 +253,7 @@ def causal_mask(queries, keys):
 
 
 def mask_of(visible, form):
-    """Return the mask of the visible keys: form "added", or that of a mistake."""
+    """Return the mask of the visible keys: form "added", or that of a mistake; a number is that of the hidden places."""
     return {
         "added": lambda: np.where(visible, 0.0, LOWEST),
         "factor": lambda: np.where(visible, 1.0, 0.0),
@@ -207,11 +264,20 @@ def mask_of(visible, form):
         "int": lambda: visible.astype(int),
         "small": lambda: np.where(visible, 0.0, -1e-9),
         "nothing": lambda: np.zeros(visible.shape),
-    }[form]()
+    }.get(form, lambda: np.where(visible, 0.0, form))()
 
 
 def causal_mask_variant(
-    queries, keys, strict=False, upper=False, inverted=False, start=None, form="added", transposed=False, pairs=False
+    queries,
+    keys,
+    strict=False,
+    upper=False,
+    inverted=False,
+    start=None,
+    form="added",
+    transposed=False,
+    pairs=False,
+    ahead=0,
 ):
     """causal_mask with a switch for each mistake."""
     T, S = len(queries), len(keys)
@@ -222,7 +288,7 @@ def causal_mask_variant(
     }[start]
     distance = (queries if pairs else queries[:, None]) - keys
     distance = -distance if upper else distance
-    visible = distance > 0 if strict else distance >= 0
+    visible = distance > 0 if strict else distance >= -ahead
     visible = ~visible if inverted else visible
     mask = mask_of(visible, form)
     return mask.T if transposed else mask
@@ -320,6 +386,13 @@ CAUSAL_MASK = Exercise(
             "rows and columns are exchanged: the rows should be queries.",
             "Which of the two needs a new axis at the end, `queries[:, None]` or `keys[:, None]`?",
         ),
+        mistake(
+            "one_ahead",
+            {"ahead": 1},
+            "each token also sees the one after it.",
+            "What is queries minus keys for the next token? Should it be visible?",
+        ),
+        NOT_LOW_ENOUGH,
     ),
     hints=(
         "A key is visible if its position is not later than the query's. Compare every query with every key, then turn True "
@@ -366,9 +439,11 @@ def attend_variant(
     query_weights=False,
     normalize=True,
     upright=False,
+    keys="k",
 ):
     """Attend with a switch for each mistake."""
-    scores = q @ k if upright else k @ q.T if swap else q @ k.T
+    compared = {"k": k, "v": v}[keys]
+    scores = q @ compared if upright else compared @ q.T if swap else q @ compared.T
     scores = scores / {"none": 1.0, "sqrt": math.sqrt(q.shape[-1]), "D": q.shape[-1]}[scale]
     visible = mask == 0
     scores = {
@@ -380,13 +455,15 @@ def attend_variant(
         "zero": lambda: np.where(visible, scores, 0.0),
         "multiplied": lambda: scores * mask,
         "multiplied_64": lambda: scores * mask.astype(np.float64),
+        "counted": lambda: np.where(np.tri(*scores.shape) == 1, scores, LOWEST),
     }.get(masking, lambda: scores)()
     weights = softmax_variant(scores, axis=axis, maximum=maximum) if normalize else scores
     weights = {"after": lambda: weights * visible, "added_after": lambda: weights + mask}.get(masking, lambda: weights)()
     if give == "weights":
         return weights
     weights = weights.T if query_weights else weights
-    return weights @ {"v": v, "k": k, "q": q}[values]
+    mean = weights @ {"v": v, "k": k, "q": q}[values]
+    return mean / len(k) if give == "divided" else mean
 
 
 def attend_cases():
@@ -521,6 +598,30 @@ ATTEND = Exercise(
             {"maximum": "none"},
             "`exp` of a large score overflows.",
             "Your own `softmax` takes care of this. Can you call it here?",
+        ),
+        mistake(
+            "values_as_keys",
+            ({"keys": "v"}, {"keys": "v", "values": "k"}),
+            "the queries are compared with the values and not with the keys.",
+            "Which of k and v says what a token has to offer, and which is handed over?",
+        ),
+        mistake(
+            "mask_by_counting",
+            {"masking": "counted"},
+            "your code counts which keys come before, as `range(t + 1)` does, and does not look at the mask.",
+            "Where does `mask` occur in your code? May it hide other keys than the later ones?",
+        ),
+        mistake(
+            "averaged_twice",
+            {"give": "divided"},
+            "the weighted sum is divided by the number of keys; the weights add up to 1 already.",
+            "If all values are 3, what is their weighted mean, and what does your function give?",
+        ),
+        mistake(
+            "everything",
+            {"axis": None},
+            "the softmax runs over the whole table, so all weights together add up to 1.",
+            "Whose weights must add up to 1: those of all tokens together, or those of one asking token?",
         ),
     ),
     hints=(

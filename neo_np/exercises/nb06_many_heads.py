@@ -37,6 +37,7 @@ def split_heads_variant(x, num_heads, way="right"):
         "copies": lambda: np.stack([x[:, :D]] * H),
         "whole_copies": lambda: np.stack([x] * H),
         "backwards": lambda: x.reshape(T, H, D).swapaxes(0, 1)[::-1],
+        "overlapping": lambda: np.stack([x[:, h : h + D] for h in range(H)]),
     }[way]()
 
 
@@ -137,6 +138,12 @@ SPLIT_HEADS = Exercise(
             "Which channels belong to head 1?",
         ),
         mistake("backwards", {"way": "backwards"}, "the heads come in the wrong order.", "Which channels belong to head 0?"),
+        mistake(
+            "overlapping",
+            {"way": "overlapping"},
+            "head h begins at channel h, so the heads share channels.",
+            "Each head has D channels of its own. At which channel does head 1 begin?",
+        ),
     ),
     blanks=(
         "T, C = x.shape\n"
@@ -184,6 +191,8 @@ def merge_heads_variant(x, way="right"):
         "backwards": lambda: x[::-1].swapaxes(0, 1).reshape(T, H * D),
         "flat": lambda: x.ravel(),
         "C_first": lambda: x.swapaxes(1, 2).reshape(H * D, T),
+        "reshape_first": lambda: x.reshape(H * D, T).swapaxes(0, 1),
+        "names_exchanged": lambda: x.swapaxes(0, 1).reshape(H, T * D),
     }[way]()
 
 
@@ -206,7 +215,7 @@ MERGE_HEADS = Exercise(
     mistakes=(
         mistake(
             "no_swap_back",
-            {"way": "no_swap"},
+            ({"way": "no_swap"}, {"way": "reshape_first"}),
             "the axes are not exchanged before `reshape`, so a row mixes different tokens.",
             "`reshape` keeps the order in memory. Which axis must come first, so that a token's numbers lie side by side?",
         ),
@@ -249,6 +258,12 @@ MERGE_HEADS = Exercise(
         ),
         mistake("one_head", {"way": "first"}, "only head 0 is returned.", "What happens to the other heads?"),
         mistake("backwards", {"way": "backwards"}, "the heads come in the wrong order.", "Which head has the first channels?"),
+        mistake(
+            "names_exchanged",
+            {"way": "names_exchanged"},
+            "the sizes of x are read in the wrong order, so the result has H rows and not T.",
+            "x is (H, T, D). Which of its sizes does x.shape give first?",
+        ),
     ),
     hints=(
         "First exchange two axes, so that the heads of one token lie side by side. Then make one axis of the last two.",
@@ -297,11 +312,12 @@ def self_attention_variant(
     output=True,
     heads=None,
     keys="each head",
+    residual=False,
 ):
     """self_attention with a switch for each mistake."""
     C, H = x.shape[-1], heads or num_heads
     weights = {name: getattr(p, f"{name}_proj").weight for name in ("q", "k", "v", "out")}
-    weights = {name: w if name in turned else w.T for name, w in weights.items()}
+    weights = {name: w if name in turned else w.T for name, w in weights.items()} | {"x": np.eye(C, dtype=x.dtype)}
     q, k, v = (split_heads_variant(x @ weights[name], H, split) for name in (q_from, k_from, v_from))
     scores = (
         q
@@ -315,7 +331,8 @@ def self_attention_variant(
     e = np.exp(scores - scores.max(axes, keepdims=True))
     z = e / e.sum(axes, keepdims=True) @ v
     z = merge_heads_variant(z, merge)
-    return z @ weights["out"] + biases * p.out_proj.bias if output else z
+    z = z @ weights["out"] + biases * p.out_proj.bias if output else z
+    return x + z if residual else z
 
 
 def attention_params(rng, C, size=0.5):
@@ -458,6 +475,18 @@ SELF_ATTENTION = Exercise(
             "no_output", {"output": False}, "the output projection is missing.", "Which of the four weights do you not use?"
         ),
         mistake("one_head", {"heads": 1}, "everything is done as one head.", "Where does your code use num_heads?"),
+        mistake(
+            "not_projected",
+            ({"q_from": "x"}, {"k_from": "x"}, {"v_from": "x"}, {"q_from": "x", "k_from": "x", "v_from": "x"}),
+            "x itself is used in the place of queries, keys or values.",
+            "Which of the four weights do you not use?",
+        ),
+        mistake(
+            "residual_inside",
+            {"residual": True},
+            "x is added to the result. The block does that later.",
+            "What is the last step that the task names?",
+        ),
     ),
     hints=(
         "Project three times, split into heads, attend, merge, project once more. Each step is a function that you have.",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from neo_np.exercises.exercise import Case, Exercise, mistake
-from neo_np.exercises.nb05_one_head import FACTOR, LOWEST, NO_NEW_AXIS, hidden_is_lowest, mask_of
+from neo_np.exercises.nb05_one_head import FACTOR, LOWEST, NO_NEW_AXIS, NOT_LOW_ENOUGH, hidden_is_lowest, mask_of
 
 # local_mask
 
@@ -29,6 +29,8 @@ def local_mask_variant(
     use_window=True,
     hole=False,
     pairs=False,
+    future=False,
+    half=False,
 ):
     """local_mask with a switch for each mistake."""
     if start == "zero":
@@ -36,10 +38,10 @@ def local_mask_variant(
     distance = (queries if pairs else queries[:, None]) - keys
     distance = -distance if upper else distance
     near = np.abs(distance) < window + longest if not causal else distance < window + longest
-    near = distance >= window if hole else near
+    near = distance >= window if hole else np.abs(distance) <= window // 2 if half else near
     near = (queries if pairs else queries[:, None]) // window == keys // window if chunks else near
     seen = near | (not use_window)
-    visible = seen & ((distance > 0 if strict else distance >= 0) | (not causal))
+    visible = seen & ((distance > 0 if strict else distance >= 0) | (not causal) | future)
     visible = ~visible if inverted else visible
     return mask_of(visible, form)
 
@@ -97,7 +99,7 @@ LOCAL_MASK = Exercise(
         ),
         mistake(
             "not_causal",
-            ({"causal": False}, {"causal": False, "longest": 1}, {"causal": False, "longest": -1}),
+            ({"causal": False}, {"causal": False, "longest": 1}, {"causal": False, "longest": -1}, {"future": True}),
             "the window reaches into the future too.",
             "Which sign has the distance of a key that lies in the future?",
         ),
@@ -157,6 +159,13 @@ LOCAL_MASK = Exercise(
             "nothing is hidden: the mask is 0 everywhere, or as good as 0 (1e-9 is small, -1e9 is low).",
             "Which two comparisons say that a key is hidden, and which number does a hidden place get?",
         ),
+        mistake(
+            "both_sides",
+            {"half": True, "causal": False},
+            "half of the window lies before the token and half after it.",
+            "Which sign has the distance of a key that lies in the future?",
+        ),
+        NOT_LOW_ENOUGH,
     ),
     blanks=(
         "distance = queries[:, None] - ...  # (T, S)\n"
@@ -194,8 +203,11 @@ def reach_formula(attention_layers, window, length):
     return min(length, len(attention_layers) * (window - 1) + 1)
 
 
-def reach_variant(attention_layers, window, length, count="right", globals_as="everything", cap=True, shift=0):
+def reach_variant(attention_layers, window, length, count="right", globals_as="everything", cap=True, shift=0, layers="all"):
     """Reach with a switch for each mistake."""
+    attention_layers = {"all": attention_layers, "first": attention_layers[:1], "last": attention_layers[-1:]}[layers]
+    if globals_as == "only_if_all":
+        globals_as = "left_out" if "local" in attention_layers else "everything"
     if cap == "never":
         seen = 1
         for kind in attention_layers:
@@ -214,10 +226,11 @@ def reach_variant(attention_layers, window, length, count="right", globals_as="e
         "L_plus_1": L * (W + 1) + 1,
         "L_W_plus_1": L * W + 1,
         "L_W_minus_1": L * W - 1,
+        "layers_plus_1": (L + 1) * (W - 1) + 1,
         "layers_minus_1": (L - 1) * (W - 1) + 1,
         "sum": L + W,
     }[count]
-    return (min(length, far) if cap else far) + shift
+    return {True: min(length, far), False: far, "max": max(length, far)}[cap] + shift
 
 
 def reach_cases():
@@ -225,7 +238,7 @@ def reach_cases():
     local = [(1, 3), (2, 3), (3, 2), (2, 4), (4, 4), (3, 5), (5, 3), (2, 64), (6, 2), (3, 8)]
     mixed = [["global"], ["local", "global"], ["global", "local"], ["local", "global", "local"], ["global", "local"] * 2]
     return [
-        *(Case((["local"] * L, W, 200)) for L, W in local),
+        *(Case((["local"] * L, W, L * W + 9)) for L, W in local),
         *(Case((kinds, 4, 30)) for kinds in mixed),
         *(Case((["local"] * L, W, T)) for L, W, T in [(3, 4, 13), (2, 5, 12)]),
         *(
@@ -265,7 +278,7 @@ REACH = Exercise(
         ),
         mistake(
             "global_ignored",
-            ({"globals_as": "left_out"}, {"globals_as": "local"}),
+            ({"globals_as": "left_out"}, {"globals_as": "local"}, {"globals_as": "only_if_all"}),
             "global layers are left out, or counted as local ones.",
             "How far does news travel in one global layer?",
         ),
@@ -289,7 +302,14 @@ REACH = Exercise(
         ),
         mistake(
             "off_by_one",
-            ({"count": "L_W_plus_1"}, {"count": "L_W_minus_1"}, {"shift": 1}, {"shift": -1}, {"count": "L_plus_1"}),
+            (
+                {"count": "L_W_plus_1"},
+                {"count": "L_W_minus_1"},
+                {"shift": 1},
+                {"shift": -1},
+                {"count": "L_plus_1"},
+                {"count": "layers_plus_1"},
+            ),
             "the count is off: each layer adds window - 1 tokens to the 1 that is there.",
             "What does your formula give for one layer of window 3? Count on your fingers.",
         ),
@@ -300,6 +320,18 @@ REACH = Exercise(
             "How far does a model of one layer see, and what does your formula give?",
         ),
         mistake("added", {"count": "sum"}, "layers and window are added.", "How many tokens does one more layer add?"),
+        mistake(
+            "one_layer_read",
+            ({"layers": "first"}, {"layers": "last"}),
+            "only the first or only the last layer decides.",
+            "Is your `return` inside the loop? What have the tokens already seen that the last layer looks at?",
+        ),
+        mistake(
+            "max_for_min",
+            {"cap": "max"},
+            "you take the larger of the two numbers, so the result is never smaller than the text.",
+            "The text is long and the window is short. Should the result be `min` or `max` of both numbers?",
+        ),
     ),
     hints=(
         "Go backwards from the last token. Each local layer reaches window - 1 tokens further back. A global layer reaches the "

@@ -38,6 +38,9 @@ def gelu_new_variant(
     sign=1,
     inner_root=True,
     linear_term=1,
+    function="tanh",
+    outer=1,
+    flat=False,
 ):
     """gelu_new with a switch for each mistake."""
     if form != "tanh":
@@ -51,8 +54,14 @@ def gelu_new_variant(
         return other[form]() if form == "sigmoid_1.702" else other[form](x)
     y = (cubic * x) ** 3 if cube_of == "product" else cubic * (3 * x if power == "times" else x**power)
     inside = root * (x * linear_term + sign * y) if inner_root else root * x + sign * y
-    y = half * (one + np.tanh(inside))
-    return y * x if factor else y
+    function = {"tanh": np.tanh, "tan": np.tan, "arctan": np.arctan, "sigmoid": lambda z: 1 / (1 + np.exp(-z))}[function]
+    bent = outer * function(inside)
+    y = {
+        True: lambda: half * x * (one + bent),
+        False: lambda: half * (one + bent),
+        "first term": lambda: half * x * one + bent,
+    }[factor]()
+    return y.ravel() if flat else y
 
 
 def gelu_new_cases():
@@ -182,6 +191,30 @@ GELU_NEW = Exercise(
         mistake("minus", {"sign": -1}, "the cubic term is subtracted.", "Which sign is in the bracket?"),
         mistake("silu", {"form": "silu"}, "this is SiLU, x * sigmoid(x).", "Which function does the task's formula contain?"),
         mistake("tanh", {"form": "tanh_only"}, "this is tanh itself.", "What surrounds tanh in the task's formula?"),
+        mistake(
+            "other_function",
+            ({"function": "tan"}, {"function": "arctan"}, {"function": "sigmoid"}),
+            "another function is used in the place of tanh.",
+            "tanh(5) is nearly 1, and tanh(-5) is nearly -1. What does your function give there?",
+        ),
+        mistake(
+            "one_minus",
+            {"outer": -1},
+            "tanh is subtracted from the 1, and it must be added.",
+            "For large x, GELU is nearly x. What does your function give for 5?",
+        ),
+        mistake(
+            "bracket_left_out",
+            {"factor": "first term"},
+            "0.5 * x multiplies only the 1 and not tanh: a bracket is missing.",
+            "Which bracket surrounds 1 + tanh(...) in the task?",
+        ),
+        mistake(
+            "flat",
+            {"flat": True},
+            "the result is one long row, so the shape of x is lost.",
+            "x may be a table. How can the result get the shape of x?",
+        ),
     ),
     blanks="inside = math.sqrt(2 / math.pi) * (x + ...)\nreturn 0.5 * x * (... + np.tanh(inside))",
     hints=(
@@ -224,20 +257,25 @@ def mlp_variant(
     upright="none",
     activation="tanh",
     give="all",
+    late_bias=False,
+    neurons="all",
 ):
     """Mlp with a switch for each mistake."""
     function = {"none": lambda y: y, "gelu": lambda y: gelu_new_variant(y, activation)}
     function["twice"] = lambda y: gelu_new_variant(gelu_new_variant(y, activation), activation)
+    proj_bias = len(p.c_fc.bias) if proj_bias == "for each neuron" else proj_bias
     w1, w2, b1, b2 = p.c_fc.weight, p.c_proj.weight, fc_bias * p.c_fc.bias, proj_bias * p.c_proj.bias
     if turned in ("layers", "weights"):
         w1, w2 = w2, w1
         b1, b2 = (b2, b1) if turned == "layers" else (b1, b2)
     first = w2 if turned == "weights upright" else w1 if upright in ("both", "first") else w1.T
     second = w1 if turned == "weights upright" else w2 if upright in ("both", "second") else w2.T
-    hidden = function[start](x) @ first + b1
-    hidden = function[middle](hidden)
+    hidden = function[start](x) @ first
+    hidden = function[middle](hidden) + b1 if late_bias else function[middle](hidden + b1)
     if give == "hidden":
         return hidden
+    if neurons == "last":
+        hidden, second = hidden[:, -1:], second[-1:]
     y = function[end](hidden @ second + b2)
     return x + y if residual else y
 
@@ -344,6 +382,24 @@ MLP = Exercise(
             {"give": "hidden"},
             "the second linear layer is missing.",
             "How wide is the result, and how wide should it be?",
+        ),
+        mistake(
+            "bias_after_activation",
+            {"late_bias": True},
+            "the bias of the first layer is added after the activation.",
+            "A linear layer is a product and a bias. Which of its two steps comes too late?",
+        ),
+        mistake(
+            "overwritten",
+            {"neurons": "last"},
+            "only the last neuron counts: each one overwrites what the others added.",
+            "What was in the result before, and where does it go: `=` or `+=`?",
+        ),
+        mistake(
+            "bias_for_each_neuron",
+            {"proj_bias": "for each neuron"},
+            "the second bias is added once for each neuron.",
+            "How often must p.c_proj.bias be added? Is it inside your loop?",
         ),
     ),
     hints=(

@@ -32,16 +32,20 @@ def block_variant(
     second=True,
     norm_1="ln_1",
     norm_2="ln_2",
-    stream="x",
+    stream_1="x",
+    stream_2="x",
     parts="both",
     masked=True,
     twice=False,
     second_reads="x",
+    fixed_eps=None,
+    give="stream",
 ):
     """Block with a switch for each mistake."""
+    eps = fixed_eps or config.layer_norm_epsilon
 
     def norm(y, name):
-        return y if name is None else layer_norm(y, getattr(p, name).weight, getattr(p, name).bias, config.layer_norm_epsilon)
+        return y if name is None else layer_norm(y, getattr(p, name).weight, getattr(p, name).bias, eps)
 
     def attention(y):
         return self_attention(y, p.attn.attention, config.num_heads, mask if masked else np.zeros_like(mask))
@@ -52,6 +56,12 @@ def block_variant(
     if order == "post":
         x = norm(x + attention(x), norm_1)
         return norm(x + feed(x), norm_2)
+    if order == "after_the_parts":
+        x = x + norm(attention(x), norm_1)
+        return x + norm(feed(x), norm_2)
+    if order == "after_the_mlp":
+        x = x + attention(norm(x, norm_1))
+        return x + norm(feed(x), norm_2)
     if order == "parallel":
         return x + attention(norm(x, norm_1)) + feed(norm(x, norm_2))
     steps = [(attention, norm_1, first), (feed, norm_2, second)]
@@ -60,13 +70,15 @@ def block_variant(
     if order == "mlp_first_norms_stay":
         steps = [(feed, norm_1, first), (attention, norm_2, second)]
     steps = {"both": steps, "attention": steps[:1], "mlp": steps[1:]}[parts]
-    normed = x
+    start = normed = change = x
     for number, (part, name, residual) in enumerate(steps):
-        normed = norm(normed if number and second_reads == "normed" else x, name)
+        read = {"x": x, "normed": normed, "change": change, "copy": None}[second_reads if number else "x"]
+        normed = normed if read is None else norm(read, name)
         change = part(normed)
-        x = change + (normed if stream == "normed" else x) if residual else change
+        added_to = {"x": x, "normed": normed, "start": start}[stream_2 if number else stream_1]
+        x = change + added_to if residual else change
         x = x + change if twice else x
-    return x
+    return x - start if give == "change" else x
 
 
 def small_config(H=2, D=2, layers=("global",), V=7, F=None, window=2, eps=1e-5, P=8):
@@ -159,7 +171,7 @@ BLOCK = Exercise(
         ),
         mistake(
             "normed_stream",
-            {"stream": "normed"},
+            ({"stream_1": "normed", "stream_2": "normed"}, {"stream_1": "normed"}, {"stream_2": "normed"}),
             "the change is added to the normalized copy, so the stream is lost.",
             "Two arrays are there, the stream and its copy. To which one do you add?",
         ),
@@ -183,6 +195,42 @@ BLOCK = Exercise(
         ),
         mistake("added_twice", {"twice": True}, "each change is added twice.", "How many times do you add to x?"),
         mistake("no_mask", {"masked": False}, "the mask is not used.", "Which argument does self_attention need last?"),
+        mistake(
+            "copy_used_again",
+            {"second_reads": "copy"},
+            "the MLP reads the copy that was made for attention; ln_2 of the new stream is not used.",
+            "Which array did attention get, and which one does the MLP get?",
+        ),
+        mistake(
+            "attention_lost",
+            {"stream_2": "start"},
+            "the MLP's result is added to the stream from before attention.",
+            "What has attention added to x? Is it still there in your last line?",
+        ),
+        mistake(
+            "eps_fixed",
+            ({"fixed_eps": 1e-5}, {"fixed_eps": 1e-6}, {"fixed_eps": 1e-8}),
+            "you use an eps of your own and not that of config.",
+            "Which value of config says how large eps is?",
+        ),
+        mistake(
+            "attention_read",
+            {"second_reads": "change"},
+            "ln_2 reads what attention made and not the new stream.",
+            "What should the MLP read: what attention added, or the whole stream after it?",
+        ),
+        mistake(
+            "stream_left_out",
+            {"give": "change"},
+            "the result is only what both parts add; x itself is missing.",
+            "What should the block return if both parts give zeros?",
+        ),
+        mistake(
+            "results_normed",
+            ({"order": "after_the_parts"}, {"order": "after_the_mlp"}),
+            "the layer norm comes after a part: its result is normalized and not what it reads.",
+            "What do attention and MLP read: the stream itself, or its normalized copy?",
+        ),
     ),
     blanks=(
         "eps = config.layer_norm_epsilon\n"
@@ -222,6 +270,9 @@ def forward(params, config, ids):
     return x @ params.wte.weight.T
 
 
+ONE_LAYER = {"of the first layer": 0, "of the second layer": 1, "of the last layer": -1}
+
+
 def forward_variant(
     params,
     config,
@@ -236,10 +287,15 @@ def forward_variant(
     same_params=False,
     norm_each=False,
     table="transposed",
+    residual=False,
+    mask_by="positions",
+    masks="right",
+    turned=False,
+    fixed_eps=None,
 ):
     """Forward with a switch for each mistake."""
     T, wte, wpe = len(ids), params.wte.weight, params.wpe.weight
-    at = np.arange(T)
+    at, eps = np.arange(T), fixed_eps or config.layer_norm_epsilon
     start = {
         "right": lambda: wte[ids] + wpe[at],
         "none": lambda: wte[ids],
@@ -255,17 +311,25 @@ def forward_variant(
         window = None if windows == "global" else config.window_size if windows == "local" else window
         if windows == "exchanged":
             window = config.window_size if window is None else None
-        mask = causal_mask(at, at) if window is None else local_mask(at, at, window)
+        if windows in ONE_LAYER:
+            window = config.window(ONE_LAYER[windows] % config.num_layers)
+        place_of = ids if mask_by == "ids" else at
+        mask = causal_mask(place_of, place_of) if window is None else local_mask(place_of, place_of, window)
+        if masks == "none" or (masks == "local only" and window is None):
+            mask = np.zeros_like(mask)
         p = params.h[0 if same_params else layers[-1 - place] if order == "down_params" else layer]
-        x = block(start if restart else x, p, config, mask)
+        before = start if restart else x
+        x = block(before, p, config, mask) + (before if residual else 0)
         if norm_each and place < len(layers) - 1:
-            x = layer_norm(x, params.ln_f.weight, params.ln_f.bias, config.layer_norm_epsilon)
+            x = layer_norm(x, params.ln_f.weight, params.ln_f.bias, eps)
     if last_norm:
-        x = layer_norm(x, params.ln_f.weight, params.ln_f.bias, config.layer_norm_epsilon)
+        x = layer_norm(x, params.ln_f.weight, params.ln_f.bias, eps)
     logits = x @ (wte if table == "upright" else wte.T)
+    logits = logits.T if turned else logits
     return {
         "logits": lambda: logits,
         "probabilities": lambda: softmax(logits),
+        "ids": lambda: logits.argmax(-1),
         "stream": lambda: x,
         "last": lambda: logits[-1],
     }[give]()
@@ -396,6 +460,45 @@ FORWARD = Exercise(
             "stream_returned", {"give": "stream"}, "the result is the stream, (T, C).", "What makes V scores of C channels?"
         ),
         mistake("last_row_only", {"give": "last"}, "the result has the last position only.", "How many rows should come back?"),
+        mistake(
+            "added_again",
+            {"residual": True},
+            "x is added to what the block returns, and the block has added it already.",
+            "What does `block` return: the change, or the new stream?",
+        ),
+        mistake(
+            "one_mask",
+            ({"windows": "of the first layer"}, {"windows": "of the second layer"}, {"windows": "of the last layer"}),
+            "all layers get the mask of one layer.",
+            "Where is your mask made: before the loop, or in it? Which layer do you ask for its window?",
+        ),
+        mistake(
+            "mask_by_id",
+            {"mask_by": "ids"},
+            "the masks are made of the ids and not of the positions.",
+            "Which numbers say where a token is in the text?",
+        ),
+        mistake(
+            "no_mask",
+            ({"masks": "local only"}, {"masks": "none"}),
+            "global layers get no mask, so tokens see the future.",
+            "Which tokens may a global layer see: all of the text, or all up to the token itself?",
+        ),
+        mistake(
+            "transposed",
+            {"turned": True},
+            "the result is transposed, (V, T).",
+            "Which array comes first in your last product: the stream or the token table?",
+        ),
+        mistake(
+            "eps_fixed",
+            ({"fixed_eps": 1e-5}, {"fixed_eps": 1e-6}, {"fixed_eps": 1e-8}),
+            "you use an eps of your own and not that of config.",
+            "Which value of config says how large eps is?",
+        ),
+        mistake(
+            "ids", {"give": "ids"}, "the result is ids and not logits.", "How many numbers for each position should come back?"
+        ),
     ),
     hints=(
         "Embed, run the blocks one after the other, normalize, compare with every token of the vocabulary.",
@@ -425,19 +528,33 @@ def logit_lens(streams, layer, params, config):
 
 
 def logit_lens_variant(
-    streams, layer, params, config, shift=1, norm="ln_f", give="logits", rows="all", change=False, table="transposed"
+    streams,
+    layer,
+    params,
+    config,
+    shift=1,
+    norm="ln_f",
+    give="logits",
+    rows="all",
+    change=False,
+    table="transposed",
+    turned=False,
+    fixed_eps=None,
 ):
     """logit_lens with a switch for each mistake."""
-    x = streams[-1 if shift == "last" else layer + shift] - (streams[layer] if change else 0)
+    eps = fixed_eps or config.layer_norm_epsilon
+    x = sum(streams[: layer + 2]) if shift == "sum" else streams[-1 if shift == "last" else layer + shift]
+    x = x - streams[layer] if change else x
     if norm == "ln_f":
-        x = layer_norm(x, params.ln_f.weight, params.ln_f.bias, config.layer_norm_epsilon)
+        x = layer_norm(x, params.ln_f.weight, params.ln_f.bias, eps)
     elif norm == "twice":
         for _ in range(2):
-            x = layer_norm(x, params.ln_f.weight, params.ln_f.bias, config.layer_norm_epsilon)
+            x = layer_norm(x, params.ln_f.weight, params.ln_f.bias, eps)
     elif norm != "none":
         p = getattr(params.h[layer], norm)
-        x = layer_norm(x, p.weight, p.bias, config.layer_norm_epsilon)
+        x = layer_norm(x, p.weight, p.bias, eps)
     logits = x @ (params.wte.weight if table == "upright" else params.wte.weight.T)
+    logits = logits.T if turned else logits
     logits = {
         "logits": lambda: logits,
         "probabilities": lambda: softmax(logits),
@@ -524,6 +641,24 @@ LOGIT_LENS = Exercise(
             {"give": "stream"},
             "the result is the normalized stream, (T, C).",
             "What makes V scores of C channels?",
+        ),
+        mistake(
+            "streams_added",
+            {"shift": "sum"},
+            "the streams are added up, and each of them has what was added before it already.",
+            "Blocks add to the stream. Is streams[1] still in streams[2]?",
+        ),
+        mistake(
+            "transposed",
+            {"turned": True},
+            "the result is transposed, (V, T).",
+            "Which array comes first in your last product: the stream or the token table?",
+        ),
+        mistake(
+            "eps_fixed",
+            ({"fixed_eps": 1e-5}, {"fixed_eps": 1e-6}, {"fixed_eps": 1e-8}),
+            "you use an eps of your own and not that of config.",
+            "Which value of config says how large eps is?",
         ),
     ),
     hints=(

@@ -51,10 +51,13 @@ def _is_running(thread_id):
 def _interrupt(thread_id, seconds, done, raised, on_stuck):
     """Raise `Overtime` in a thread until it is done."""
     wait, attempts, stop_monitoring = seconds, 0, None
-    while not done.wait(wait) and _is_running(thread_id):
+    while not done.wait(wait):
+        wait = AGAIN
+        if not _is_running(thread_id):  # it has ended just now, or a busy computer has not let it begin
+            continue
         raised.set()
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(Overtime))
-        wait, attempts = AGAIN, attempts + 1
+        attempts += 1
         if attempts == FEW:
             stop_monitoring = _monitor(thread_id, time.monotonic())
         if attempts == round(STUCK / AGAIN):

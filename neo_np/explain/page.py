@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from neo_np.errors import NeoError
+from neo_np.explain.controls import heads_grid, strip, windows_html
 from neo_np.explain.here import ablation, choice_here, gradient, heads_table, lens_here, lines_html, note, sources, waterfall
 from neo_np.explain.pack import block, signed_block, weights_block
 from neo_np.explain.sentences import named_heads, page_sentences, strongest_head
-from neo_np.explain.tables import choices_table, lens_table, short_table, tokens_table
+from neo_np.explain.tables import choices_table, lens_table, short_table, timings_table, tokens_table
 from neo_np.explain.tokens import visible_line
 from neo_np.explain.trace import CHOSEN
 from neo_np.explain.wording import WORDS, Data, origin, quoted, station_names, words
@@ -50,10 +51,12 @@ def read_opening(text: str | None) -> dict[str, Any]:
 
 
 def complete_opening(opening: dict[str, Any], data: Data) -> dict[str, Any]:
-    """Return what the page shows first, with what was left open.
+    """Complete what the page shows first: by default the last token of the prompt, and the head that helped most there.
 
-    By default it is the last token of the prompt, and there the head that helped the next token most.
+    Raises NeoError if this run has no such position, layer or head, or no timings.
     """
+    if opening["panel"] == "timings" and "timings" not in data:
+        raise NeoError("open names the panel timings, and this run has none: ask for them with timings=True, or --timings.")
     limits = {"position": len(data["ids"]), "layer": len(data["layers"]), "head": data["heads"]}
     for name, limit in limits.items():
         if opening.get(name, 0) >= limit:
@@ -65,13 +68,10 @@ def complete_opening(opening: dict[str, Any], data: Data) -> dict[str, Any]:
 
 def page_html(data: Data, theme: str, opening: dict[str, Any]) -> str:
     """Return the page. Raises NeoError if it is too large even without the optional arrays."""
-    left_out: list[str] = []
-    for name in [*OPTIONAL, None]:
-        html = render(data, theme, opening, left_out)
+    for count in range(len(OPTIONAL) + 1):
+        html = render(data, theme, opening, left_out=list(OPTIONAL)[:count])
         if (size := len(html.encode("utf-8"))) <= BUDGET:
             return html
-        if name is not None:
-            left_out.append(name)
     raise NeoError(
         f"the page would have {size / 1e6:.1f} MB, and it has at most {BUDGET / 1e6:.0f} MB: "
         f"{len(data['ids'])} tokens are too many for this model, so shorten the text."
@@ -92,19 +92,22 @@ def render(data: Data, theme: str, opening: dict[str, Any], left_out: list[str])
         model=escape(data["model"]),
         options=escape(visible_line(describe_run(data))),
         text=escape(visible_line(data["text"])),
-        left_out=f"<p>Left out to keep the file small: {' and '.join(OPTIONAL[name] for name in left_out)}.</p>"
-        if left_out
-        else "",
+        left_out=left_out_line(left_out),
         vocabulary=str(data["vocabulary"]),
         channels=str(data["channels"]),
+        strip=strip(data),
+        heads=heads_grid(data),
+        windows=windows_html(data),
         tokens_table=tokens_table(data),
         choices_table=choices_table(data),
         lens_table=lens_table(data),
         **first_view(data, opening, sentences, left_out),
+        timings=timings_table(data) if "timings" in data else "",
+        timings_hidden="" if "timings" in data else "hidden",
         method="9" if "timings" in data else "8",
         data=to_json(
-            {"opening": opening, "left_out": left_out, "wording": WORDS, "sentences": sentences}
-            | {"stations": station_names(data), "origins": [origin(data, position) for position in range(len(data["ids"]))]}
+            {"opening": opening, "wording": WORDS, "sentences": sentences, "stations": station_names(data)}
+            | {"origins": [origin(data, position) for position in range(len(data["ids"]))]}
             | packed(data, left_out)
         ),
         script=script,
@@ -130,6 +133,13 @@ def first_view(data: Data, opening: dict[str, Any], sentences: Data, left_out: l
         "ablation": ablation(data, position, *head),
         "ablated": "The model ran again once for each head, with that head's output set to 0 everywhere." if is_ablated else "",
     }
+
+
+def left_out_line(left_out: list[str]) -> str:
+    """Return a line that says what is not in the page, if something is not."""
+    if not left_out:
+        return ""
+    return f"<p>Left out to keep the file small: {' and '.join(OPTIONAL[name] for name in left_out)}.</p>"
 
 
 def read_asset(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neo_np.explain.trace import CHOSEN, RUNNER_UP
-from neo_np.explain.wording import Data, fixed, percent, placed, quoted, signed, station_names
+from neo_np.explain.wording import Data, fixed, origin, percent, placed, quoted, signed, station_names
 
 Head = tuple[int, int]
 Line = list[str | Head]
@@ -25,10 +25,13 @@ def page_sentences(data: Data, opening: Data) -> dict[str, Any]:
     by_source = data["source.chosen"].sum(axis=(0, 1))  # (T, T)
     return {
         "where": [where(data, position) for position in positions],
+        "candidates": [candidate_names(data, position) for position in positions],
         "here": [lines_here(data, by_source, position) for position in positions],
         "whole": [token_before_line(data), opened_line(data, opening)],
+        "token": [token_line(data, position) for position in positions],
         "rules": [choice_lines(data, position) for position in positions],
         "raised": [[raised_line(data, position, candidate) for candidate in (CHOSEN, RUNNER_UP)] for position in positions],
+        "embedding": [embedding_lines(data, position) for position in positions],
     }
 
 
@@ -41,6 +44,16 @@ def where(data: Data, position: int) -> str:
     is_prompt, is_given = position + 1 < data["prompt_length"], data["mode"] == "given"
     how = "in the prompt" if is_prompt else "in the given continuation" if is_given else "as the model chose"
     return f"{standing} {chosen} follows, {how}."
+
+
+def candidate_names(data: Data, position: int) -> list[str]:
+    """Return the two candidate tokens of a position, and what they are."""
+    names = ["the next token", "likeliest other token"]
+    if position == len(data["ids"]) - 1:
+        names = ["the likeliest next token", "the second"]
+    elif origin(data, position + 1) == "generated":
+        names[CHOSEN] = "the chosen token"
+    return [f"{quoted(data, id)}, {name}" for id, name in zip(data["candidates"][position], names)]
 
 
 # In short, at one position.
@@ -257,6 +270,40 @@ def raised_line(data: Data, position: int, candidate: int) -> str:
 def named_heads(lines: list[Line]) -> list[Head]:
     """Return the heads that some lines name."""
     return [part for line in lines for part in line if not isinstance(part, str)]
+
+
+# The token itself, and its embedding.
+
+
+def token_line(data: Data, position: int) -> str:
+    """Return what is known about the token at a position itself."""
+    id, (start, end) = data["ids"][position], data["offsets"][position]
+    line = (
+        f"Position {position}: {quoted(data, id)}, id {id}, bytes {data['bytes'][position] or 'none'}, "
+        f"characters {start} to {end} of the text, from the {origin(data, position)} text."
+    )
+    if whole := data["characters"][position]:
+        line += f" Its bytes are a part of “{whole}”."
+    if position > 0:
+        loss = data["loss"][position - 1]
+        line += (
+            f" One position earlier, standing at {placed(data, position - 1)}, the model gave it a probability of "
+            f"{percent(np.exp(-loss))}: a loss of {fixed(loss)} nats."
+        )
+    return line
+
+
+def embedding_lines(data: Data, position: int) -> list[str]:
+    """Return how long the embeddings of a position are, and which tokens have embeddings near that of its token."""
+    token = quoted(data, data["ids"][position])
+    of_token, of_position = (fixed(x) for x in data["embedding.norms"][:, position])
+    cosines = data["neighbours.cosine"][position]
+    near = [f"{quoted(data, id)} ({x:.3f})" for id, x in zip(data["neighbours"][position], cosines) if x > -np.inf]
+    return [
+        f"The token embedding of {token} has length {of_token}, the embedding of position {position} has length {of_position}. "
+        "The residual stream begins as their sum.",
+        f"Tokens with the nearest embeddings, by cosine: {', '.join(near) or 'none'}.",
+    ]
 
 
 # The choice.

@@ -124,3 +124,9 @@ def short_table(data: Data) -> str:
         rows.append([str(position), text(data, id), origin(data, position), loss, likeliest])
     heads = ["position", "token", "from", "loss (nats)", "likeliest next token"]
     return table("The tokens of the run", heads, rows)
+
+
+def timings_table(data: Data) -> str:
+    """Return the table of the seconds that each part of the run took."""
+    rows = [[name, number_cell(f"{seconds:.3f}")] for name, seconds in data["timings"].items()]
+    return table("Seconds of each part", ["part", "seconds"], rows)

@@ -32,7 +32,7 @@ WORDS: dict[str, Any] = {
     "heads.layer": "layer",
     "explained": "Explained here: {token}",
     "waterfall": "Direct contributions to m of {token}",
-    "waterfall.heads": ["part", "adds", "from here to there", "{token} minus {other}"],
+    "waterfall.heads": ["part", "adds", "as a bar", "{token} minus {other}"],
     "waterfall.others": "the {count} other parts together",
     "waterfall.sum": "m of {token}",
     "sources": "What the heads add to m of {token}, by source token",

@@ -7,9 +7,9 @@
 # do not need to know anything about language models.
 #
 # A language model reads a text and says which word could come next. In this course you rebuild one: GPT-Neo, a model of
-# the same family as the large ones behind today's chat programs. When you finish notebook 09, each of its parts is a
-# function that you wrote yourself. This first notebook shows the whole way from outside. You need not understand every
-# step yet: each one gets its own notebook.
+# the same kind as the large ones behind today's chat programs. When you have done the exercises up to notebook 09, nearly
+# all of its parts are functions that you wrote yourself. This first notebook shows the whole way from outside. You need not
+# understand every step yet: later notebooks explain each one.
 #
 # How to use a notebook: run the cells from top to bottom, each with Shift+Enter. Some cells ask you to guess a result
 # before you see it. Please do guess. A wrong guess that you can explain teaches more than a right one. Some cells are
@@ -75,16 +75,16 @@ for id in ids:
 # %% [markdown]
 # ## The way of the data
 #
-# Here is the whole model. (The code that draws a picture is folded in JupyterLab: click on the three dots if you want to see it.) The
-# numbers inside the boxes are its **parameters**: numbers that nobody wrote by hand.
+# Here is the whole model. (The code that draws a picture is folded in JupyterLab: click on the three dots if you want to see it.)
+# Each solid box holds **parameters**: numbers that nobody wrote by hand. The picture shows how many there are; k means thousand.
 # They were found in **training**: the model read many tales, and after each piece its parameters were changed a little, so
 # that it would predict this piece better. Now they are fixed. A trained model, saved in files, is called a **checkpoint**.
 #
 # - Two tables, the **embeddings**, give each token its first row of C numbers.
 # - Then come the **blocks**, also called **layers**. All blocks have the same form and different parameters. Each block reads the rows
 #   and adds something to them. Inside a block, *attention* lets a token look at earlier tokens, and an *MLP* works on
-#   each token by itself. Notebooks 04 to 08 explain both words.
-# - At the end, each row is compared with every token of the vocabulary. The result is one score for each token: the
+#   each token by itself. Notebooks 05 to 08 explain both words.
+# - At the end, each row is compared with the row of every token in the token table. The result is one score for each token: the
 #   **logits**. A higher score means that the token is more likely to come next.
 
 # %%
@@ -134,8 +134,8 @@ figures.show(
 
 # %% [markdown]
 # This model has {{count(params):,}} parameters: those of the picture, and {{count(params) - total:,}} of one last small step, which
-# notebook 04 explains. That is small: the smallest released GPT-Neo has 125 million, and the largest models have several
-# hundred billion. The way of the data is the same.
+# notebook 04 explains. That is small: the smallest GPT-Neo of its inventors has 125 million, and the largest models of today
+# have hundreds of billions and more. The main steps on the way of the data are the same.
 #
 # Now run the model:
 
@@ -146,11 +146,14 @@ print("logits:", logits.shape)
 assert logits.shape == (len(ids), config.vocab_size)
 
 # %% [markdown]
-# There are {{len(ids)}} rows and not one. Row `t` has the scores for the token that follows token `t`. So the model answers the
-# question "what comes next?" at every place of the text at the same time. For the whole text only the *last row* counts.
+# (An `assert` line says nothing if its condition is true, and it stops with an error if not.)
 #
-# **Predict:** which token does the model think is most likely after "{{text}}"? Write your guess between the quotes
-# in place of the three dots, for example `" king"`.
+# There are {{len(ids)}} rows and not one. Rows and tokens are counted from 0, like list items in Python. Row `t` has the scores for the
+# token that follows token `t`. So the model answers the question "what comes next?" at every place of the text at the same time. To
+# continue the whole text, we need only the *last row*.
+#
+# **Predict:** which token does the model think is most likely after "{{text}}"? Write your guess in quotes, in
+# the place of the three dots, for example `" king"`.
 
 # %%
 predict("00.1", ...)
@@ -172,7 +175,7 @@ reveal("00.1", model.tokenizer.token_string(best))
 # First as a slow loop, so that each step can be seen:
 
 # %%
-scores = logits[-1].astype(float)  # (V,), the row after the last token
+scores = logits[-1].astype(float)  # (V,), the row of the last token; float: with more digits
 
 total = 0.0
 for score in scores:
@@ -193,13 +196,13 @@ probabilities = np.exp(scores) / np.exp(scores).sum()
 assert np.allclose(probabilities, probabilities_loop)
 
 # %% [markdown]
-# An `assert` line says nothing if its condition is true, and it stops with an error if not. `np.allclose` compares two arrays and
-# forgives tiny differences, because computers round. So you know that both ways gave
-# the same numbers. Notebook 05 comes back to this function, which is called **softmax**.
+# `np.allclose` compares two arrays and forgives tiny differences, because computers round. The `assert` line said nothing, so both ways
+# gave the same numbers. Notebook 05 comes back to this function, which is called **softmax**.
 #
 # ## Exercise: the next token
 #
-# In exercises, fill in each `...` and run the cell. The line `@check` above a function calls the checker. Until then the checker only reminds you that you have not begun.
+# In exercises, fill in each `...` and run the cell. The line `@check` above a function calls the checker. As
+# long as a `...` is there, the checker only reminds you of it.
 
 
 # %% exercise="next_token"
@@ -240,7 +243,7 @@ def likeliest(text, number=5):
     scores = model.logits(model.tokenizer.encode(text))[-1].astype(float)
     p = np.exp(scores - scores.max())  # the division below removes what was subtracted; notebook 05 says why it is done
     p = p / p.sum()
-    order = np.argsort(-p)[:number]
+    order = np.argsort(-p)[:number]  # the ids with the largest probabilities
     return model.tokenizer.token_strings(order), p[order]
 
 
@@ -259,8 +262,8 @@ figures.show(figure, f"The five likeliest next tokens. After “{texts[0]}”: {
 
 # %% [markdown]
 # Tokens in both lists: {{in_both}}. After the first text the likeliest token is "{{found[0][0][0]}}" with a probability of
-# {{found[0][1][0]:.2f}}; after the second one it is "{{found[1][0][0]}}" with {{found[1][1][0]:.2f}}. One word far from the end moves the
-# probabilities of what comes next: the model reads the whole text, and not only the last word.
+# {{found[0][1][0]:.2f}}; after the second one it is "{{found[1][0][0]}}" with {{found[1][1][0]:.2f}}. One word in the middle of the text
+# changes the probabilities of what comes next: the model does not look only at the last word.
 
 # %% [markdown]
 # ## Writing is predicting again and again
@@ -275,7 +278,7 @@ for step in range(12):
 print(model.tokenizer.decode(written))
 
 # %% [markdown]
-# Always taking the likeliest token gives dull text. [Notebook 10](10_sampling.ipynb) shows better ways. Here is what the model writes if each token
+# Always taking the likeliest token often gives dull text. [Notebook 10](10_sampling.ipynb) shows better ways. Here is what the model writes if each token
 # is drawn at random, by its probability. (`temperature` and `seed` belong to the drawing: notebook 10.)
 
 # %%
@@ -311,8 +314,8 @@ assert np.allclose(surprises, surprises_loop, atol=1e-4)
 print(f"mean surprise: {surprises.mean():.2f} nats for each token")
 
 # %% [markdown]
-# A model that knows nothing gives each of the {{config.vocab_size}} tokens the same probability. Its surprise is
-# log V = {{math.log(config.vocab_size):.2f}} nats at every token. Ours has {{surprises.mean():.2f}} nats on this sentence, so it has
+# A model that knows nothing gives each of the {{config.vocab_size}} tokens the same probability, 1 / V. Its surprise is -log(1 / V), which
+# is log V = {{math.log(config.vocab_size):.2f}} nats at every token. Ours has {{surprises.mean():.2f}} nats on this sentence, so it has
 # learnt something.
 #
 # ## Break it: look at the wrong row
@@ -339,8 +342,8 @@ figures.show(
 )
 
 # %% [markdown]
-# One row too late, the mean surprise rises from {{surprises.mean():.2f}} to {{wrong.mean():.2f}} nats. No error message appeared: the
-# shapes were right, and only the numbers were wrong. This is typical of mistakes in models. So we look at numbers and
+# One row too late, the mean surprise rises from {{surprises.mean():.2f}} to {{wrong.mean():.2f}} nats. A token seldom follows itself, so
+# row `t` gives token `t` a low probability. No error message appeared: the shapes were right, and only the numbers were wrong. This is typical of mistakes in models. So we look at numbers and
 # pictures, and not only at error messages.
 #
 # ## The same in the package
@@ -354,7 +357,7 @@ figures.show(
 show_source(
     forward.forward,
     notes={
-        "transformer(params, config, ids": "Embeddings, all blocks, and a last step: notebooks 03 to 08.",
+        "transformer(params, config, ids": "Embeddings, all blocks, and a last step: notebooks 03 to 09.",
         "output_embedding(params)": "The table that each row is compared with, which gives V scores: notebook 09.",
     },
 )
@@ -365,7 +368,7 @@ show_source(
 # 1. A text becomes ids, ids become rows of numbers, blocks add to these rows, and the last row becomes one score for
 #    each possible next token.
 # 2. Row t predicts the token after token t.
-# 3. Surprise is -log p of the token that came: small is good, and log V means that the model knows nothing.
+# 3. Surprise is -log p of the token that came: small is good, and a model that knows nothing has log V.
 #
 # ## Two questions to recall
 #

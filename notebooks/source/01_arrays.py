@@ -3,8 +3,8 @@
 #
 # **Question: how do you compute with thousands of numbers in one line?**
 #
-# About {{minutes}} minutes (an estimate). You need notebook 00 and Python. If you know NumPy well, take the self-test: go
-# to the three exercises of this notebook. If you pass them without a hint, go on to notebook 02.
+# About {{minutes}} minutes (an estimate). You need notebook 00 and Python. If you know NumPy well, take the self-test: run the
+# first two code cells, then do the three exercises of this notebook. If you pass them without a hint, continue with notebook 02.
 
 # %% tags=["setup"]
 # This cell finds the files of the course. Run it first; you need not read it.
@@ -138,7 +138,7 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# Read the shapes in the message from the right: 4 and 3 are not equal, and none of them is 1.
+# Read the shapes in the message from the right: 4 and 3 are not equal, and neither of them is 1.
 #
 # ## Exercise: center the rows
 #
@@ -168,8 +168,8 @@ def center_rows(x):
 # places with the same signs, and negative if the signs differ.
 #
 # The **matrix product**, written `@` in Python, makes many dot products at once: `(x @ z)[i, j]` is the dot product of row i
-# of x with *column* j of z. The two axes in the middle must be equal: `(T, C) @ (C, S)` gives `(T, S)`. (The letters are sizes, and
-# S is simply the second number of rows.) The **transpose** `y.T` exchanges rows and columns: if y is (S, C), then y.T is (C, S).
+# of x with *column* j of z. The two axes in the middle must be equal: `(T, C) @ (C, S)` gives `(T, S)`. (S is one more size, here the
+# number of columns of z.) The **transpose** `y.T` exchanges rows and columns: if y is (S, C), then y.T is (C, S).
 
 # %%
 a = np.array([[1.0, 2.0], [0.0, 1.0], [4.0, 1.0]])  # (3, 2)
@@ -241,7 +241,7 @@ def pick_targets(table, ids):
 #
 # The token table of the model has the shape (V, C): one row of C numbers for each token of the vocabulary. Here are six
 # tokens. The table below has the dot product of each with each, by one matrix product. Each row was divided by its own length first, so
-# that only its direction counts. Length is meant as in geometry: the root of the sum of the squared numbers. Notebook 03 explains this.
+# that only its direction counts. Length is meant as in geometry: the square root of the sum of the squared numbers. Notebook 03 explains this.
 
 # %%
 words = [" king", " queen", " man", " woman", " house", " tree"]
@@ -311,7 +311,9 @@ assert np.allclose(right.sum(axis=1), 0) and not np.allclose(wrong.sum(axis=1), 
 show_source(
     forward.layer_norm, notes={"x.sum(axis=-1, keepdims=True) / C": "The mean of each row, (..., 1): it meets its own row."}
 )
-show_source(forward.linear, notes={"x @ weight.T": "A matrix product: all dot products of rows of x and rows of weight."})
+show_source(
+    forward.linear, notes={"return x @ weight.T": "A matrix product: all dot products of rows of x and rows of weight."}
+)
 show_source(loss.cross_entropy, notes={"np.take_along_axis": "Picks one number from each row, like your pick_targets."})
 
 # %% [markdown]

@@ -3,9 +3,9 @@
 #
 # **Question: why doesn't the model read letters?**
 #
-# About {{minutes}} minutes (an estimate). You need notebook 00. No arrays here, only lists and dicts.
+# About {{minutes}} minutes (an estimate). You need notebook 00. The exercises use no arrays, only lists and dicts.
 #
-# A model could read letter by letter. Then every text would be long, and each step of the model would learn little. It could
+# A model could read letter by letter. Then every text would have very many tokens, and one token would say very little. It could
 # read word by word. Then the vocabulary would be huge, and a word that it has never seen would have no id. **Byte-pair encoding**
 # takes the middle way: frequent pieces become tokens, and everything else is put together from smaller pieces.
 
@@ -49,7 +49,7 @@ tokenizer = model.tokenizer
 
 # %%
 word = " princesses"
-steps = tokenizer.watch(word)
+steps = tokenizer.watch(word)  # for each step: the rule of the merge, and the tokens after it
 
 # %% tags=["figure"]
 figure, axes = figures.new(8, 0.5 * len(steps) + 0.4)
@@ -96,21 +96,21 @@ reveal("02.1", len(pieces))
 # %% [markdown]
 # ## Bytes
 #
-# There are more than 150,000 characters in the world's scripts. A tokenizer with an id for each of them would need a huge table. So
-# GPT-Neo begins with bytes. A **byte** is a number from 0 to 255. **UTF-8** is the usual way to write characters as bytes: English
-# letters take one byte, é takes two, and an emoji takes four or more.
+# Unicode, the table of the characters of all scripts, has more than 150,000 of them. A tokenizer with an id for each one would need a
+# huge table. So GPT-Neo begins with bytes. A **byte** is a number from 0 to 255. **UTF-8** is the usual way to write characters as
+# bytes: English letters take one byte, é takes two, and most emojis take four or more.
 
 # %%
 for character in ["a", "é", "王", "🌙"]:
     print(character, list(character.encode("utf-8")))
 
 # %% [markdown]
-# 256 bytes are enough for every text of the world. No character is unknown.
+# 256 different bytes are enough to write every text of the world. No character is unknown.
 #
 # The list of merges is a text file, and some bytes, such as the space or the end of a line, cannot be seen in a
-# file. So each byte is shown as one visible character, by a fixed table, the **byte alphabet**. Most visible bytes stay as
-# they are; the others get characters from the code 256 on. The space (byte 32) becomes "Ġ". (The code of a character is
-# its number in Unicode, the table of all characters: `chr(256)` is "Ā".)
+# file. So each byte is shown as one visible character, by a fixed table, the **byte alphabet**. The code of a character is its number
+# in Unicode: `chr(97)` is "a". If the character with the code of a byte is visible, it is used for this byte: "a" for the byte 97. The
+# other bytes get characters with codes from 256 on. The space (byte 32) becomes "Ġ".
 
 # %%
 print(byte_alphabet.spell(" the king"))
@@ -118,8 +118,8 @@ print(byte_alphabet.spell(" the king"))
 # %% [markdown]
 # ## How the merges are learnt
 #
-# First a fixed pattern cuts the training text into **words**: letters with the space before them, numbers, signs. No token
-# crosses the border of a word.
+# First a fixed pattern cuts the training text into **words**. Here, a word is a row of letters, of digits or of signs, with the space before
+# it. No token crosses the border of a word.
 
 # %%
 print(tokenizer.pre_tokenize("The king's 12 sons, all of them, slept."))
@@ -132,7 +132,7 @@ print(tokenizer.pre_tokenize("The king's 12 sons, all of them, slept."))
 # 3. Repeat.
 #
 # Here is the slow loop, on {{len(measure.tales("train"))}} tales by the brothers Grimm. To join a pair is one of the exercises
-# below, so here the package does it. (The tokenizer of our model has learnt from more text, so its list has the same pairs at other places.)
+# below, so here the package does it. (The tokenizer of our model has learnt from more text, so its list has another order.)
 
 # %%
 counts = Counter()  # a dict whose counts begin at 0
@@ -160,8 +160,8 @@ assert merges == learn.learn_merges_fast(counts, 8)  # the package's fast versio
 #
 # ## Exercises: count, merge, encode
 #
-# With these three functions you have a complete tokenizer. They work with text, so they can be tested with any letters. In the first
-# one, `words` is a dict, and not a list as in the loop above.
+# These three functions are the heart of a tokenizer. Their tokens are pieces of text and not ids, so they can be tested with any
+# letters. In the first one, `words` is a dict, and not a list as in the loop above.
 
 
 # %% exercise="count_pairs"
@@ -221,8 +221,8 @@ for id in tokenizer.encode("A café at night: 🌙"):
     print(f"{id:6}  {tokenizer.token_bytes(id)}")
 
 # %% [markdown]
-# The emoji became several tokens, and none of them is a character by itself. In Python, `b"..."` is a value of the type `bytes`.
-# `.decode("utf-8")` makes text of it. Bytes that are not valid UTF-8 are an error, or, with `errors="replace"`, they become the
+# The emoji became several tokens, and none of them is a character by itself. In Python, `b"..."` is a value of the type `bytes`; `\xf0`
+# in it is one byte, the number 240, written in hexadecimal. `.decode("utf-8")` makes text of it. Bytes that are not valid UTF-8 are an error, or, with `errors="replace"`, they become the
 # **replacement character** �:
 
 # %%
@@ -271,7 +271,8 @@ def byte_table():
 # %% [markdown]
 # ## The real checkpoint: bytes per token
 #
-# The more bytes a token holds on average, the shorter is the text for the model.
+# The more bytes a token holds on average, the fewer tokens the model must read. We compare four texts: the beginning of a tale in
+# English, a number with many digits, a sentence in German, and five emojis.
 #
 # **Predict:** which of these four texts has the most bytes in each token? Write `"tale"`, `"number"`, `"German"` or `"emoji"`.
 
@@ -297,8 +298,8 @@ assert max(bytes_per_token, key=bytes_per_token.get) == "tale"
 
 # %% [markdown]
 # An English tale has {{bytes_per_token["tale"]:.2f}} bytes in each token, because the merges were learnt from such
-# tales. The German sentence has {{bytes_per_token["German"]:.2f}}, and the number {{bytes_per_token["number"]:.2f}}. The same
-# text costs more, in time and in money, in a language that the tokenizer has not seen.
+# tales. The German sentence has {{bytes_per_token["German"]:.2f}}, and the number {{bytes_per_token["number"]:.2f}}. Time
+# is spent for each token, and often money too. So the same text costs more in a language that the tokenizer has hardly seen.
 #
 # ## Break it: the same letters, other tokens
 #
@@ -307,7 +308,7 @@ assert max(bytes_per_token, key=bytes_per_token.get) == "tale"
 #
 # - *right order*: always the merge with the lowest rank first.
 # - *leftmost first*: join the first pair from the left that is in the list, whatever its rank.
-# - *letters*: no merges at all.
+# - *letters*: no merges at all, only single bytes.
 #
 # The texts have different numbers of tokens, so we compare the surprise for each *byte*.
 
@@ -372,6 +373,7 @@ show_source(
     notes={
         "min(pairwise(ids)": "All pairs of neighbours; the one with the lowest rank. A pair without a rule has rank infinity.",
         "merge_pair(ids, pair, merged_ids[pair])": "Your merge, on ids.",
+        "yield pair, ids": "`yield` hands out this step, then the loop continues.",
     },
 )
 

@@ -49,8 +49,8 @@ eps = config.layer_norm_epsilon
 # Each row is levelled by itself. Two numbers describe a row of C numbers:
 #
 # - The mean says where its middle is: the sum divided by C.
-# - The **variance** says how far the numbers are from the middle: the mean of the squared distances from the mean. The root of the
-#   variance is the **standard deviation**.
+# - The **variance** says how far the numbers are from the middle: the mean of the squared distances from the mean. The square
+#   root of the variance is the **standard deviation**.
 #
 # Layer norm makes the mean 0 and the variance 1. Then it multiplies each channel by a parameter, the **gain** (called `weight` in
 # the files), and adds another parameter, the **bias**. As a formula:
@@ -78,7 +78,7 @@ figures.show(
     figure,
     f"One row of {len(row)} numbers before and after the levelling. Before: mean {row.mean():.2f}, variance {row.var():.2f}, values from "
     f"{row.min():.1f} to {row.max():.1f}. After: mean {figures.no_minus_zero(level.mean()):.2f}, variance {level.var():.2f}, from {level.min():.1f} to {level.max():.1f}. "
-    "The shape of the bars stays the same.",
+    "The pattern of the bars stays the same.",
 )
 
 # %% [markdown]
@@ -99,7 +99,8 @@ reveal("04.1", round(float((level_of_ten / level).mean()), 3))
 # Now the slow loop, with weight and bias:
 
 # %%
-x, weight, bias = stream[1], params.h[1].ln_1.weight, params.h[1].ln_1.bias
+x = stream[1]  # (T, C): what block 1 reads
+weight, bias = params.h[1].ln_1.weight, params.h[1].ln_1.bias  # of the first layer norm of block 1
 T, C = x.shape
 
 y_loop = np.zeros((T, C))
@@ -189,7 +190,7 @@ def linear(x, weight, bias):
 # %% [markdown]
 # ## The real checkpoint: the size of the stream
 #
-# How large is the stream after each block? We measure the length of each row (the root of the sum of its squares) and take the mean
+# How large is the stream after each block? We measure the length of each row (the square root of the sum of its squares) and take the mean
 # over the tokens of unseen tales.
 #
 # **Predict:** is the stream after the last block longer than after the embeddings? Write `True` or `False`.
@@ -198,7 +199,7 @@ def linear(x, weight, bias):
 predict("04.2", ...)
 
 # %%
-pieces = measure.windows(model)
+pieces = measure.windows(model)  # (8, 128) ids
 states = model.hidden_states(pieces)[: L + 1]  # after the embeddings, and after each of the L blocks
 
 
@@ -306,7 +307,7 @@ show_source(
         "* weight + bias": "First the gain, then the bias: each channel has its own.",
     },
 )
-show_source(forward.linear, notes={"weight.T": "The files have one row for each output, (out, in)."})
+show_source(forward.linear, notes={"return x @ weight.T": "The files have one row for each output, (out, in)."})
 
 # %% [markdown]
 # ## Three sentences to remember

@@ -42,8 +42,8 @@ D = config.head_size  # the number of channels of one head
 # %% [markdown]
 # ## Query, key, value
 #
-# From the levelled stream, three linear layers make three rows for each token. Each has D numbers, here
-# D = {{D}}:
+# From the levelled stream, three linear layers make three rows for each token. (In GPT-Neo these three have no bias.) Each row has D
+# numbers, here D = {{D}}:
 #
 # - The **query** q says what the token is looking for.
 # - The **key** k says what the token has to offer.
@@ -52,8 +52,8 @@ D = config.head_size  # the number of channels of one head
 # Query and key are compared by a dot product, the **score**. A high score means that they fit. Then:
 #
 # 1. Scores of tokens that come later are hidden: while a text is written, these tokens do not exist yet.
-# 2. The scores of a row are turned into **weights**: positive numbers that add up to 1.
-# 3. The result for each token is the mean of the values, weighted by its weights.
+# 2. The scores of each query are turned into **weights**: numbers from 0 to 1 that add up to 1.
+# 3. The result for each token is the weighted mean of the values: each value times its weight, all added up.
 #
 # (Take care with the word *weight*: in attention it says how much a token looks at another one. In the files, `weight` is also the name
 # of parameters that multiply.)
@@ -75,9 +75,9 @@ T = len(ids)
 attention = model.attentions(ids)  # for each layer: one (T, T) table for each head
 
 backs = np.array([[head.diagonal(-1).mean() for head in layer] for layer in attention])  # weight on the token before
-layer, head = (int(i) for i in np.unravel_index(backs.argmax(), backs.shape))
+layer, head = (int(i) for i in np.unravel_index(backs.argmax(), backs.shape))  # row and column of the largest
 weights = attention[layer][head]  # (T, T)
-future = np.triu(np.ones((T, T), bool), 1)
+future = np.triu(np.ones((T, T), bool), 1)  # True above the diagonal, for keys that come after the query
 
 # %% tags=["figure"]
 figure, axes = figures.new(7.5, 4.6)
@@ -148,7 +148,7 @@ def softmax(x):
 # and its columns are keys. (S is the number of keys. Here it is equal to T. In [notebook 11](11_generation.ipynb) it is not.)
 #
 # You get the positions of queries and keys as arrays. Why positions? A program that writes token by token has the keys of the earlier
-# tokens already, and asks only for the new ones. For example, `queries` is [2, 3] and `keys` is [0, 1, 2, 3]. Then row 0 of the mask
+# tokens already, and needs results only for the new tokens. For example, `queries` is [2, 3] and `keys` is [0, 1, 2, 3]. Then row 0 of the mask
 # belongs to position 2, and it may look at the keys 0, 1 and 2.
 #
 # Remember broadcasting: `queries[:, None]` makes a column of shape (T, 1). And `np.where(condition, a, b)` gives a where the condition is
@@ -204,8 +204,8 @@ assert np.allclose(z, z_loop, atol=1e-4)
 #
 # ## Exercise: attend
 #
-# Write the same without loops. The loop `for s in range(t + 1)` becomes the mask; each of the four steps becomes one operation on
-# whole arrays.
+# Write the same without loops. The loop `for s in range(t + 1)` becomes the mask. Each of the four steps (scores, mask, softmax, weighted
+# mean) becomes one operation on whole arrays.
 
 
 # %% exercise="attend"
@@ -245,7 +245,13 @@ pieces = measure.windows(model)
 right, scaled = measure.surprise(model, pieces), measure.surprise(model, pieces, divided)
 
 flat = measure.record(model, ids, divided)[f"h.{layer}.attn.weights"][head]
-reveal("05.2", "lower" if scaled < right - 0.01 else "higher" if scaled > right + 0.01 else "same")
+if scaled < right - 0.01:
+    answer = "lower"
+elif scaled > right + 0.01:
+    answer = "higher"
+else:
+    answer = "same"
+reveal("05.2", answer)
 
 # %% tags=["figure"]
 figure, panels = figures.new(8, 3.4, panels=2, width_ratios=[3, 2])
@@ -255,33 +261,33 @@ figures.matrix(
 figures.bars(panels[1], ["GPT-Neo", "divided"], [right, scaled], xlabel="mean surprise in nats", marked=["divided"])
 figures.show(
     figure,
-    f"With scores divided by sqrt({D}) = {math.sqrt(D):.1f}, the weights of the head become more equal: the largest weight of the last row falls "
-    f"from {weights[-1].max():.2f} to {flat[-1].max():.2f}. The mean surprise on unseen tales rises from {right:.2f} to {scaled:.2f} nats.",
+    f"With scores divided by sqrt({D}) = {math.sqrt(D):.1f}, the weights of the head become more equal: the largest weight of the last row is "
+    f"{flat[-1].max():.2f} and not {weights[-1].max():.2f}. The mean surprise on unseen tales rises from {right:.2f} to {scaled:.2f} nats.",
 )
-assert scaled > right + 0.1
+assert scaled > right + 0.1 and flat[-1].max() < weights[-1].max()
 
 # %% [markdown]
-# The surprise rises from {{right:.2f}} to {{scaled:.2f}} nats. The division makes all scores smaller, so the weights become more equal, and
-# each token gets a mixture of everything. Neither choice is wrong by itself. But a model must run as it was trained.
+# The surprise rises from {{right:.2f}} to {{scaled:.2f}} nats. The division brings all scores nearer to 0, so the weights become more equal,
+# and each token gets a more even mixture of all values. Neither choice is wrong by itself. But a model must run as it was trained.
 #
 # ## Break it: the wrong axis, and a look into the future
 #
 # Two usual mistakes. First: softmax over axis 0, the queries, instead of the keys. Then the columns add up to 1, and not the rows. Second: the
-# mask is forgotten. To see the damage of the second one, we change only the *last* token of a text and look at which logits move. You need not read the code of the hooks. What
-# a token predicts must not depend on what comes after it.
+# mask is forgotten. What a token predicts must not depend on what comes after it. So, to see the damage, we change only the *last* token of a
+# text and look at which logits move. You need not read the code of the hooks.
 
 
 # %%
+last = {}  # the scores and the mask that the hook saw last
+
+
 def queries_axis(name, array):
     """Let the softmax run over the queries."""
-    if name.endswith("attn.scores"):
-        queries_axis.scores = array
-    if name.endswith("attn.mask"):
-        queries_axis.mask = array
+    if name.endswith(("attn.scores", "attn.mask")):
+        last[name.split(".")[-1]] = array
     if name.endswith("attn.weights"):
-        return np.swapaxes(forward.softmax(np.swapaxes(queries_axis.scores + queries_axis.mask, -1, -2)), -1, -2).astype(
-            array.dtype
-        )
+        masked = last["scores"] + last["mask"]
+        return forward.softmax(masked.swapaxes(-1, -2)).swapaxes(-1, -2).astype(array.dtype)
 
 
 def no_mask(name, array):

@@ -42,13 +42,16 @@ assert H * D == C
 # %% [markdown]
 # ## Cutting the channels
 #
-# The C channels are shared out: head 0 gets the first D channels of every token, head 1 the next D, and so on. So H heads of D channels
-# make C = H × D channels. Here is a small example with T = 4 tokens, H = 3 heads and D = 2. Each letter is one channel; the digit is the token.
+# The queries of all heads are computed together, as one table of shape (T, C), and so are the keys and the values. Then the C channels of
+# such a table are shared out: head 0 gets the first D channels of every token, head 1 the next D, and so on. So H heads of D channels make
+# C = H × D channels. (The stream itself is not cut: each query is computed from all channels of the stream.)
+#
+# Here is a small example with T = 4 tokens, H = 3 heads and D = 2. Each letter is one channel; the digit is the token.
 
 # %%
 T_small, H_small, D_small = 4, 3, 2
 letters = np.array([[f"{letter}{t}" for letter in "abcdef"] for t in range(T_small)])  # (T, C)
-owner = np.tile(np.repeat(np.arange(H_small), D_small), (T_small, 1))  # the head of each channel
+owner = np.array([[0, 0, 1, 1, 2, 2]] * T_small)  # the head of each channel
 
 # %% tags=["figure"]
 figure, panels = figures.new(8, 2.9, panels=4, width_ratios=[6.6, 2.6, 2.6, 2.6])
@@ -102,7 +105,7 @@ reveal("06.1", bool(np.array_equal(one_step, heads_loop)))
 
 # %% [markdown]
 # reshape does not know what is a token and what is a channel. `x.reshape(H, T, D)` simply takes the first T × D numbers for
-# head 0, and these are all channels of the first tokens. The shape is right, and the content is wrong.
+# head 0, and these are channels of all heads, of the first tokens only. The shape is right, and the content is wrong.
 #
 # ## Exercises: split and merge
 
@@ -157,9 +160,11 @@ seen = measure.record(model, ids)  # what the model computes, by name
 
 p = params.h[0].attn.attention
 normed = seen["h.0.ln_1"]  # (T, C): the levelled stream
-mask = forward.causal_mask(np.arange(T), np.arange(T), config.window(0))
+mask = forward.causal_mask(np.arange(T), np.arange(T))  # (T, T)
 
-q, k, v = (normed @ weight.T for weight in (p.q_proj.weight, p.k_proj.weight, p.v_proj.weight))  # (T, C) each
+q = normed @ p.q_proj.weight.T  # (T, C)
+k = normed @ p.k_proj.weight.T
+v = normed @ p.v_proj.weight.T
 merged_loop = np.zeros((T, C))
 for h in range(H):
     own = slice(h * D, (h + 1) * D)  # the channels of head h
@@ -197,8 +202,9 @@ def self_attention(x, p, num_heads, mask):
 # itself:
 
 # %%
-q, k, v = (rows.reshape(T, H, D).swapaxes(0, 1) for rows in (q, k, v))  # (H, T, D)
-z = forward.softmax(q @ k.swapaxes(1, 2) + mask) @ v  # (H, T, T) @ (H, T, D) -> (H, T, D)
+q_heads, k_heads, v_heads = [rows.reshape(T, H, D).swapaxes(0, 1) for rows in (q, k, v)]  # (H, T, D) each
+weights = forward.softmax(q_heads @ k_heads.swapaxes(1, 2) + mask)  # (H, T, T)
+z = weights @ v_heads  # (H, T, T) @ (H, T, D) -> (H, T, D)
 merged = z.swapaxes(0, 1).reshape(T, C)
 assert np.allclose(merged, merged_loop, atol=1e-4)
 
@@ -208,7 +214,7 @@ assert np.allclose(merged, merged_loop, atol=1e-4)
 # Each small table shows the weights of one head, as in notebook 05: rows look, columns are looked at, bright means a high weight.
 
 # %%
-attention = [layer for layer in model.attentions(ids)]  # (H, T, T) for each layer
+attention = model.attentions(ids)  # for each layer: (H, T, T)
 before = np.array([[head.diagonal(-1).mean() for head in layer] for layer in attention])  # weight on the token before
 first = np.array([[head[1:, 0].mean() for head in layer] for layer in attention])  # weight on the first token
 itself = np.array([[head.diagonal()[1:].mean() for head in layer] for layer in attention])
@@ -314,7 +320,7 @@ assert rise.max() > 0.02
 #
 # ## Break it: reshape without swap
 #
-# The usual mistake of this notebook is `x.reshape(H, T, D)`. All shapes fit, so no error appears. Left you see what head 0 gets in the small
+# The usual mistake of this notebook is `x.reshape(H, T, D)`. All shapes fit, so no error appears. Left: what head 0 gets in the small
 # example. Right: the real model, with queries, keys and values cut in this wrong way.
 
 
@@ -362,7 +368,7 @@ show_source(
 #
 # ## Three sentences to remember
 #
-# 1. Each layer has H heads; each one has D = C / H of the channels of every token, and its own weights.
+# 1. Each layer has H heads; each one has D = C / H channels of the queries, keys and values, and its own weights.
 # 2. To split, cut the last axis with reshape, then exchange two axes: (T, C), (T, H, D), (H, T, D).
 # 3. The results of the heads are put side by side, and the output projection mixes them.
 #

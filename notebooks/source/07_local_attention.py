@@ -6,7 +6,7 @@
 # About {{minutes}} minutes (an estimate). You need notebooks 05 and 06: mask, heads.
 #
 # In attention every token is compared with every earlier token. For a text of T tokens these are about T × T / 2 comparisons: twice the
-# text, four times the work. GPT-Neo saves some of it. Its layers are of two kinds, in turns:
+# text, four times the work. The design of GPT-Neo can save some of it. Its layers are of two kinds, in turns:
 #
 # - In a **global layer** a token sees all tokens before it, and itself.
 # - In a **local layer** a token sees only the last W tokens, itself included. W is the **window**.
@@ -45,9 +45,10 @@ print("window of the local layers:", W)
 # %% [markdown]
 # ## News travels like a cone
 #
-# Can a token learn about another one that is further away than the window? Yes, by passing on: in layer 0, token 3 tells token 6; in layer 1,
-# token 6 tells token 9. To see it, we build a small model with random parameters. It has 4 layers, all local, with window 4. Then we change
-# the token at position 3, and look which rows of the stream change after each layer.
+# Can a token learn about another one that is further away than the window? Yes, by passing on. With window 4, token 6 sees token 3 in
+# layer 0. In layer 1, token 9 sees token 6, whose row now has something of token 3. To see it, we build a small model with random
+# parameters. It has 4 layers, all local, with window 4. Then we change the token at position 3, and look which rows of the stream change
+# after each layer.
 
 # %%
 small = neo_np.Config(
@@ -63,7 +64,7 @@ changed[place] = 40
 
 def moved(model, ids, other_ids):
     """Return the size of the change / the size of the row: a row for the embeddings and for each block, a column for each token."""
-    states = zip(model.hidden_states(ids)[:-1], model.hidden_states(other_ids)[:-1])
+    states = zip(model.hidden_states(ids)[:-1], model.hidden_states(other_ids)[:-1])  # the last one comes after ln_f
     return np.array([np.linalg.norm(b - a, axis=-1) / np.linalg.norm(a, axis=-1) for a, b in states])
 
 
@@ -107,11 +108,11 @@ reveal("07.1", reached)
 
 # %% [markdown]
 # Each local layer carries news W - 1 tokens further: a token sees itself and W - 1 tokens before it. In a model whose L layers are all
-# local, news has reached at the end
+# local, the number of tokens that news reaches is
 #
 # > L × (W - 1) + 1
 #
-# tokens. L is the number of layers, W the window, and the 1 is the token itself.
+# L is the number of layers, W the window, and the 1 is the token itself.
 #
 # ## The mask of a local layer
 #
@@ -186,7 +187,7 @@ def reach(attention_layers, window, length):
 # scale is **logarithmic**: each step of the colour bar is a factor of ten, so that small weights can be seen too. Exact zeros cannot be on
 # such a scale. They are hatched.
 #
-# **Predict:** the last token has position 99. How many tokens does it see in the local layer?
+# **Predict:** the last token has position 99. How many tokens does it see in the local layer, itself included?
 
 # %%
 predict("07.2", ...)
@@ -208,7 +209,7 @@ figures.matrix(
 axes.set_title(f"layer {local}, mean of {config.num_heads} heads")
 figures.show(
     figure,
-    f"The weights of layer {local}, a local layer with window {W}, for {T} tokens. Beside the diagonal is a band of {W} visible keys; everything else is "
+    f"The weights of layer {local}, a local layer with window {W}, for {T} tokens. From the diagonal to the left is a band of {W} visible keys; everything else is "
     f"hatched, because it is exactly 0: {int(zero.sum()):,} of {T * T:,} cells. The last token sees {seen} tokens.",
 )
 far = np.subtract.outer(np.arange(T), np.arange(T)) >= W
@@ -297,7 +298,7 @@ figures.show(figure, f"Mean surprise in nats on {pieces.size} tokens of unseen t
 assert surprise["window 4"] > surprise["right"] and surprise["all global"] > surprise["right"] - 0.05
 
 # %% [markdown]
-# The largest damage comes from *{{worst}}*: {{surprise[worst]:.3f}} nats instead of {{surprise["right"]:.3f}}. Look at *all global*: there the layers
+# The largest damage comes from *{{worst}}*: {{surprise[worst]:.3f}} nats instead of {{surprise["right"]:.3f}}. Look at *all global*: there the local layers
 # see *more* than in training, and the surprise is {{surprise["all global"]:.3f}}: a change of
 # {{surprise["all global"] - surprise["right"]:+.3f}} nats. A model has learnt to use what it saw in training. What it sees beyond that is of
 # little use to it, or disturbs it.
@@ -321,7 +322,7 @@ show_source(
 #
 # 1. In a local layer a token sees the last W tokens, itself included; in a global layer it sees all earlier ones.
 # 2. L local layers carry news over L × (W - 1) + 1 tokens, and one global layer is enough for all.
-# 3. A model must run with the masks of its training; to see more than then hardly helps it.
+# 3. A model must run with the masks of its training; seeing more than in training hardly helps it.
 #
 # ## Two questions to recall
 #

@@ -48,8 +48,8 @@ print(f"C = {C}, F = {F}, activation function: {config.activation_function}")
 # 3 × (2x + 1) + 4 is 6x + 7: one factor and one bias, as in a single layer. The
 # **activation function** between them bends the line. It is applied to each number by itself.
 #
-# GPT-Neo uses a form of **GELU**. It leaves large positive numbers as they are, makes large negative ones 0, and goes smoothly from one to
-# the other. The exact GELU is x times the probability that a random number of the normal distribution (the bell curve with mean 0 and variance 1) is smaller than x.
+# GPT-Neo uses a form of **GELU**. It leaves large positive numbers as they are, makes numbers far below 0 nearly 0, and goes smoothly from one
+# to the other. The exact GELU is x times the probability that a random number of the normal distribution (the bell curve with mean 0 and variance 1) is smaller than x.
 # GPT-Neo takes a formula that is quicker to compute and nearly equal, and calls it `gelu_new`:
 #
 # > gelu_new(x) = 0.5 × x × (1 + tanh(sqrt(2 / pi) × (x + 0.044715 × x × x × x)))
@@ -98,7 +98,7 @@ figures.show(
 predict("08.1", ...)
 
 # %%
-reveal("08.1", round(float(forward.gelu_new(-10.0)), 3) + 0.0)
+reveal("08.1", figures.no_minus_zero(forward.gelu_new(-10.0), 3))
 
 # %% [markdown]
 # ## Exercise: gelu_new
@@ -121,13 +121,14 @@ def gelu_new(x):
 # %% [markdown]
 # ## One token, slowly
 #
-# Each of the F numbers in the middle is called a **neuron**. A neuron does this:
+# Each of the F numbers in the middle is called a **neuron**. A neuron has two patterns of C parameters each, and does this:
 #
-# 1. It compares the row of the token with its own row of parameters, by a dot product: how much is this like my pattern?
-# 2. The activation function decides how strongly it **fires**: negative becomes about 0.
-# 3. It adds its own second row of parameters to the result, as strongly as it fires.
+# 1. It compares the row of the token with its first pattern, by a dot product, and adds its bias: how much is the row like my pattern?
+# 2. The activation function decides how strongly it **fires**: from a number far below 0 it makes about 0.
+# 3. It multiplies its second pattern by this number, and adds it to the result.
 #
-# The parameters have the names `c_fc` (the first linear layer, weight (F, C)) and `c_proj` (the second one, weight (C, F)).
+# The two linear layers have the names `c_fc`, with a weight of shape (F, C), and `c_proj`, with a weight of shape (C, F). The patterns of
+# neuron f are row f of the first weight, and column f of the second one.
 
 # %%
 ids = np.array(tokenizer.encode("The king loved the king"))
@@ -171,7 +172,8 @@ def mlp(x, p):
 #
 # The MLPs hold {{sum(count(block.mlp) for block in params.h) / count(params):.0%}} of all parameters. What do their neurons look for? We run the
 # model over tales and note for each neuron of one layer at which tokens it fires most. Then we choose three neurons by a rule, so that nobody picks
-# the nicest ones by hand: those whose eight strongest places are most often one and the same token.
+# the nicest ones by hand: those whose eight strongest places are most often one and the same token. (Each of the three has another token,
+# and tokens with fewer than four characters do not count, the space included.)
 #
 # **Predict:** which word, or which kind of word, do you expect to have a neuron of its own? Write a text.
 
@@ -181,9 +183,17 @@ predict("08.2", ...)
 # %%
 pieces = measure.windows(model, number=24, length=128, name="train")
 layer = L // 2
-post = {}
-model.logits(pieces, hook=lambda name, array: post.__setitem__("", array) if name == f"h.{layer}.mlp.post" else None)
-fires = post[""].reshape(-1, F)  # (all tokens, F)
+kept = {}
+
+
+def keep(name, array):
+    """Keep how strongly the neurons of the layer fire."""
+    if name == f"h.{layer}.mlp.post":
+        kept["post"] = array
+
+
+model.logits(pieces, hook=keep)
+fires = kept["post"].reshape(-1, F)  # (all tokens, F)
 at = pieces.reshape(-1)
 
 top = np.argsort(-fires, axis=0)[:8]  # (8, F): the places where each neuron fires most
@@ -194,7 +204,7 @@ strength = np.take_along_axis(fires, top, axis=0).mean(axis=0)  # how strongly i
 chosen, words = [], []
 for f in np.lexsort((-strength, -agree)):
     word = int(np.bincount(top_tokens[:, f]).argmax())
-    if word not in words and len(tokenizer.token_string(word)) > 3:  # pieces of words are left out
+    if word not in words and len(tokenizer.token_string(word)) > 3:  # short tokens are left out
         chosen.append(int(f))
         words.append(word)
     if len(chosen) == 3:
@@ -222,11 +232,12 @@ figures.show(
     + ".",
 )
 often = (fires > 0).mean()
+mixed = (agree <= 4).mean()
 
 # %% [markdown]
-# The three chosen neurons like the tokens {{", ".join(f"“{word}”" for word in tokenizer.token_strings(words))}}. On average a neuron is above 0 for
-# {{often:.0%}} of the tokens. Be careful with stories about neurons: we searched among {{F}} for the clearest ones, and most of the others have
-# no simple name.
+# The three chosen neurons fire most at the tokens {{", ".join(f"“{word}”" for word in tokenizer.token_strings(words))}}. On average a neuron is
+# above 0 for {{often:.0%}} of the tokens. Be careful with stories about neurons: we searched among {{F}} for the clearest ones. For
+# {{mixed:.0%}} of them, no token has more than four of the eight strongest places.
 #
 # ## Break it: another activation function
 #
@@ -271,7 +282,7 @@ assert abs(surprise["exact GELU"] - right) < 0.01 and surprise["none"] > right +
 # %% [markdown]
 # The exact GELU changes almost nothing: {{surprise["exact GELU"]:.3f}} nats and {{right:.3f}}. Without an activation function, the mean
 # surprise is {{surprise["none"]:.2f}}; knowing nothing gives {{math.log(config.vocab_size):.2f}}. This number shows only that the function
-# does not fit to these parameters, because the model was trained with another one. Why a model needs a bend at all is another question, and
+# does not fit these parameters, because the model was trained with another one. Why a model needs a bend at all is another question, and
 # the answer is at the beginning of this notebook: without it, an MLP can only do what one linear layer can do.
 #
 # ## The same in the package
@@ -286,7 +297,7 @@ show_source(
 # ## Three sentences to remember
 #
 # 1. The MLP works on each token by itself: widen, activate, narrow.
-# 2. A neuron compares the row with its pattern, fires if it fits, and adds its second row.
+# 2. A neuron compares the row with its first pattern, fires if it fits, and adds its second pattern.
 # 3. Without the activation function, two linear layers are only one.
 #
 # ## Two questions to recall

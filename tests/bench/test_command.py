@@ -145,7 +145,8 @@ def test_shape_is_a_temporary_checkpoint_that_is_removed_however_it_ends(monkeyp
     met = []
 
     def interrupted(name, job, *rest):
-        met.append((neo_np.load(job.folder).config, neo_np.load(job.folder).tokenizer.encode("king")))
+        model = neo_np.load(job.folder)
+        met.append((model.config, model.tokenizer.encode("king")))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "measure", interrupted)
@@ -167,13 +168,13 @@ def test_signal_ends_every_process(sent, status, tiny):
         return [pid for pid in os.listdir("/proc") if pid.isdigit() and str(tiny).encode() in read_command_line(pid)]
 
     while len(running()) < 2:  # the command itself, and what it measures
-        time.sleep(0.01)
+        time.sleep(0.03)
     process.send_signal(sent)
     process.communicate(timeout=60)
     assert process.returncode == status
     deadline = time.monotonic() + 10  # on a busy machine, what it measures ends a little later
     while running() and time.monotonic() < deadline:
-        time.sleep(0.01)
+        time.sleep(0.03)
     assert running() == []
 
 

@@ -230,6 +230,7 @@ def test_keyboard_reaches_and_moves_everything(story, open_page):
         assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith(
             f"layer {expected[0]} head {expected[1]},"
         )
+        assert readout(page) == page.evaluate("document.activeElement.getAttribute('aria-label')")
     assert layers > 1
 
 

@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 from checkpoint_files import assert_same_arrays, edit_tensors, refused, write_by_hand
-from helpers import ROOT, byte_tokenizer, random_model
-from hypothesis import given, settings
+from helpers import ROOT, byte_tokenizer, examples, random_model
+from hypothesis import given
 from hypothesis import strategies as st
 
 import neo_np
@@ -153,7 +153,7 @@ def test_read_header_of_a_wrong_length_is_refused(folder, length):
 likely_bytes = st.sampled_from(list(b'0123456789{}[]",:.-_abcdeF')) | st.integers(0, 255)
 
 
-@settings(max_examples=300)
+@examples(3)
 @given(
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), likely_bytes), min_size=1, max_size=3), st.none() | st.floats(0, 1)
 )

@@ -234,6 +234,12 @@ def test_show_source_puts_each_remark_below_its_piece(capsys):
     assert ">e.sum</span>" in html_source and "The sum." in html_source
 
 
+def test_show_source_puts_a_remark_into_the_code_if_the_docstring_has_the_piece_too():
+    lines = source_with(forward.linear, {"x @ weight.T": "The product."}).lines
+    [line] = [line for line, remarks in lines if remarks]
+    assert line.strip().startswith("return")
+
+
 def test_show_source_refuses_a_piece_that_does_not_occur():
     with pytest.raises(NeoError, match=r"has no 'e\.summ'"):
         show_source(forward.softmax, {"e.summ": "gone"})

@@ -128,6 +128,7 @@ def message(exercise, body, **names):
         ("softmax", "return sum(np.exp(row) * x.T for row in x)", "Does the smaller one need `[:, None]`"),
         ("softmax", "return np.sum(np.exp(x) * x.T)", "Does one of them lie the wrong way?"),
         ("reach", "return sum(window)", "one value"),
+        ("encode_word", "return [word[merges.index(('?', '?'))]]", "ask with `in` first"),
         ("reach", "return window[0]", "as if it were a list"),
         ("reach", "return len(length)", "as if it were a list"),
     ],

@@ -106,10 +106,28 @@ if hasattr(sys, "monitoring"):  # Python 3.12; before it, the exception that a t
 def test_within_endless_loop_ends_by_overtime(endless):
     threads = threading.active_count()
     with pytest.raises(Overtime):
-        within(0.1, endless)
+        within(0.03, endless)
     assert threading.active_count() == threads
     for _ in range(1000):  # nothing arrives afterwards
         pass
+
+
+def test_within_function_that_begins_late_ends_by_overtime(monkeypatch):
+    """On a busy computer the time may run out before the function begins."""
+    start = threading.Thread.start
+
+    def start_and_wait(thread):
+        start(thread)
+        time.sleep(0.2)
+
+    def long():
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            pass
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_wait)
+    with pytest.raises(Overtime):
+        within(0.03, long)
 
 
 def test_within_function_that_ends_returns_its_value():
@@ -145,7 +163,7 @@ def test_within_without_threads_ends_loops_where_python_can(monkeypatch, endless
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     if hasattr(sys, "monitoring") and endless not in (sleeps, prints, function_called_from_c):
         with pytest.raises(Overtime):
-            within(0.1, endless)
+            within(0.03, endless)
         assert not any(sys.monitoring.get_tool(tool) for tool in (3, 4))
     else:
         assert within(0.1, lambda: "fine") == "fine"
@@ -163,7 +181,7 @@ print(diagnose("softmax", lambda x: x).passed, (sys.gettrace(), sys.getprofile()
 def softmax(x):
     while True:
         pass
-diagnosis.SECONDS = 0.5
+diagnosis.SECONDS = 0.1
 print("stopped" in diagnose("softmax", softmax).message)
 print(sum(range(10)), (sys.gettrace(), sys.getprofile()) == before)
 """

@@ -19,10 +19,17 @@ from neo_np.explain.sentences import page_sentences
 from neo_np.explain.tokens import visible
 from neo_np.explain.wording import WORDS
 
+SIZES = "vocab_size num_layers num_heads max_position_embeddings attention_layers window_size bos_token_id eos_token_id".split()
+
 
 @pytest.fixture(scope="module")
 def tales_run(tales):
     return explain(tales, "Once upon a time there was a", max_new_tokens=30)
+
+
+@pytest.fixture(scope="module")
+def tales_page(tales_run):
+    return tales_run.html()
 
 
 @pytest.fixture(scope="module")
@@ -52,26 +59,26 @@ class Elements(HTMLParser):
             self.text += data
 
 
-def test_page_asks_for_nothing_from_elsewhere(tales_run):
-    html = tales_run.html()
-    elements = Elements(html)
+def test_page_asks_for_nothing_from_elsewhere(tales_page):
+    elements = Elements(tales_page)
     assert not {"link", "img", "iframe", "object", "embed", "audio", "video", "a", "form", "base"} & set(elements.tags)
     assert not [value for name, value in elements.attributes if name in ("src", "href", "srcset", "action")]
-    assert not re.search(r"@import|url\(|https?:", re.sub(r'<script type="application/json".*?</script>', "", html, flags=re.S))
+    assert not re.search(
+        r"@import|url\(|https?:", re.sub(r'<script type="application/json".*?</script>', "", tales_page, flags=re.S)
+    )
 
 
-def test_page_policy_permits_its_own_script_only(tales_run):
-    html = tales_run.html()
-    [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
-    scripts = re.findall(r"<script>(.*?)</script>", html, re.S)
+def test_page_policy_permits_its_own_script_only(tales_page):
+    [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', tales_page)
+    scripts = re.findall(r"<script>(.*?)</script>", tales_page, re.S)
     digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
     assert len(scripts) == 1 and f"script-src 'sha256-{digest}'" in policy
     assert policy.startswith("default-src 'none';") and "img-src data:" in policy
-    assert not re.search(r"\son\w+=", html.split("<script")[0]), "handlers in attributes would not run"
+    assert not re.search(r"\son\w+=", tales_page.split("<script")[0]), "handlers in attributes would not run"
 
 
-def test_hostile_tokens_make_no_elements(hostile_run, tales_run):
-    hostile, plain = Elements(hostile_run.html()), Elements(tales_run.html())
+def test_hostile_tokens_make_no_elements(hostile_run, tales_page):
+    hostile, plain = Elements(hostile_run.html()), Elements(tales_page)
     assert set(hostile.tags) <= set(plain.tags) | {"del"}
     for kind in ("script", "style", "iframe", "img"):
         assert hostile.tags.count(kind) == plain.tags.count(kind)
@@ -100,10 +107,10 @@ def test_fill_leaves_braces_of_the_parts_alone():
     assert fill("<{{a}}|{{b}}>", a="{{b}}", b="{{a}}{{c}}") == "<{{b}}|{{a}}{{c}}>"
 
 
-def test_page_has_the_tables_without_javascript(tales_run):
+def test_page_has_the_tables_without_javascript(tales_run, tales_page):
     """Tokens, loss, choices, the lens' top 1 and the strongest key of each head, all with captions and headed rows."""
-    html, data = tales_run.html(), tales_run.data
-    body = html.split('<script type="application/json"')[0]
+    data = tales_run.data
+    body = tales_page.split('<script type="application/json"')[0]
     tables = re.findall(r"<table[^>]*><caption>.*?</table>", body, re.S)
     names = [(re.findall(r'id="([\w-]+)"', found.split(">")[0]) or [None])[0] for found in tables]
     assert names == [
@@ -145,8 +152,8 @@ def test_page_has_the_tables_without_javascript(tales_run):
     assert wording.signed(data["source.chosen"][:, :, position, 2].sum()) in sources
 
 
-def test_page_has_its_sentences_and_its_text_without_javascript(tales_run):
-    text = unescape(re.sub(r"<[^>]*>", "", tales_run.html().split('<script type="application/json"')[0]))
+def test_page_has_its_sentences_and_its_text_without_javascript(tales_run, tales_page):
+    text = unescape(re.sub(r"<[^>]*>", "", tales_page.split('<script type="application/json"')[0]))
     position, data = tales_run.opening["position"], tales_run.data
     found = page_sentences(data, tales_run.opening)
     assert text.count(found["where"][position]) == 8  # "In short" and panels 1 to 7
@@ -156,8 +163,8 @@ def test_page_has_its_sentences_and_its_text_without_javascript(tales_run):
     assert data["text"].replace("\n", "↵") in text
 
 
-def test_waterfall_without_javascript_begins_each_bar_where_the_last_one_ended(tales_run):
-    table = re.findall(r'<table id="waterfall">.*?</table>', tales_run.html(), re.S)[0]
+def test_waterfall_without_javascript_begins_each_bar_where_the_last_one_ended(tales_page):
+    table = re.findall(r'<table id="waterfall">.*?</table>', tales_page, re.S)[0]
     bars = re.findall(r'<i( class="minus")? style="left:([\d.]+)%;width:([\d.]+)%"', table)
     at = float(bars[-1][1])  # where m begins: 0
     for minus, left, width in bars[:-1]:
@@ -199,15 +206,15 @@ def test_without_ablation_the_page_does_not_say_that_the_model_ran_again(tales):
     assert "The model was not run without its heads" in without.split('<script type="application/json"')[0]
 
 
-def test_every_panel_says_what_to_be_careful_about(tales_run):
-    sections = re.findall(r'<section id="(\w+)".*?</section>', tales_run.html(), re.S)
-    careful = [s for s in re.split(r"(?=<section )", tales_run.html()) if 'class="careful">Careful: ' in s]
+def test_every_panel_says_what_to_be_careful_about(tales_page):
+    sections = re.findall(r'<section id="(\w+)".*?</section>', tales_page, re.S)
+    careful = [s for s in re.split(r"(?=<section )", tales_page) if 'class="careful">Careful: ' in s]
     assert sections[:1] == ["summary"] and len(careful) == 7
-    assert "ommon mistake" not in tales_run.html()
+    assert "ommon mistake" not in tales_page
 
 
-def test_words_name_the_sizes_of_this_model(tales_run, tales):
-    words_box = re.search(r'<details id="words">.*?</details>', tales_run.html(), re.S)[0]
+def test_words_name_the_sizes_of_this_model(tales_page, tales):
+    words_box = re.search(r'<details id="words">.*?</details>', tales_page, re.S)[0]
     assert f"vocabulary of {tales.config.vocab_size}" in words_box
     assert words_box.count(f"{tales.config.hidden_size} numbers") == 2
     for term in ("embedding", "gradient", "mixed"):
@@ -245,25 +252,38 @@ def test_every_explained_word_has_one_meaning():
     assert set(re.findall(r'<span data-panel="([^"]*)"', html)) <= set(PANELS)
 
 
-def test_same_run_gives_the_same_bytes(tales, tales_run):
-    again = explain(tales, "Once upon a time there was a", max_new_tokens=30)
-    assert again.html() == tales_run.html()
+def test_same_run_gives_the_same_bytes():
+    first, second = (explain(word_model(), "Once upon a time there was a", max_new_tokens=30) for _ in range(2))
+    assert first.html() == second.html()
 
 
-def test_default_page_of_the_shipped_model_is_small(tales):
-    run = explain(tales, "Once upon a time there was a", eos_token_id=[])
+def few_channels(model):
+    """Return a random model with a model's layers, heads and tokens, which decide the size of a page, and few channels."""
+    sizes = {name: getattr(model.config, name) for name in SIZES}
+    return random_model(hidden_size=model.config.num_heads, std=0.3, tokenizer=model.tokenizer, **sizes)
+
+
+@pytest.mark.parametrize("make", [few_channels, pytest.param(lambda model: model, marks=pytest.mark.slow, id="itself")])
+def test_default_page_of_the_shipped_model_is_small(tales, make):
+    run = explain(make(tales), "Once upon a time there was a", eos_token_id=[])
     assert 64 < len(run.data["ids"]) <= 96
     assert len(run.html().encode()) <= 3_000_000
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_theme_is_set_on_the_page(tales, theme):
-    run = explain(tales, "Once", max_new_tokens=2, theme=theme)
+def test_theme_is_set_on_the_page(theme):
+    run = explain(word_model(), "Once", max_new_tokens=2, theme=theme)
     assert f'data-theme="{theme}"' in run.html().split("<head>")[0]
 
 
 def test_open_names_panel_and_selection(tales):
-    run = explain(tales, "Once upon a time", max_new_tokens=4, open="attention,position=2,layer=1,head=3,candidate=runner-up")
+    run = explain(
+        tales,
+        "Once upon a time",
+        max_new_tokens=4,
+        ablate=False,
+        open="attention,position=2,layer=1,head=3,candidate=runner-up",
+    )
     expected = {"panel": "attention", "position": 2, "layer": 1, "head": 3, "candidate": 1}
     assert page_data(run.html())["opening"] == expected
 
@@ -280,18 +300,23 @@ def test_open_that_says_nothing_known_is_refused(text):
         read_opening(text)
 
 
+def test_open_at_timings_is_refused_without_them(tales_run):
+    with pytest.raises(NeoError, match="this run has none: ask for them with timings=True, or --timings"):
+        complete_opening(read_opening("timings"), tales_run.data)
+    assert complete_opening(read_opening("timings"), tales_run.data | {"timings": {}})["panel"] == "timings"
+
+
 @pytest.mark.parametrize("text", ["why,position=999", "lens,layer=999", "lens,head=999"])
 def test_open_beyond_the_run_is_refused(tales_run, text):
     with pytest.raises(NeoError, match="this run has"):
         complete_opening(read_opening(text), tales_run.data)
 
 
-def test_every_panel_is_a_section_with_a_heading(tales_run):
-    html = tales_run.html()
-    sections = re.findall(r'<section id="(\w+)"[^>]*aria-labelledby="(\w+)-title"', html)
+def test_every_panel_is_a_section_with_a_heading(tales_page):
+    sections = re.findall(r'<section id="(\w+)"[^>]*aria-labelledby="(\w+)-title"', tales_page)
     assert [id for id, _ in sections] == list(PANELS)
     for id, label in sections:
-        assert id == label and f'<h2 id="{id}-title">' in html
+        assert id == label and f'<h2 id="{id}-title">' in tales_page
 
 
 def test_page_over_budget_leaves_arrays_out_in_order_and_says_so(tales_run, monkeypatch):
@@ -373,13 +398,13 @@ def test_dark_colours_are_the_same_by_choice_and_by_system():
 # Notebooks.
 
 
-def test_notebook_has_a_line_a_table_and_a_sandboxed_frame(tales_run):
+def test_notebook_has_a_line_a_table_and_a_sandboxed_frame(tales_run, tales_page):
     html = tales_run._repr_html_()
     assert html.startswith("<p>Model(GPT-Neo")
     assert html.index("<details>") < html.index("<table>") < html.index("</details>") < html.index("<iframe")
     [sandbox, document] = re.search(r'<iframe [^>]*sandbox="([^"]*)"[^>]*srcdoc="([^"]*)"', html).groups()
     assert sandbox == "allow-scripts"
-    assert unescape(document) == tales_run.html()
+    assert unescape(document) == tales_page
 
 
 def test_script_uses_no_storage_no_history_and_no_links():

@@ -9,18 +9,19 @@ from neo_np import NeoError
 from neo_np.explain import Explanation, explain, run
 from neo_np.gpt_neo.loss import log_softmax
 
+MODEL = word_model()
+
 
 def test_default_run_is_about_96_tokens_with_seed_0():
-    model = word_model()
-    found = explain(model, "Once upon a time there was a", ablate=False).data
-    prompt = model.tokenizer.encode("Once upon a time there was a")
+    found = explain(MODEL, "Once upon a time there was a", ablate=False).data
+    prompt = MODEL.tokenizer.encode("Once upon a time there was a")
     options = {"do_sample": True, "seed": 0, "temperature": 0.8, "top_p": 0.95, "max_new_tokens": 96 - len(prompt)}
-    assert found["ids"].tolist() == model.generate(prompt, **options)
+    assert found["ids"].tolist() == MODEL.generate(prompt, **options)
     assert found["prompt_length"] == len(prompt)
 
 
 def test_long_prompt_still_gets_a_few_new_tokens():
-    found = explain(word_model(), [5] * 100, ablate=False, eos_token_id=[]).data
+    found = explain(MODEL, [5] * 100, ablate=False, eos_token_id=[]).data
     assert len(found["ids"]) == 108
 
 
@@ -57,14 +58,14 @@ def test_data_has_named_arrays_of_the_expected_shapes(tales):
     ],
     ids=str,
 )
-def test_several_sequences_drafts_and_slide_are_refused(tales, options):
+def test_several_sequences_drafts_and_slide_are_refused(options):
     with pytest.raises(NeoError, match="a page explains one text"):
-        explain(tales, "Once", **options)
+        explain(MODEL, "Once", **options)
 
 
-def test_assistant_model_is_refused(tales):
+def test_assistant_model_is_refused():
     with pytest.raises(NeoError, match="a page explains one text"):
-        explain(tales, "Once", assistant_model=tales)
+        explain(MODEL, "Once", assistant_model=MODEL)
 
 
 @pytest.mark.parametrize(
@@ -80,47 +81,48 @@ def test_assistant_model_is_refused(tales):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_bad_arguments_are_refused_in_a_sentence(tales, arguments, sentence):
+def test_bad_arguments_are_refused_in_a_sentence(arguments, sentence):
     with pytest.raises(NeoError, match=sentence):
-        explain(tales, "Once", **arguments)
+        explain(MODEL, "Once", **arguments)
 
 
 @pytest.mark.parametrize("prompt", [["a", "b"], [[1], [2]], 5])
-def test_lists_of_prompts_are_refused(tales, prompt):
+def test_lists_of_prompts_are_refused(prompt):
     with pytest.raises(NeoError, match="each prompt must be"):
-        explain(tales, prompt)
+        explain(MODEL, prompt)
 
 
-def test_save_writes_the_page(tales, tmp_path):
-    found = explain(tales, "Once", max_new_tokens=2, out=tmp_path / "a.html")
+def test_save_writes_the_page(tmp_path):
+    found = explain(MODEL, "Once", max_new_tokens=2, out=tmp_path / "a.html")
     assert isinstance(found, Explanation)
     assert (tmp_path / "a.html").read_bytes() == found.html().encode()
     found.save(tmp_path / "b.html")
     assert (tmp_path / "b.html").read_bytes() == found.html().encode()
 
 
-def test_inline_false_shows_only_the_path(tales, tmp_path):
-    found = explain(tales, "Once", max_new_tokens=2, out=tmp_path / "<a>.html", inline=False)
+def test_inline_false_shows_only_the_path(tmp_path):
+    found = explain(MODEL, "Once", max_new_tokens=2, out=tmp_path / "<a>.html", inline=False)
     assert found._repr_html_() == f"<p>The page is in {tmp_path}/&lt;a&gt;.html.</p>"
 
 
-def test_timings_are_there_only_if_wanted(tales):
-    assert "timings" not in explain(tales, "Once", max_new_tokens=2).data
-    timings = explain(tales, "Once", max_new_tokens=2, timings=True).data["timings"]
+def test_timings_are_there_only_if_wanted():
+    assert "timings" not in explain(MODEL, "Once", max_new_tokens=2).data
+    timings = explain(MODEL, "Once", max_new_tokens=2, timings=True).data["timings"]
     assert {"generation", "gradients", "ablation"} <= set(timings) and min(timings.values()) >= 0
 
 
-def test_large_model_gets_gradients_of_new_tokens_and_ablation_only_if_asked(tales, monkeypatch):
+def test_large_model_gets_gradients_of_new_tokens_and_ablation_only_if_asked(monkeypatch):
     monkeypatch.setattr(run, "SMALL_MODEL", 1000)
-    data = explain(tales, [5, 6, 7, 8], max_new_tokens=3, eos_token_id=[]).data
+    data = explain(MODEL, [5, 6, 7, 8], max_new_tokens=3, eos_token_id=[]).data
     assert "ablation.m" not in data
     assert data["gradient.positions"].tolist() == [3, 4, 5, 6]
-    assert "ablation.m" in explain(tales, "Once", max_new_tokens=2, ablate=True).data
+    assert "ablation.m" in explain(MODEL, "Once", max_new_tokens=2, ablate=True).data
 
 
-def test_progress_grows_to_its_total(tales):
+def test_progress_grows_to_its_total():
     seen = []
-    explain(tales, "Once upon a time", max_new_tokens=5, progress=lambda done, total: seen.append((done, total)))
+    options = {"max_new_tokens": 5, "eos_token_id": []}
+    explain(MODEL, [5, 6, 7], progress=lambda done, total: seen.append((done, total)), **options)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert len({total for _, total in seen}) == 1 and seen[-1][0] > 0.8 * seen[-1][1]
 

@@ -12,6 +12,8 @@ from neo_np.explain.choices import column_names
 from neo_np.explain.page import read_asset
 from neo_np.explain.rules import column_rules
 from neo_np.explain.sentences import (
+    candidate_names,
+    embedding_lines,
     largest,
     lines_here,
     page_sentences,
@@ -20,6 +22,7 @@ from neo_np.explain.sentences import (
     runs,
     sources_line,
     strongest_head,
+    token_line,
 )
 from neo_np.explain.wording import WORDS, fixed, percent, signed, station_names, words
 from neo_np.generate.logits_processors import make_logits_processors
@@ -351,6 +354,49 @@ def test_sentences_of_a_hostile_run_name_its_tokens_visibly():
     text = str(page_sentences(run.data, run.opening))
     assert not set("\u2028\u202e\x00\x1b") & set(text)
     assert len(page_sentences(run.data, run.opening)["here"]) == len(run.data["ids"])
+
+
+def test_line_of_a_token_has_its_place_and_the_probability_that_the_model_gave_it(run, tales):
+    data = run.data
+    log_probs = log_softmax(tales.logits(data["ids"]))
+    for position in range(1, len(data["ids"])):
+        line, id = token_line(data, position), int(data["ids"][position])
+        start, end = map(int, re.search(r"characters (\d+) to (\d+) of the text", line).groups())
+        assert data["text"][start:end] == tales.tokenizer.decode([id]) and f", id {id}, bytes " in line
+        shown, loss = re.search(r"a probability of (.*? %): a loss of (.*?) nats", line).groups()
+        assert float(loss) == pytest.approx(-log_probs[position - 1, id], abs=6e-4)
+        assert shown == "< 0.01 %" or float(shown[:-2]) == pytest.approx(100 * np.exp(log_probs[position - 1, id]), rel=6e-3)
+        assert f"from the {'prompt' if position < data['prompt_length'] else 'generated'} text" in line
+    assert "loss" not in token_line(data, 0)
+
+
+def test_lines_of_an_embedding_have_its_length_and_the_nearest_tokens(run, tales):
+    data, wte = run.data, tales.params.wte.weight.astype(float)
+    unit = wte / np.linalg.norm(wte, axis=1, keepdims=True)
+    for position in (0, len(data["ids"]) - 1):
+        lengths, near = embedding_lines(data, position)
+        id = int(data["ids"][position])
+        found = [float(x) for x in re.findall(r"has length ([\d.]+\d)", lengths)]
+        expected = [np.linalg.norm(wte[id]), np.linalg.norm(tales.params.wpe.weight[position])]
+        assert found == pytest.approx(expected, abs=6e-4)
+        cosines = np.delete(unit @ unit[id], id)
+        assert [float(x) for x in re.findall(r"\((-?[\d.]+)\)", near)] == pytest.approx(np.sort(cosines)[:-6:-1], abs=6e-4)
+
+
+def test_embedding_without_neighbours_says_none():
+    model = random_model(vocab_size=1, bos_token_id=0, eos_token_id=0)
+    assert embedding_lines(explain(model, [0, 0], "", ablate=False).data, 0)[1].endswith("by cosine: none.")
+
+
+def test_candidates_are_named_by_what_they_are(run, tales):
+    last = len(run.data["ids"]) - 1
+    for position, names in (
+        (0, ["the next token", "likeliest other token"]),
+        (run.data["prompt_length"] - 1, ["the chosen token", "likeliest other token"]),
+        (last, ["the likeliest next token", "the second"]),
+    ):
+        texts = [run.data["texts"][int(id)] for id in run.data["candidates"][position]]
+        assert candidate_names(run.data, position) == [f"“{text}”, {name}" for text, name in zip(texts, names)]
 
 
 def test_strongest_head_is_the_same_for_one_head_and_one_layer():

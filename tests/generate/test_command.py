@@ -831,7 +831,7 @@ def test_warnings_about_weights_are_one_line_each(run, tmp_path):
     assert all(re.match("warning: |error: ", line) for line in found.err.splitlines())
 
 
-@pytest.mark.parametrize("options", [[], ["-W", "error"]])
+@pytest.mark.parametrize("options", [["-W", "error"], pytest.param([], marks=pytest.mark.slow)])
 def test_real_process_has_no_warnings_of_python(options):
     with start(PROMPT, "--max-new-tokens", "1", python=options) as process:
         out, err = process.communicate()
@@ -938,7 +938,7 @@ def test_terminal_not_utf_8_show_probs_uses_ascii_marks(terminal):
     assert all(sum(mark in ">▶" for mark, *_ in block) == 1 for block in blocks)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", ["cp1252", pytest.param("ascii", marks=pytest.mark.slow)])
 def test_encoding_of_the_environment_is_used(tales, encoding):
     with start(*SHORT, "--json", stdin=subprocess.PIPE, environment={"PYTHONIOENCODING": encoding}) as process:
         out, err = process.communicate(STRANGE.encode())
@@ -950,7 +950,14 @@ ENDLESS = ("--slide", "--max-new-tokens", "1000000", "--min-new-tokens", "100000
 
 
 @pytest.mark.parametrize(
-    "arguments", [ENDLESS, ("--json", *SHORT), ("--num-beams", "2", *SHORT), ("--show-probs", *SHORT), ("--help",)]
+    "arguments",
+    [
+        ENDLESS,
+        ("--json", *SHORT),
+        ("--help",),
+        pytest.param(("--num-beams", "2", *SHORT), marks=pytest.mark.slow),
+        pytest.param(("--show-probs", *SHORT), marks=pytest.mark.slow),
+    ],
 )
 def test_closed_pipe_ends_silently(arguments):
     reading, writing = os.pipe()

@@ -6,7 +6,8 @@ from math import exp, inf, log
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from helpers import examples
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from neo_np import NeoError
@@ -332,7 +333,7 @@ options_of_processors = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@examples(3)
 @given(some_logits(), ids_so_far, options_of_processors, st.integers(0, 14))
 def test_processors_apply_in_the_order_of_transformers(logits, ids, given_options, shortest):
     """The order of `_get_logits_processor` in transformers' generation/utils.py, a user's own before the sampling ones."""

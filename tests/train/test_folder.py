@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
+from importlib import import_module
 
 import pytest
 from helpers import ROOT
@@ -25,7 +27,7 @@ from train_helpers import (
 
 from neo_np import NeoError
 from neo_np.folders.find import find_checkpoint
-from neo_np.train import lock
+from neo_np.train import command, lock
 from neo_np.train.lock import locked, read_lock
 from neo_np.train.runs import steps
 
@@ -182,15 +184,19 @@ MOMENTS = {  # where the process kills itself
 
 
 def killed(moment, *arguments, cwd=ROOT):
-    """Run the command in a process that kills itself when it calls a function."""
+    """Run the command in a forked process that kills itself when it calls a function."""
     module, _, name = MOMENTS[moment].rpartition(".")
-    code = (
-        f"import os, sys; from neo_np.train.command import main; import {module} as m\n"
-        f"m.{name} = lambda *args, **kwargs: os.kill(os.getpid(), 9)\nmain(sys.argv[1:])"
-    )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True)
-    assert done.returncode == -signal.SIGKILL
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads
+        process = os.fork()
+    if process == 0:
+        try:
+            os.chdir(cwd)
+            setattr(import_module(module), name, lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL))
+            command.main([str(argument) for argument in arguments])
+        finally:
+            os._exit(1)  # it was not killed
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("how", ["--out", "--resume"])
