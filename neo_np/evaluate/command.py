@@ -62,9 +62,11 @@ model has fewer positions). Each number is a mean over the sequences and their t
   first       weight on the first token of the sequence
   distance    tokens looked back; 0 is the token itself
 
-The first token is left out, because it sees only itself. A head with a high induction
-score and a smaller loss of the second copy show that the model copies. The scores are
-those of Olsson et al. 2022, "In-context Learning and Induction Heads" (arXiv 2209.11895)."""
+The first token is left out, because it sees only itself. The losses are in nats per token.
+A head with a high induction score and a smaller loss of the second copy show that the
+model copies. A head of a local layer has the induction score 0 if its window is shorter
+than a copy. Olsson et al. 2022, "In-context Learning and Induction Heads" (arXiv
+2209.11895), describe both kinds of heads."""
 
 HEADS_EXAMPLES = """examples:
   python -m neo_np.evaluate heads

@@ -20,6 +20,7 @@ from neo_np.exercises import (
     nb12_loss,
     nb13_backpropagation,
     nb14_training,
+    nb15_inside,
     transfer,
 )
 from neo_np.exercises.exercise import Exercise
@@ -40,6 +41,7 @@ NOTEBOOKS = {
     "12": "The loss",
     "13": "Backpropagation",
     "14": "Training",
+    "15": "Inside",
     "16": "GPT-Neo 125M",
     "17": "Where next",
 }
@@ -59,6 +61,7 @@ FILES = (
     nb12_loss,
     nb13_backpropagation,
     nb14_training,
+    nb15_inside,
 )
 EXERCISES = {exercise.name: exercise for file in FILES for exercise in file.EXERCISES}
 TRANSFER = {exercise.name: exercise for exercise in transfer.EXERCISES}

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from neo_np.exercises import effects_generation, effects_loss, effects_training
+from neo_np.exercises import effects_generation, effects_inside, effects_loss, effects_training
 from neo_np.exercises.calls import kept_apart, with_names
 from neo_np.exercises.diagnosis import RIGHT
 from neo_np.exercises.own_model import (
@@ -36,7 +36,10 @@ def effect_of(finding, function):
         with kept_apart():
             return sentence(finding, own)
     except Overtime:
-        return "For the whole model your function is too slow: NumPy does in one step what a loop does number by number."
+        return (
+            f"In the shipped model your function needed more than {SECONDS:.0f} seconds, so this try was stopped. A loop over "
+            "numbers is slow there, and NumPy can do it in one step. On a busy computer, run the cell again."
+        )
     except (Exception, KeyboardInterrupt):  # a wrong function may raise anything on larger inputs
         return None
 
@@ -214,6 +217,7 @@ EFFECTS = {
     "reach": reach_by,
     "logit_lens": lens_by,
     **effects_generation.EFFECTS,
+    **effects_inside.EFFECTS,
     **effects_loss.EFFECTS,
     **effects_training.EFFECTS,
 }

@@ -191,8 +191,10 @@ def not_finite(finding):
 
 
 def is_list_for_array(yours, expected):
-    """Return whether a list or tuple came back where an array was expected."""
-    return isinstance(expected, np.ndarray) and isinstance(yours.raw, list | tuple)
+    """Return whether a list or tuple of numbers or rows came back where an array was expected."""
+    if not isinstance(expected, np.ndarray) or not isinstance(yours.raw, list | tuple):
+        return False
+    return not any(isinstance(item, np.ndarray) and item.shape == expected.shape for item in yours.raw)
 
 
 def mistakes_of(finding):

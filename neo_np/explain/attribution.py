@@ -5,6 +5,8 @@ Ablation: what would change without a head?
 
 All three explain m, the logit of a token minus the mean logit of the V rows of the output embedding. Softmax does not see
 what all logits have in common, and m leaves it out. m = d . y with d = W[token] - mean(W), y the output of the last layer norm.
+
+Course: notebook 15.
 """
 
 from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@ from neo_np.errors import NeoError
 from neo_np.files import for_shell, is_there
 from neo_np.folders.hub import cache_folder, can_download, download, find_folder, find_in_cache, repository_name
 
-DEFAULT_CHECKPOINT = "tales-2M"
+DEFAULT_CHECKPOINT = "tales-6M"
 
 CONFIG, GENERATION_CONFIG = "config.json", "generation_config.json"
 WEIGHTS, SHARD_INDEX = "model.safetensors", "model.safetensors.index.json"

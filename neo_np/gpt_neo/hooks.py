@@ -8,6 +8,8 @@ A researcher reads and changes activations with it. In a forward pass it is call
     h.0.attn.mask (0, or the lowest float32 for a hidden key)                          (T, S) or (B, 1, T, S)
     h.0.mlp.pre, h.0.mlp.post (before and after the activation function)               (B, T, F)
     logits                                                                             (B, T, V)
+
+Course: notebook 15.
 """
 
 from collections.abc import Callable

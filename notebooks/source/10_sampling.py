@@ -402,7 +402,8 @@ for i in range(0, len(more) + 1, 16):
     prompts = more[i : i + 16]
 assert looped
 caught = min(looped, key=loop_start)  # the one that is caught first
-start, piece = max(1, loop_start(caught)), period(caught)
+prompt = next(prompt for prompt, text in zip(prompts, written) if text == caught)
+start, piece = max(len(prompt), loop_start(caught)), period(caught)  # the loop can only begin with the first new token
 repeats = (len(caught) - start) // piece
 chances = forward.softmax(model.logits(caught)).max(axis=-1)  # chances[t]: the probability of token t + 1, the likeliest one
 copies = chances[start - 1 : start - 1 + repeats * piece].reshape(repeats, piece).mean(axis=1)  # mean of each copy
@@ -417,13 +418,15 @@ print(tokenizer.decode(caught[: start + 2 * piece]), "...")
 # Now we draw from the same beginning, and look at the entropy at each step of both texts.
 
 # %%
-prompt = next(prompt for prompt, text in zip(prompts, written) if text == caught)
 beginning, first = tokenizer.decode(prompt), len(prompt)
 drawn_text = model.generate(prompt, max_new_tokens=number, do_sample=True, top_k=0, seed=1, suppress_tokens=end)
 doubt = {"greedy": entropy(model.logits(caught))[first - 1 : -1], "drawn": entropy(model.logits(drawn_text))[first - 1 : -1]}
 penalised = model.generate(prompt, max_new_tokens=number, repetition_penalty=1.3, suppress_tokens=end)
 print("drawn:    ", tokenizer.decode(drawn_text[:50]).replace("\n", " "), "...")
 print("penalised:", tokenizer.decode(penalised[:50]).replace("\n", " "), "...")
+all_drawn = model.generate(prompts, max_new_tokens=number, do_sample=True, top_k=0, seed=1, suppress_tokens=end)
+all_penalised = model.generate(prompts, max_new_tokens=number, repetition_penalty=1.3, suppress_tokens=end)
+loops_drawn, loops_penalised = (sum(period(text) > 0 for text in texts) for texts in (all_drawn, all_penalised))
 inside, outside = doubt["greedy"][start - first :].mean(), doubt["drawn"].mean()
 in_copies = doubt["greedy"][start - first :][: repeats * piece].reshape(repeats, piece)  # a row for each copy
 changes = np.abs(np.diff(in_copies, axis=0)).mean(axis=1)  # from each copy to the next one
@@ -445,7 +448,7 @@ figures.show(
     f"The entropy at {len(steps)} steps after “{beginning}”. From step {start - first} on, the greedy text repeats {piece} tokens; its mean entropy there is "
     f"{inside:.2f} nats up to step {number}. The drawn text has {outside:.2f} nats on average. Knowing nothing would be {math.log(V):.2f}.",
 )
-assert period(drawn_text) == 0 and period(penalised) == 0
+assert period(drawn_text) == 0 and max(loops_drawn, loops_penalised) < len(looped)
 assert all((values >= 0).all() and (values < math.log(V)).all() for values in doubt.values())
 
 # %% [markdown]
@@ -453,8 +456,8 @@ assert all((values >= 0).all() and (values < math.log(V)).all() for values in do
 # two copies by {{changes[-1]:.2f}}. Its mean entropy inside the loop is {{inside:.2f}} nats, as with {{math.exp(inside):.1f}} equally likely tokens at each step, and
 # greedy took the likeliest one each time. (The drawn text has {{outside:.2f}} nats on average.)
 #
-# In the two texts above, drawing and the repetition penalty avoid a loop. This has a price: they also take less likely tokens, and such a text easily
-# loses its thread.
+# Drawing and the repetition penalty make loops rarer. Of the {{len(written)}} beginnings, {{len(looped)}} greedy texts ended in a loop; with the penalty it is
+# {{loops_penalised}}, and {{loops_drawn}} of the drawn texts. This has a price: both also take less likely tokens, and such a text easily loses its thread.
 #
 # ## Break it: three usual mistakes
 #

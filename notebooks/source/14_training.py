@@ -639,6 +639,6 @@ show_source(
 progress()
 
 # %% [markdown]
-# Back: [13 Backpropagation](13_backpropagation.ipynb). On: [16 GPT-Neo 125M](16_gpt_neo_125m.ipynb). All terms:
+# Back: [13 Backpropagation](13_backpropagation.ipynb). On: [15 Inside](15_inside.ipynb). All terms:
 # [glossary](GLOSSARY.md). Source: [optimizer.py](../neo_np/train/optimizer.py), functions `adamw`, `clip_gradients` and
 # `learning_rate`; [data.py](../neo_np/train/data.py), function `random_windows`; [trainer.py](../neo_np/train/trainer.py).

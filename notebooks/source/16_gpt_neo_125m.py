@@ -497,4 +497,4 @@ show_source(
 progress()
 
 # %% [markdown]
-# Back: [14 Training](14_training.ipynb). On: [17 Where next](17_where_next.ipynb). All terms: [glossary](GLOSSARY.md).
+# Back: [15 Inside](15_inside.ipynb). On: [17 Where next](17_where_next.ipynb). All terms: [glossary](GLOSSARY.md).

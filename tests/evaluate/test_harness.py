@@ -87,7 +87,7 @@ def test_generate_until_cuts_at_the_stop_texts(tales):
     inside = [written[5:8], written[4:8]]  # the second begins first, but the text is cut in this order
     assert until(prompt, max_gen_toks=30, until=inside) == written[: written.index(inside[0])]
     assert until(prompt, max_gen_toks=30, until=inside[::-1]) == written[: written.index(inside[1])]
-    assert until(prompt, max_gen_toks=30, until=[prompt[-3:] + written[:3]]) == written  # it begins in the context
+    assert until(prompt, max_gen_toks=30, until=[prompt[-12:] + written[:3]]) == written  # it begins in the context
     breaks = "The king said:\n\n"
     after = tales.generate(breaks, max_new_tokens=30)[len(breaks) :]
     assert until(breaks, max_gen_toks=30, until=["\n\n"]) == after.split("\n\n")[0]

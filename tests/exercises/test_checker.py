@@ -429,7 +429,8 @@ def test_check_of_a_slow_right_answer_says_so(capsys, monkeypatch):
     right = "return 0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)))"
     body = f"if x.size > 30:\n    while True:\n        pass\n{right}"
     check(written("gelu_new", body))
-    assert "For the whole model your function is too slow" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "so this try was stopped" in said and "busy computer" in said
 
 
 @pytest.mark.parametrize("name", EXERCISES)

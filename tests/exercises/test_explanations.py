@@ -256,6 +256,11 @@ def test_list_for_an_array_is_told_how_to_become_one(body):
     assert "`np.array(...)` makes an array of a list." in message("pick_targets", body).split("Case")[0]
 
 
+def test_tuple_with_the_array_in_it_is_not_told_to_become_an_array():
+    said = message("softmax", "return np.exp(x), x").split("Case")[0]
+    assert "a tuple of 2 arrays" in said and "np.array" not in said
+
+
 @pytest.mark.parametrize(
     ("exercise", "body", "said"),
     [

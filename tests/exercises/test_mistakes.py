@@ -67,6 +67,9 @@ LISTED = {
     "adamw_step": "no_bias_correction decay_in_gradient decay_not_times_rate eps_inside step_from_0",
     "clip": "each_by_itself scales_up nothing_above",
     "schedule": "off_by_one warmup_from_0 no_floor",
+    "induction_score": "off_by_one previous_token first_copy",
+    "ablate_head": "after_out_proj wrong_axis all_heads",
+    "patch": "all_positions swapped aliased",
 }
 CORE = """
 next_token center_rows count_pairs merge encode_word decode embed layer_norm linear softmax causal_mask attend split_heads
@@ -74,6 +77,7 @@ merge_heads local_mask gelu_new block forward
 temperature top_p sample cached_step
 cross_entropy perplexity numerical_gradient cross_entropy_backward linear_backward
 adamw_step clip
+ablate_head
 """.split()
 
 # What a teacher calls each of the free wrong answers, in their order: the name in the registry.
@@ -95,6 +99,7 @@ of_the_mean weight_transposed transposed+bias_not_summed dx_uses_x mean_constant
 dweight_from_x
 decay_in_gradient no_bias_correction decay_not_times_rate+eps_inside each_by_itself entries_clipped scales_up+no_root
 warmup_from_0 no_floor+progress_of_all_steps straight_line
+off_by_one first_copy previous_token after_out_proj wrong_axis all_heads aliased all_positions swapped
 """.split()
 
 
@@ -167,8 +172,8 @@ def test_the_lists_are_complete():
         names = [mistake.name for mistake in exercise.mistakes]
         assert len(set(names)) == len(names)
         assert set(LISTED[name].split()) <= set(names), name
-    assert sum(len(mistakes.split()) for mistakes in LISTED.values()) == 154
-    assert sum(len(exercise.mistakes) for exercise in EXERCISES.values()) >= 350
+    assert sum(len(mistakes.split()) for mistakes in LISTED.values()) == 163
+    assert sum(len(exercise.mistakes) for exercise in EXERCISES.values()) >= 390
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES.keys())
@@ -204,7 +209,7 @@ def test_two_mistakes_are_both_named_unless_something_simpler_gives_the_same(exe
 
 
 def test_most_free_wrong_answers_are_named():
-    assert len(WRONG) == len(TRUE_NAMES) >= 113
+    assert len(WRONG) == len(TRUE_NAMES) >= 122
     named_answers = 0
     for (exercise, wrong, source), names in zip(WRONG, TRUE_NAMES):
         verdict = diagnose(exercise, function_of(exercise, source))

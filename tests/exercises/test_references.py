@@ -11,6 +11,7 @@ from helpers import byte_model, random_model
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from neo_np.evaluate import heads
 from neo_np.evaluate.text import evaluate_text, text_windows
 from neo_np.exercises import nb00_whole_model as nb00
 from neo_np.exercises import nb02_tokens as nb02
@@ -26,6 +27,7 @@ from neo_np.exercises import nb11_generation as nb11
 from neo_np.exercises import nb12_loss as nb12
 from neo_np.exercises import nb13_backpropagation as nb13
 from neo_np.exercises import nb14_training as nb14
+from neo_np.exercises import nb15_inside as nb15
 from neo_np.exercises.calls import call, kept_apart
 from neo_np.exercises.course import EXERCISES
 from neo_np.exercises.outcomes import right
@@ -387,6 +389,53 @@ def test_schedule_of_any_run_equals_the_package(data, peak, minimum):
     warmup, step = data.draw(st.integers(1, steps - 1)), data.draw(st.integers(1, steps))
     expected = optimizer.learning_rate(step, steps, peak, warmup, minimum)
     assert nb14.schedule(step, steps, peak, warmup, minimum) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@given(seeds, sizes, st.integers(2, 6), st.integers(0, 1))
+def test_induction_score_of_any_weights_equals_the_package(seed, H, length, first):
+    S = 2 * length + first
+    weights = package.softmax(numbers(seed, H, S, S))
+    close(nb15.induction_score(weights, length), heads.induction_score(weights, length))
+
+
+@given(seeds, sizes, sizes, st.integers(1, 3))
+def test_ablate_head_of_random_weights_equals_the_package_with_a_hook(seed, T, D, H):
+    p = model_of(seed % 1000, H, D).params.h[0].attn.attention
+    x, head = numbers(seed, 1, T, H * D), seed % H
+    kept = (np.arange(H) != head)[:, None, None]
+    seen = {}
+
+    def without(name, array):
+        seen[name] = array
+        return array * kept if name == "attn.z" else array
+
+    [expected] = package.self_attention(x, p, H, hook=without)
+    close(nb15.ablate_head(seen["attn.z"][0], head, p.out_proj.weight, p.out_proj.bias), expected, 1e-4, 1e-5)
+
+
+@given(seeds, st.integers(1, 5), st.integers(0, 1), st.data())
+def test_patch_of_a_model_equals_its_run_with_a_hook(seed, T, layer, data):
+    model, position = model_of(seed % 1000), data.draw(st.integers(0, T - 1))
+    clean, corrupted = np.random.default_rng(seed).integers(0, model.config.vocab_size, (2, T))
+
+    def layer_of(number):
+        def change(x):
+            x[:] = package.block(x[None], model.params.h[number], model.config, number)[0]
+
+        return change
+
+    row = model.hidden_states(clean)[layer + 1][position]
+
+    def with_row(name, array):
+        if name == f"h.{layer}":
+            array[0, position] = row
+        if name == "h.1":
+            seen.append(array[0].copy())
+
+    seen = []
+    model.logits(corrupted, hook=with_row)
+    starts = (model.hidden_states(ids)[0] for ids in (clean, corrupted))
+    close(nb15.patch([layer_of(0), layer_of(1)], *starts, layer, position), seen[0], 1e-4, 1e-5)
 
 
 def test_model_of_references_equals_the_shipped_model():

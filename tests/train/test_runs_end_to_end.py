@@ -219,7 +219,7 @@ def test_old_name_of_min_learning_rate_stays():
 @pytest.mark.parametrize(
     ("options", "ignored"),
     [
-        ("--tokenizer tales-2M --vocab-size 300 --positions 64", "--vocab-size is ignored"),
+        ("--tokenizer tales-6M --vocab-size 300 --positions 64", "--vocab-size is ignored"),
         ("--attention global --window-size 5", "--window-size is ignored"),
         ("--weight-decay 0 --no-decay-embeddings", "--no-decay-embeddings is ignored"),
         ("--min-learning-rate 0.1 --warmup-steps 2", "--min-learning-rate is ignored"),
