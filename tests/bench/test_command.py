@@ -158,7 +158,7 @@ def test_shape_is_a_temporary_checkpoint_that_is_removed_however_it_ends(monkeyp
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)])
 def test_signal_ends_every_process(sent, status, tiny):
     arguments = [sys.executable, "-m", "neo_np.bench", "start", "--model", str(tiny), "--rounds", "1000"]
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

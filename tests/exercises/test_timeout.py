@@ -97,7 +97,7 @@ KINDS = [
     function_called_from_c, prints,
 ]  # fmt: skip
 if sys.version_info >= (3, 11):  # Python 3.10 raises nothing between two rounds of a loop whose body is a `try`
-    KINDS += [swallows_everything]
+    KINDS += [pytest.param(swallows_everything, marks=pytest.mark.slow)]
 if hasattr(sys, "monitoring"):  # Python 3.12; before it, the exception that a thread raises comes always inside the inner loop
     KINDS += [swallows_inside_another_loop, suppresses]
 

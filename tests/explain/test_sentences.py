@@ -15,6 +15,7 @@ from neo_np.explain.sentences import (
     candidate_names,
     embedding_lines,
     largest,
+    lens_line,
     lines_here,
     page_sentences,
     raised_line,
@@ -172,9 +173,15 @@ def test_tokens_line_says_that_gradients_were_not_computed():
     assert "Counting all paths (5b), most for: " in lines[1]
 
 
-def test_lens_line_is_about_the_token_that_follows(run, sentences, tales):
+def test_lens_line_is_about_the_token_that_follows(run, tales):
     """Where it leads is read from the text of the line and compared with the last step of the model, applied early."""
-    ids, seen = run.data["ids"], {}
+    unlikely = explain(tales, "Once upon a time", continuation=[999, 77, 1234]).data
+    assert lens_kinds(tales, run.data) | lens_kinds(tales, unlikely) == {"some", "never"}
+
+
+def lens_kinds(tales, data):
+    """Check the line of every position, and return the kinds of lines: the token leads at some stations, or never."""
+    ids, seen = data["ids"], {}
     tales.logits(ids, hook=lambda name, array: seen.update({name: array}))
     layers = [name for layer in range(tales.config.num_layers) for name in (f"h.{layer}.resid_mid", f"h.{layer}")]
     params, tops = tales.params, []
@@ -182,17 +189,17 @@ def test_lens_line_is_about_the_token_that_follows(run, sentences, tales):
         x = seen[name].astype(float).reshape(len(ids), -1)
         y = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + tales.config.layer_norm_epsilon)
         tops.append(((y * params.ln_f.weight + params.ln_f.bias) @ params.wte.weight.T).argmax(-1))
-    names, kinds = station_names(run.data), set()
-    for position, lines in enumerate(sentences["here"]):
-        [line] = [spoken(line) for line in lines if spoken(line).startswith("By the logit lens")]
-        top, token = [int(ids[position]) for ids in tops], int(run.data["candidates"][position, 0])
+    names, kinds = station_names(data), set()
+    for position in range(len(ids)):
+        line = spoken(lens_line(data, position))
+        top, token = [int(ids[position]) for ids in tops], int(data["candidates"][position, 0])
         first, second = re.fullmatch(
             r"By the logit lens, (“.+?” is .+?) \(panel 3\)\.(?: The final favourite, (.+)\.)?", line
         ).groups()
-        assert first.startswith(f"“{run.data['texts'][token]}” is ")
+        assert first.startswith(f"“{data['texts'][token]}” is ")
         assert bool(second) == (top[-1] != token)
         if second:
-            assert second.startswith(f"“{run.data['texts'][top[-1]]}”, is the likeliest token ")
+            assert second.startswith(f"“{data['texts'][top[-1]]}”, is the likeliest token ")
             led = [names.index(name) for name in re.findall("“(.+?)”", first)[1:]]
             marked = [row for row, id in enumerate(top) if id == token]
             kinds.add("some" if marked else "never")
@@ -203,7 +210,7 @@ def test_lens_line_is_about_the_token_that_follows(run, sentences, tales):
         else:
             start = names.index(re.search("from “(.+)” on$", second or first)[1])
         assert set(top[start:]) == {top[-1]} and top[start - 1] != top[-1] * (start > 0)
-    assert kinds == {"some", "never"}
+    return kinds
 
 
 def test_runs_are_the_first_and_the_last_index():

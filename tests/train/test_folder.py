@@ -199,8 +199,14 @@ def killed(moment, *arguments, cwd=ROOT):
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("how", ["--out", "--resume"])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    ("moment", "how"),
+    [
+        pytest.param(moment, how, marks=[] if (moment == "tokenizing") == (how == "--out") else [pytest.mark.slow])
+        for moment in MOMENTS
+        for how in ("--out", "--resume")
+    ],
+)
 def test_run_killed_before_its_first_checkpoint_starts_over(whole, tmp_path, train, moment, how):
     folder, text = tmp_path / "run", whole.parent / "text.txt"
     killed(moment, text, "--out", folder, *SMALL)
@@ -212,6 +218,7 @@ def test_run_killed_before_its_first_checkpoint_starts_over(whole, tmp_path, tra
     assert_same_run(folder, whole)
 
 
+@pytest.mark.slow
 def test_run_killed_twice_before_its_first_checkpoint_starts_over_from_another_directory(whole, tmp_path, train, monkeypatch):
     """Its text was given as a relative path, and its options again after the second kill."""
     shutil.copy(whole.parent / "text.txt", tmp_path)
@@ -337,7 +344,7 @@ def test_checkpoint_named_by_a_run_names_the_newest_step(run_folder, which):
 # Signals
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", [pytest.param("SIGTERM", marks=pytest.mark.slow), "SIGHUP"])
 def test_train_process_ended_by_a_signal_saves(text, tmp_path, train, name):
     """A terminal that is closed sends SIGHUP more than once: only a second Ctrl-C ends a run without saving."""
     process = started(text, "--out", tmp_path / "run", *LONG)
@@ -348,6 +355,7 @@ def test_train_process_ended_by_a_signal_saves(text, tmp_path, train, name):
     assert_every_step_is_whole(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_train_under_nohup_ignores_hangups(text, tmp_path):
     code = (
         "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"

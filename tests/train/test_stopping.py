@@ -49,10 +49,17 @@ MOMENTS = {  # (function, its call, at which step the run then stops); a step ha
     "saving the beginning": ("neo_np.train.runs.write_checkpoint", 1, {0}),
     "showing": ("neo_np.train.command.line_of", 2, {10}),
 }
+QUICK = {("a step", signal.SIGINT), ("saving", signal.SIGTERM), ("a validation", signal.SIGINT)}  # the others are slow tests
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        pytest.param(moment, number, marks=[pytest.mark.slow] if (moment, number) not in QUICK else [])
+        for moment in MOMENTS
+        for number in (signal.SIGINT, signal.SIGTERM)
+    ],
+)
 def test_train_stopped_at_any_moment_saves_and_resumes(whole, tmp_path, train, monkeypatch, moment, number):
     folder, handlers = tmp_path / "run", [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     target, call, possible = MOMENTS[moment]
