@@ -108,7 +108,7 @@ def examine(exercise, function, seconds=None, on_stuck=lambda: None):
         try:
             finding = run(exercise, own, printed, lambda calls: within(seconds, calls, on_stuck))
         except Overtime as error:
-            finding = Finding(exercise, SLOW, place=place_of(error, function), detail=f"{seconds:.0f}")
+            finding = Finding(exercise, SLOW, place=place_of(error, function), detail=f"{seconds:g}")
         except KeyboardInterrupt as error:
             finding = Finding(exercise, INTERRUPTED, place=place_of(error, function))
     if finding.verdict in (SLOW, INTERRUPTED):
