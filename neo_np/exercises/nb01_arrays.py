@@ -29,6 +29,7 @@ def center_rows_variant(x, axis=-1, keepdims=True, middle="mean", give="centered
         "other_length": lambda: total / x.shape[0],
         "rounded_down": lambda: total // x.shape[1],
         "rounded": lambda: np.round(total / x.shape[1]),
+        "rounded_in_float64": lambda: np.round(x.mean(axis, np.float64, keepdims=keepdims)),  # another side of -1.5
         "cut": lambda: np.trunc(total / x.shape[1]),
     }[middle]()
     if give == "mean":
@@ -143,7 +144,7 @@ CENTER_ROWS = Exercise(
         ),
         mistake(
             "mean_rounded",
-            ({"middle": "rounded_down"}, {"middle": "rounded"}, {"middle": "cut"}),
+            ({"middle": "rounded_down"}, {"middle": "rounded"}, {"middle": "rounded_in_float64"}, {"middle": "cut"}),
             "the mean is rounded to a whole number: `//`, `round` and `int` do that.",
             "What do 7 / 2, 7 // 2, round(3.5) and int(3.5) give?",
         ),

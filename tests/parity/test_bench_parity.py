@@ -30,8 +30,9 @@ TEXT = "It's 12 o'clock,  said the king -- naïve as a child… 好\n\n\tand   s
 def tiny(tmp_path_factory):
     """The folder of a tiny checkpoint with a tokenizer."""
     folder = tmp_path_factory.mktemp("bench") / "tiny"
-    random_model(0, 0.1, vocab_size=2048).save_pretrained(folder)
-    neo_np.Tokenizer.load(TABLES / DEFAULT_CHECKPOINT).save(folder)
+    tokenizer = neo_np.Tokenizer.load(TABLES / DEFAULT_CHECKPOINT)
+    random_model(0, 0.1, vocab_size=len(tokenizer)).save_pretrained(folder)
+    tokenizer.save(folder)
     return str(folder)
 
 

@@ -124,8 +124,9 @@ def test_save_then_load_in_transformers_gives_the_same_model(tmp_path, tales, sh
 
 def test_save_of_added_tokens_then_load_in_transformers_finds_them(tmp_path, tales):
     tables = tales.tokenizer.vocab, tales.tokenizer.merges
-    tokenizer = Tokenizer(*tables, {"<|endoftext|>": 0, "<|sep|>": 2048}, {"nevermore": 2049})
-    neo_np.save(random_model(vocab_size=2050, tokenizer=tokenizer), tmp_path)
+    V = len(tales.tokenizer)
+    tokenizer = Tokenizer(*tables, {"<|endoftext|>": 0, "<|sep|>": V}, {"nevermore": V + 1})
+    neo_np.save(random_model(vocab_size=V + 2, tokenizer=tokenizer), tmp_path)
     theirs, again = AutoTokenizer.from_pretrained(tmp_path), neo_np.load(tmp_path).tokenizer
     for text in [*TEXTS, "never <|sep|>nevermore, nevermores<|endoftext|>"]:
         assert theirs(text).input_ids == again.encode(text) == tokenizer.encode(text)
@@ -292,8 +293,9 @@ def test_load_of_other_heads_gives_the_hidden_states_of_transformers(tmp_path, t
 
 
 def test_load_of_a_tokenizer_with_more_tokens_than_the_model_writes_what_transformers_writes(tmp_path):
-    make_reference().save_pretrained(tmp_path)
     theirs = AutoTokenizer.from_pretrained(TALES)
+    V = len(theirs)
+    make_reference(vocab_size=V).save_pretrained(tmp_path)
     theirs.add_special_tokens({"pad_token": "[PAD]"})
     theirs.add_tokens(["nevermore"])
     theirs.save_pretrained(tmp_path)
@@ -303,7 +305,7 @@ def test_load_of_a_tokenizer_with_more_tokens_than_the_model_writes_what_transfo
     expected = reference.generate(torch.tensor([ids]), max_new_tokens=9, do_sample=False)[0].tolist()
     assert model.generate(ids, max_new_tokens=9) == expected
     for text in ("[PAD]", "Once nevermore"):
-        assert max(theirs(text).input_ids) >= 2048
+        assert max(theirs(text).input_ids) >= V
         with pytest.raises(IndexError):
             reference(torch.tensor([theirs(text).input_ids]))
         with pytest.raises(NeoError, match=r"id \d+ is not a token of this model"):
@@ -423,4 +425,4 @@ def test_find_downloads_with_arguments_that_huggingface_hub_understands(tmp_path
         "model-00001-of-00002.safetensors",
     ]
     asked = list(filter_repo_objects(files, allow_patterns=arguments["allow_patterns"]))
-    assert sorted(asked) == sorted(set(files) - {"MODEL.md", "loss.png", "pytorch_model.bin", "onnx/model.onnx"})
+    assert sorted(asked) == sorted(set(files) - {"MODEL.md", "SOURCES.md", "loss.png", "pytorch_model.bin", "onnx/model.onnx"})
