@@ -10,7 +10,16 @@ from neo_np.evaluate.json_lines import read_questions, read_texts
 from neo_np.evaluate.likelihood import BATCH_SIZE
 from neo_np.evaluate.tasks import evaluate_choices, evaluate_lambada
 from neo_np.evaluate.text import evaluate_text
-from neo_np.terminal import OneLineParser, filled, naming_options, positive, progress_bar, run_command, whole
+from neo_np.terminal import (
+    OneLineParser,
+    filled,
+    naming_options,
+    positive,
+    progress_bar,
+    run_command,
+    whole,
+    with_option_names,
+)
 from neo_np.tokenizer.corpus import documents, text_files
 
 DESCRIPTION = """Measure a GPT-Neo model. Each kind has its own --help, which defines its numbers;
@@ -123,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def name_tokenizer(message: str) -> str:
     """Return a message about a missing tokenizer with the option that gives one."""
-    return message.replace("tokenizer=FOLDER", "--tokenizer FOLDER")
+    return with_option_names(message, {"tokenizer=FOLDER": "--tokenizer FOLDER"})
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from neo_np.evaluate.heads import ordinary_ids
 from neo_np.exercises.effects_loss import sample_ids
 from neo_np.exercises.own_model import shipped_model
 from neo_np.gpt_neo import forward, loss
@@ -13,7 +14,7 @@ KING, OTHER_WORD, REST = "Once upon a time there was a king", " stone", " who ha
 def copied_by(induction_score):
     """Name the head with the highest score on random tokens that are repeated."""
     model = shipped_model()
-    copy = np.random.default_rng(0).integers(1, model.config.vocab_size, LENGTH)
+    copy = np.random.default_rng(0).choice(ordinary_ids(model), LENGTH)
     scores = np.array([induction_score(weights, LENGTH) for weights in model.attentions([*copy, *copy])])  # (L, H)
     layer, head = np.unravel_index(scores.argmax(), scores.shape)
     return (
@@ -46,7 +47,7 @@ def ablated_by(ablate_head):
 
 
 def patched_by(patch):
-    """Patch the row of one word after a layer in the middle, and say what becomes of the next token."""
+    """Patch the row of one word after a layer in the middle, and compare the probability of the next token."""
     model = shipped_model()
     params, config = model.params, model.config
 

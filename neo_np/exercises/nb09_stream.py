@@ -12,6 +12,19 @@ from neo_np.exercises.nb08_mlp import mlp
 from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.params import Params, parameter_shapes
 
+EPS_FIXED = mistake(
+    "eps_fixed",
+    ({"fixed_eps": 1e-5}, {"fixed_eps": 1e-6}, {"fixed_eps": 1e-8}),
+    "you use an eps of your own and not that of config.",
+    "Which value of config says how large eps is?",
+)
+TRANSPOSED = mistake(
+    "transposed",
+    {"turned": True},
+    "the result is transposed, (V, T).",
+    "Which array comes first in your last product: the stream or the token table?",
+)
+
 # block
 
 
@@ -207,12 +220,7 @@ BLOCK = Exercise(
             "the MLP's result is added to the stream from before attention.",
             "What has attention added to x? Is it still there in your last line?",
         ),
-        mistake(
-            "eps_fixed",
-            ({"fixed_eps": 1e-5}, {"fixed_eps": 1e-6}, {"fixed_eps": 1e-8}),
-            "you use an eps of your own and not that of config.",
-            "Which value of config says how large eps is?",
-        ),
+        EPS_FIXED,
         mistake(
             "attention_read",
             {"second_reads": "change"},
@@ -484,18 +492,8 @@ FORWARD = Exercise(
             "global layers get no mask, so tokens see the future.",
             "Which tokens may a global layer see: all of the text, or all up to the token itself?",
         ),
-        mistake(
-            "transposed",
-            {"turned": True},
-            "the result is transposed, (V, T).",
-            "Which array comes first in your last product: the stream or the token table?",
-        ),
-        mistake(
-            "eps_fixed",
-            ({"fixed_eps": 1e-5}, {"fixed_eps": 1e-6}, {"fixed_eps": 1e-8}),
-            "you use an eps of your own and not that of config.",
-            "Which value of config says how large eps is?",
-        ),
+        TRANSPOSED,
+        EPS_FIXED,
         mistake(
             "ids", {"give": "ids"}, "the result is ids and not logits.", "How many numbers for each position should come back?"
         ),
@@ -648,18 +646,8 @@ LOGIT_LENS = Exercise(
             "the streams are added up, and each of them has what was added before it already.",
             "Blocks add to the stream. Is streams[1] still in streams[2]?",
         ),
-        mistake(
-            "transposed",
-            {"turned": True},
-            "the result is transposed, (V, T).",
-            "Which array comes first in your last product: the stream or the token table?",
-        ),
-        mistake(
-            "eps_fixed",
-            ({"fixed_eps": 1e-5}, {"fixed_eps": 1e-6}, {"fixed_eps": 1e-8}),
-            "you use an eps of your own and not that of config.",
-            "Which value of config says how large eps is?",
-        ),
+        TRANSPOSED,
+        EPS_FIXED,
     ),
     hints=(
         "Take the stream after the block and treat it as if it were the end of the model.",

@@ -284,7 +284,7 @@ def ablate_head(z, head, weight, bias):
 
 
 def ablate_head_subtracted(z, head, weight, bias):
-    """Compute everything, then subtract what the head adds: its channels meet its columns of the weight."""
+    """Compute everything, then subtract the product of its channels and their columns of the weight."""
     D = z.shape[-1]
     whole = np.concatenate(list(z), axis=-1) @ weight.T + bias
     return whole - z[head] @ weight[:, head * D : (head + 1) * D].T
@@ -782,8 +782,8 @@ PATCH = Exercise(
         ),
     ),
     hints=(
-        "Two runs, one after the other. The clean run goes on only until the row can be kept. The corrupted run goes on to the "
-        "end, and is changed at one place on its way.",
+        "Two runs, one after the other. The clean run may stop as soon as the row is kept. The corrupted run has all layers, "
+        "and one row is replaced after one of them.",
         "x is (T, C), x[position] is (C,). A layer is called as `change(x)` and returns None: it changes x. So keep "
         "`x[position].copy()`, with its own numbers. `enumerate(layers)` gives the numbers of the layers too.",
         "x = clean.copy()\n"

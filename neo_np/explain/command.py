@@ -111,10 +111,10 @@ def is_small(name: str | None) -> bool:
 def run(args: argparse.Namespace) -> int:
     """Load the model, explain, and write the page, as the arguments say; return the exit status."""
     check_output(Path(args.out), args.force)
-    read_opening(args.open)
+    read_opening(args.open, args.timings)
     prompt = read_input(args.prompt, 'python -m neo_np.explain "Once upon a time"')
     model = load_for_text(args.model, args.tokenizer)
-    tokenizer = cast(Tokenizer, model.tokenizer)  # a checkpoint has one
+    tokenizer = cast(Tokenizer, model.tokenizer)  # `load_for_text` refuses others
     options = given_options(tokenizer, args) | {"do_sample": not args.greedy}
     with progress_bar("explaining") as progress:
         page = explain(

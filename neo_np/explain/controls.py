@@ -1,4 +1,4 @@
-"""What the script brings to life: the strip of tokens, and the grid of all heads."""
+"""The strip of tokens and the grid of all heads. The script draws into them and handles clicks and keys."""
 
 from html import escape
 

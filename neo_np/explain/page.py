@@ -33,11 +33,16 @@ OPTIONAL = {
 }
 
 
-def read_opening(text: str | None) -> dict[str, Any]:
-    """Return what the page shows first, from a text such as "attention,position=5,layer=1,head=2,candidate=runner-up"."""
+def read_opening(text: str | None, timings: bool) -> dict[str, Any]:
+    """Return what the page shows first, from a text such as "attention,position=5,layer=1,head=2,candidate=runner-up".
+
+    timings: whether this run has them.
+    """
     panel, *settings = (text or "summary").split(",")
     if panel not in PANELS:
         raise NeoError(f"open begins with {panel!r}, and it must begin with a panel: {', '.join(PANELS)}.")
+    if panel == "timings" and not timings:
+        raise NeoError("open names the panel timings, and this run has none: ask for them with timings=True, or --timings.")
     opening: dict[str, Any] = {"panel": panel}
     for setting in settings:
         name, _, value = setting.partition("=")
@@ -50,17 +55,19 @@ def read_opening(text: str | None) -> dict[str, Any]:
     return opening
 
 
-def complete_opening(opening: dict[str, Any], data: Data) -> dict[str, Any]:
-    """Complete what the page shows first: by default the last token of the prompt, and the head that helped most there.
-
-    Raises NeoError if this run has no such position, layer or head, or no timings.
-    """
-    if opening["panel"] == "timings" and "timings" not in data:
-        raise NeoError("open names the panel timings, and this run has none: ask for them with timings=True, or --timings.")
-    limits = {"position": len(data["ids"]), "layer": len(data["layers"]), "head": data["heads"]}
+def check_opening(opening: dict[str, Any], **limits: int) -> None:
+    """Raise NeoError if the page is to open at something that the run does not have; limits: how many of each it has."""
     for name, limit in limits.items():
         if opening.get(name, 0) >= limit:
             raise NeoError(f"open has {name}={opening[name]}, and this run has {name}s 0 to {limit - 1}.")
+
+
+def complete_opening(opening: dict[str, Any], data: Data) -> dict[str, Any]:
+    """Complete what the page shows first: by default the last token of the prompt, and the head that helped most there.
+
+    Raises NeoError if this run has no such position.
+    """
+    check_opening(opening, position=len(data["ids"]))
     opening = {"position": data["prompt_length"] - 1, "candidate": CHOSEN} | opening
     layer, head = strongest_head(data, opening["position"])
     return {"layer": layer, "head": head} | opening

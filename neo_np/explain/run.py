@@ -23,7 +23,7 @@ from neo_np.explain.attribution import (
 from neo_np.explain.choices import Choice, Draw, column_names, replay
 from neo_np.explain.lens import logit_lens, top_tokens
 from neo_np.explain.pack import weights_bytes
-from neo_np.explain.page import BUDGET, THEMES, complete_opening, notebook_html, page_html, read_opening
+from neo_np.explain.page import BUDGET, THEMES, check_opening, complete_opening, notebook_html, page_html, read_opening
 from neo_np.explain.patterns import PATTERNS, attention_patterns
 from neo_np.explain.residual import embedding_norms, nearest_tokens, residual_stream
 from neo_np.explain.rules import column_rules
@@ -107,7 +107,9 @@ def explain(
         raise NeoError(f"theme is {theme!r}, and it must be one of {', '.join(THEMES)}.")
     if not inline and out is None:
         raise NeoError("inline=False shows only the path of the page: say with out= where to write it.")
-    opening, start = read_opening(open), read_prompt(model, prompt, model.config.start_id)
+    opening = read_opening(open, timings)
+    check_opening(opening, layer=model.config.num_layers, head=model.config.num_heads)
+    start = read_prompt(model, prompt, model.config.start_id)
     given = None if continuation is None else read_continuation(model, continuation, start)
     settings = read_settings(model, start, given, options)
     check_size(model, start, given, settings)

@@ -500,6 +500,26 @@ def test_locked_cell_stays_when_another_head_is_selected(story, open_page):
     assert page.evaluate("V.key === strongestKey(S.layer, 2, 8)")
 
 
+def test_locked_cell_is_unlocked_when_another_token_is_selected(story, open_page):
+    page = open_page(story[1])
+    page.evaluate("select({position: 8}); document.getElementById('matrix').focus()")
+    page.press("Home", "ArrowRight", "Enter")
+    assert page.evaluate("[V.query, V.key, V.locked]") == [8, 1, True]
+    page.evaluate("select({position: 9})")
+    assert page.evaluate("[V.query, V.locked]") == [9, False]
+    page.evaluate("say('free again')")
+    assert readout(page) == "free again"
+
+
+def test_candidate_chosen_by_arrow_keys_keeps_the_focus(story, open_page):
+    page = open_page(story[1])
+    page.evaluate("document.querySelector('#candidates input').focus()")
+    for key, expected in (("ArrowRight", 1), ("ArrowLeft", 0)):
+        page.press(key)
+        focused = "[...document.querySelectorAll('#candidates input')].indexOf(document.activeElement)"
+        assert page.evaluate(f"[S.candidate, {focused}]") == [expected, expected]
+
+
 def test_answers_begin_on_the_first_screen(story, open_page):
     page = open_page(story[1], 1280, 900)
     lines = page.evaluate(

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import hashlib
+import importlib
 import json
 import math
 import os
@@ -57,6 +58,23 @@ def test_load_of_a_folder_without_tokenizer_gives_a_model_of_ids_and_a_warning(m
     assert bare.generate([1, 2], max_new_tokens=1, do_sample=False) == [1, 2, int(model.logits([1, 2])[-1].argmax())]
     with pytest.raises(NeoError, match="token ids"):
         bare.generate("text")
+
+
+@pytest.mark.parametrize("name", ["generate", "explain", "evaluate", "train"])
+def test_command_that_needs_text_refuses_a_folder_without_tokenizer(folder, tmp_path, capsys, name):
+    for file in TOKENIZER_FILES:
+        (folder / file).unlink(missing_ok=True)
+    (tmp_path / "text.txt").write_text("some words")
+    arguments = {
+        "generate": ["some words", "--model", folder],
+        "explain": ["some words", "--model", folder, "--out", tmp_path / "run.html"],
+        "evaluate": ["text", tmp_path / "text.txt", "--model", folder],
+        "train": [tmp_path / "text.txt", "--init", folder, "--out", tmp_path / "run", "--steps", "1", "--threads", "1"],
+    }
+    before = set(tmp_path.iterdir())
+    assert importlib.import_module(f"neo_np.{name}.command").main([str(one) for one in arguments[name]]) == 2
+    assert re.fullmatch(r"error: \S+ holds no tokenizer \(.*\n", capsys.readouterr().err)
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_load_of_a_folder_with_a_part_of_a_tokenizer_is_refused(folder):

@@ -139,6 +139,11 @@ def test_common_error_is_explained_in_one_sentence(exercise, body, advice):
     assert advice in said.split("About the error: ")[1], said
 
 
+def test_nothing_given_to_math_is_not_called_an_array():
+    said = message("gelu_new", "import math\nreturn math.sqrt(None)")
+    assert "must be real number, not NoneType" in said and "whole array" not in said
+
+
 @pytest.mark.parametrize(
     ("operations", "advice"),
     [

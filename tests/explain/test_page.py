@@ -297,19 +297,27 @@ def test_page_opens_at_the_last_prompt_token_and_the_head_that_helped_most(tales
 @pytest.mark.parametrize("text", ["nothing", "why,layer", "why,layer=x", "why,candidate=third", "why,size=3", "why,layer=-1"])
 def test_open_that_says_nothing_known_is_refused(text):
     with pytest.raises(NeoError, match=r"^open (begins with|has) "):
-        read_opening(text)
+        read_opening(text, timings=True)
 
 
-def test_open_at_timings_is_refused_without_them(tales_run):
+def test_open_at_timings_is_refused_without_them():
     with pytest.raises(NeoError, match="this run has none: ask for them with timings=True, or --timings"):
-        complete_opening(read_opening("timings"), tales_run.data)
-    assert complete_opening(read_opening("timings"), tales_run.data | {"timings": {}})["panel"] == "timings"
+        read_opening("timings", timings=False)
+    assert read_opening("timings", timings=True) == {"panel": "timings"}
 
 
-@pytest.mark.parametrize("text", ["why,position=999", "lens,layer=999", "lens,head=999"])
-def test_open_beyond_the_run_is_refused(tales_run, text):
+def test_open_at_a_position_beyond_the_run_is_refused(tales_run):
+    last = len(tales_run.data["ids"]) - 1
+    assert complete_opening({"panel": "why", "position": last}, tales_run.data)["position"] == last
+    with pytest.raises(NeoError, match=f"open has position={last + 1}, and this run has positions 0 to {last}"):
+        complete_opening({"panel": "why", "position": last + 1}, tales_run.data)
+
+
+@pytest.mark.parametrize("text", ["lens,layer=2", "lens,head=4", "timings"])
+def test_open_at_what_the_model_does_not_have_is_refused_before_anything_is_computed(monkeypatch, text):
+    monkeypatch.setattr("neo_np.explain.run.explain_run", lambda *_: pytest.fail("it was computed"))
     with pytest.raises(NeoError, match="this run has"):
-        complete_opening(read_opening(text), tales_run.data)
+        explain(random_model(num_layers=2, num_heads=4), [1, 2], open=text)
 
 
 def test_every_panel_is_a_section_with_a_heading(tales_page):

@@ -40,6 +40,13 @@ def test_activate_in_blocks_of_rows_equals_the_formula(name, rows, width, seed):
     np.testing.assert_array_equal(fast.activate_in_place(x, name), expected)
 
 
+@pytest.mark.parametrize(("rows", "parts"), [(1, [1]), (32, [32]), (70, [32, 32, 6])])
+def test_by_rows_takes_at_most_32_rows_at_a_time(rows, parts):
+    seen = []
+    fast.by_rows(lambda x: seen.append(x.size // 3) or x, np.ones((rows, 1, 3)))
+    assert seen == parts
+
+
 @given(SIZES, SIZES, SEEDS)
 def test_softmax_in_place_equals_the_formula(rows, width, seed):
     [x] = draw(seed, (rows, width))
