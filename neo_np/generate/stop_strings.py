@@ -5,11 +5,13 @@ found wherever tokens begin and end, and a special token cannot be confused with
 """
 
 import codecs
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 FIRST_SPECIAL = 256  # a byte has the symbol of its number, 0 to 255; token id 0 would have the next one
+SPECIAL_SYMBOLS = sys.maxunicode + 1 - FIRST_SPECIAL  # 1,113,856: more than any vocabulary needs
 
 
 def byte_symbols(data: bytes) -> str:
@@ -19,7 +21,7 @@ def byte_symbols(data: bytes) -> str:
 
 def special_symbol(id: int) -> str:
     """Return the symbol of a special token, or of an id without a token."""
-    return chr(FIRST_SPECIAL + id)
+    return chr(FIRST_SPECIAL + id % SPECIAL_SYMBOLS)  # a file can give a token an id that is larger than its vocabulary
 
 
 def prompt_symbols(tokenizer: Tokenizer, ids: Iterable[int]) -> str:

@@ -153,6 +153,15 @@ def test_stop_strings_prompt_id_without_token_separates_like_no_text():
     assert model.generate(prompt, **options) == [*prompt, *b"ndend"]
 
 
+@pytest.mark.parametrize("id", [2**21, 2**32 - 1, 2**63, 10**30])
+def test_stop_strings_special_token_with_an_id_beyond_unicode_is_found(id):
+    """Characters end at 1,114,111, but a damaged or strange tokenizer file can give a token any id."""
+    found = StopStrings(["e<|far|>"], special_tokens={"<|far|>": id})
+    assert [found.push(b"e"), found.push_special(id), found.found] == ["e", "", True]
+    apart = StopStrings(["en"], special_tokens={"<|far|>": id})
+    assert [apart.push(b"e"), apart.push_special(id), apart.push(b"n"), apart.found] == ["e", "", "n", False]
+
+
 def test_stop_strings_copy_is_independent():
     """Beams copy the state in the middle of a character and of a stop string."""
     first = StopStrings(["stop"], cut=True)
