@@ -1,7 +1,7 @@
 """Stop strings: find them in text that arrives token by token, and release the text that is certain.
 
 The text is searched as symbols: a string with one character for each byte, and one for each special token. So a stop string is
-found wherever tokens begin and end, and a special token cannot be confused with the bytes of its name.
+found even if it begins or ends inside a token, and a special token cannot be confused with the bytes of its name.
 """
 
 import codecs
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from neo_np.tokenizer.tokenizer import Tokenizer
 
-FIRST_SPECIAL = 256  # a byte has the symbol of its number, 0 to 255; token id 0 would have the next one
+FIRST_SPECIAL = 256  # the characters 0 to 255 are the bytes; a special token is the character 256 + its id
 
 
 def byte_symbols(data: bytes) -> str:
@@ -107,6 +107,6 @@ class StopStrings:
         return max((len(self._seen) - begin for begin in begins if begin >= 0), default=0)
 
     def _unfinished_stop(self) -> int:
-        """Return the length of the longest suffix of the text that is a prefix of a stop string: "the e" and "end" give 1."""
+        """Return the length of the longest suffix of the text that is a prefix of a stop string: "the e" with "end" gives 1."""
         lengths = (n for stop in self.stops for n in range(1, len(stop)) if self._seen.endswith(stop[:n]))
         return max(lengths, default=0)
