@@ -30,7 +30,7 @@ def generation_loop(model: LanguageModel, sequences: Sequence[GeneratedSequence]
 
 
 def new_cache(model: LanguageModel, sequences: Sequence[GeneratedSequence]) -> KVCache:
-    """Return an empty cache with a row for each sequence, as long as the longest may become or as the model allows."""
+    """Return an empty cache for all sequences, with room for the longest one, up to the number of positions of the model."""
     longest = max(sequence.max_length for sequence in sequences)
     return model.new_cache(len(sequences), min(longest, model.config.max_position_embeddings))
 

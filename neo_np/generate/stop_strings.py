@@ -79,13 +79,13 @@ class StopStrings:
         if not self.stops:
             return self._release(len(self._held))
         self._seen += symbols
-        stop = self._first_stop(len(symbols))
-        self.found = stop > 0
+        length = self._length_from_stop(len(symbols))
+        self.found = length > 0
         if not self.cut:
             return self._release(len(self._held))
         if not self.found:
-            return self._release(len(self._held) - self._unfinished_stop())
-        text = self._release(len(self._held) - stop)
+            return self._release(len(self._held) - self._length_of_unfinished_stop())
+        text = self._release(len(self._held) - length)
         self._held = ""
         return text
 
@@ -98,15 +98,15 @@ class StopStrings:
         self._character = data[used:]
         return text
 
-    def _first_stop(self, newest: int) -> int:
-        """Find the first stop string that ends within the last `newest` symbols.
+    def _length_from_stop(self, newest: int) -> int:
+        """Return the length of the text from its first stop string on; 0 if there is none.
 
-        Return the number of symbols from its beginning to the end of the text; 0 if there is none.
+        Only one that ends within the last `newest` symbols counts: a stop string inside the prompt does not end the text.
         """
         begins = [self._seen.find(stop, max(0, len(self._seen) - newest - len(stop) + 1)) for stop in self.stops]
         return max((len(self._seen) - begin for begin in begins if begin >= 0), default=0)
 
-    def _unfinished_stop(self) -> int:
+    def _length_of_unfinished_stop(self) -> int:
         """Return the length of the longest suffix of the text that is a prefix of a stop string: "the e" with "end" gives 1."""
         lengths = (n for stop in self.stops for n in range(1, len(stop)) if self._seen.endswith(stop[:n]))
         return max(lengths, default=0)

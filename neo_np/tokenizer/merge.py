@@ -111,7 +111,10 @@ def merge_rules(merges: list[tuple[str, str]], vocab: dict[str, int]) -> tuple[d
 
 
 class WordCache(dict[str, list[int]]):
-    """The ids of words, computed at the first use of a word and kept while there is room."""
+    """The ids of words, computed at the first use of a word and kept while there is room.
+
+    `dict` calls `__missing__` for a key that it does not have.
+    """
 
     def __init__(self, ids_of_word: Callable[[str], list[int]]):
         self.ids_of_word = ids_of_word

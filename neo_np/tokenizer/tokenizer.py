@@ -254,7 +254,7 @@ class Tokenizer(metaclass=OtherNames):
                 offsets.append((start, end))
                 continue
             # An added space belongs to the first character: of " a", both bytes have the offsets of "a".
-            first = start - (len(part) - (end - start))
+            first = end - len(part)  # start, or start - 1
             char_of_byte = [max(start, first + i) for i, char in enumerate(part) for _ in char.encode("utf-8")]
             begin = 0
             for id in self._ids_of_chunks(CHUNK.findall(part)):
@@ -309,7 +309,7 @@ class Tokenizer(metaclass=OtherNames):
     def decode_bytes(self, ids: Iterable[int], skip_special_tokens: bool = False) -> bytes:
         """Return the bytes of token ids; they may end inside a character."""
         try:
-            wanted: Iterable[int] = map(index, ids)
+            wanted: Iterable[int] = map(index, ids)  # `index` takes int and NumPy integers, and refuses 3.0 and "3"
             if skip_special_tokens:
                 wanted = (id for id in wanted if id not in self._special_ids)
             return b"".join(map(self._bytes_of_id.__getitem__, wanted))
@@ -337,7 +337,10 @@ class Tokenizer(metaclass=OtherNames):
 
 
 class TokenBytes(dict[int, bytes]):
-    """The bytes of each token by its id, computed at their first use; added tokens are not spelled in the byte alphabet."""
+    """The bytes of each token by its id, computed at their first use; added tokens are not spelled in the byte alphabet.
+
+    `dict` calls `__missing__` for a key that it does not have.
+    """
 
     def __init__(self, id_to_token: dict[int, str], added_ids: set[int]):
         self.id_to_token, self.added_ids = id_to_token, added_ids
