@@ -24,7 +24,7 @@ from neo_np.gpt_neo.loss import log_softmax
 class Beam(NamedTuple):
     """One of the texts that are compared.
 
-    score: the sum of its log-probabilities. parent: the index, among the beams of the previous step, of the one it continues.
+    score: the sum of its log-probabilities. parent: which beam of the previous step it continues, as an index.
     """
 
     sequence: GeneratedSequence
@@ -109,7 +109,7 @@ def is_decided(
     """Return whether the search is over, as early_stopping says.
 
     True: as soon as there are num_beams results. False: if the best running beam, ended at this length, would not be a result.
-    "never": if it would not even be one at the most favourable length, with no more probability lost.
+    "never": if it could not become a result at any length, even if each further token had the probability 1.
     """
     if len(results) < options.num_beams:
         return False

@@ -268,7 +268,8 @@ def make_logits_processors(
 def sampling_processors(options: Options) -> list[LogitsProcessor]:
     """Return the processors that shape the distribution to draw from.
 
-    Beam search keeps one token more than there are end tokens, so that each text can also continue.
+    Beam search keeps one token more than there are end tokens, so that each text can also continue, and at least two tokens,
+    as in transformers.
     """
     keep = max(2, len(options.eos_ids) + 1) if options.num_beams > 1 else 1
     found: list[LogitsProcessor] = []

@@ -30,7 +30,7 @@ def generation_loop(model: LanguageModel, sequences: Sequence[GeneratedSequence]
 
 
 def new_cache(model: LanguageModel, sequences: Sequence[GeneratedSequence]) -> KVCache:
-    """Return an empty cache with a row for each sequence, as long as the longest may become or as the model allows."""
+    """Return an empty cache for all sequences, with room for the longest one, up to the number of positions of the model."""
     longest = max(sequence.max_length for sequence in sequences)
     return model.new_cache(len(sequences), min(longest, model.config.max_position_embeddings))
 
@@ -53,8 +53,8 @@ def tokens_to_feed(rows: Sequence[list[int]], cache: KVCache) -> list[list[int]]
     """Return the ids of each row that the cache does not hold: the last one, or all ids for an empty cache.
 
     A full cache is emptied first (this happens only with the option slide=True), and the rows begin again with their last
-    capacity // 2 ids: then capacity // 2 more tokens have room. Another token is at position 0 then, so the old keys and
-    values would be wrong.
+    capacity // 2 ids, which leaves room for more. These tokens get new positions, from 0, so their old keys and values would
+    be wrong.
     """
     if cache.length == cache.capacity:
         cache.crop(0)

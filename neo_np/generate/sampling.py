@@ -37,7 +37,7 @@ def process_logits(logits: np.ndarray, ids: Sequence[int], processors: Iterable[
 
 
 def sample(logits: np.ndarray, rng: np.random.Generator | None = None) -> int:
-    """Return the id of the next token: the most likely one, or with an rng a draw from softmax(logits)."""
+    """Return the id of the next token: the most likely one, or, if there is an rng, a draw from softmax(logits)."""
     return int(logits.argmax()) if rng is None else draw(softmax(logits), rng)
 
 
@@ -54,7 +54,7 @@ def draw(weights: np.ndarray, rng: np.random.Generator) -> int:
 def draw_without_replacement(logits: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Return `count` different ids, drawn one after the other from softmax(logits): the Gumbel-top-k trick.
 
-    Add independent Gumbel noise to each logit and sort, the largest first: the first `count` ids have the distribution of draws
-    one after the other without putting back (Kool et al. 2019, arXiv 1903.06059, section 2.3). (N,) -> (count,).
+    Add independent Gumbel noise to each logit and sort, the largest first: the first `count` ids have the distribution of
+    draws without replacement (Kool et al. 2019, arXiv 1903.06059, section 2.3). (N,) -> (count,).
     """
     return np.argsort(-(logits + rng.gumbel(size=logits.size)), kind="stable")[:count]

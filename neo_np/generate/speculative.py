@@ -144,9 +144,9 @@ class AssistantDraft:
 class DraftBackoff:
     """Decides whether to draft: a pass with a wrong draft takes longer than one without, so bad drafts cause pauses.
 
-    After each draft, mean = (mean + accepted tokens) / 2, so old drafts count less and less. If the mean falls below what is
-    worthwhile, the next 8 passes have no draft, then 16, 32, 64 after each further failure. A draft that lifts the mean to it
-    ends the pauses. It counts tokens and does not look at the clock, so that the same seed gives the same text.
+    After each draft, mean = (mean + accepted tokens) / 2, so old drafts count less and less. If the mean falls below
+    `worthwhile`, the next 8 passes have no draft, then 16, 32, 64 after each further failure. When a draft lifts the mean to
+    `worthwhile` again, the pauses end. Only tokens are counted, not time, so that the same seed gives the same text.
     """
 
     def __init__(self, draft_length: int):

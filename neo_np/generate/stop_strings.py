@@ -1,7 +1,7 @@
 """Stop strings: find them in text that arrives token by token, and release the text that is certain.
 
 The text is searched as symbols: a string with one character for each byte, and one for each special token. So a stop string is
-found wherever tokens begin and end, and a special token cannot be confused with the bytes of its name.
+found even if it begins or ends inside a token, and a special token cannot be confused with the bytes of its name.
 """
 
 import codecs
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from neo_np.tokenizer.tokenizer import Tokenizer
 
-FIRST_SPECIAL = 256  # a byte has the symbol of its number, 0 to 255; token id 0 would have the next one
+FIRST_SPECIAL = 256  # the characters 0 to 255 are the bytes; a special token is the character 256 + its id
 SPECIAL_SYMBOLS = sys.maxunicode + 1 - FIRST_SPECIAL  # 1,113,856: more than any vocabulary needs
 
 
@@ -81,13 +81,13 @@ class StopStrings:
         if not self.stops:
             return self._release(len(self._held))
         self._seen += symbols
-        stop = self._first_stop(len(symbols))
-        self.found = stop > 0
+        length = self._length_from_stop(len(symbols))
+        self.found = length > 0
         if not self.cut:
             return self._release(len(self._held))
         if not self.found:
-            return self._release(len(self._held) - self._unfinished_stop())
-        text = self._release(len(self._held) - stop)
+            return self._release(len(self._held) - self._length_of_unfinished_stop())
+        text = self._release(len(self._held) - length)
         self._held = ""
         return text
 
@@ -100,15 +100,15 @@ class StopStrings:
         self._character = data[used:]
         return text
 
-    def _first_stop(self, newest: int) -> int:
-        """Find the first stop string that ends within the last `newest` symbols.
+    def _length_from_stop(self, newest: int) -> int:
+        """Return the length of the text from its first stop string on; 0 if there is none.
 
-        Return the number of symbols from its beginning to the end of the text; 0 if there is none.
+        Only one that ends within the last `newest` symbols counts: a stop string inside the prompt does not end the text.
         """
         begins = [self._seen.find(stop, max(0, len(self._seen) - newest - len(stop) + 1)) for stop in self.stops]
         return max((len(self._seen) - begin for begin in begins if begin >= 0), default=0)
 
-    def _unfinished_stop(self) -> int:
-        """Return the length of the longest suffix of the text that is a prefix of a stop string: "the e" and "end" give 1."""
+    def _length_of_unfinished_stop(self) -> int:
+        """Return the length of the longest suffix of the text that is a prefix of a stop string: "the e" with "end" gives 1."""
         lengths = (n for stop in self.stops for n in range(1, len(stop)) if self._seen.endswith(stop[:n]))
         return max(lengths, default=0)

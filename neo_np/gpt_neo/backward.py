@@ -1,4 +1,4 @@
-"""GPT-Neo's backward pass: for each function f of `forward.py` that has a gradient a function f_backward, in the same order.
+"""GPT-Neo's backward pass. For a function f of `forward.py`, f_backward computes the derivatives; the order is the same.
 
 Each takes dy, the derivative of the loss with respect to the output of f, and returns the derivatives of the loss with respect
 to the inputs of f (the chain rule). If a value was used twice, its two derivatives are added. `seen` holds the arrays that a
@@ -36,8 +36,8 @@ def layer_norm_backward(dy, x, weight, eps):
     """Return dx (..., C), dweight (C,), dbias (C,).
 
     y = n weight + bias, n = (x - mean) / s, s = sqrt(variance + eps), so dn = dy weight. Every x of a row changes n in three
-    ways: directly, through the mean and through s. The derivative of n_i by x_j is ([i = j] - 1/C - n_i n_j / C) / s. Times
-    dn_i and summed over i, that is dx = (dn - mean(dn) - n mean(dn n)) / s.
+    ways: directly, through the mean and through s. The derivative of n_i with respect to x_j is (e - 1/C - n_i n_j / C) / s,
+    e = 1 if i = j, else 0. Multiplied by dn_i and summed over i, this gives dx = (dn - mean(dn) - n mean(dn n)) / s.
     """
     C = x.shape[-1]
     centered = x - x.sum(axis=-1, keepdims=True) / C
@@ -91,8 +91,8 @@ def mlp_backward(dy, x, p, activation_function, seen, prefix=""):
 def softmax_backward(dy, y):
     """Return dx (..., S) from y = softmax(x) (..., S).
 
-    The derivative of y_i by x_j is y_i (1 - y_i) if i = j, else -y_i y_j. Times dy and summed over i, that is
-    dx = y (dy - sum(dy y)). A masked entry has y = 0, so its dx is 0.
+    The derivative of y_i with respect to x_j is y_i (1 - y_i) if i = j, else -y_i y_j. Multiplied by dy_i and summed over i,
+    this gives dx = y (dy - sum(dy y)). A masked entry has y = 0, so its dx is 0.
     """
     return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
@@ -100,7 +100,7 @@ def softmax_backward(dy, y):
 def attention_backward(dz, q, k, v, weights, multiplier=1.0):
     """Return dq (B, H, T, D), dk and dv (B, H, S, D) from dz (B, H, T, D) and the weights (B, H, T, S).
 
-    z = (multiplier weights) v, weights = softmax(scores + mask), scores = q k^T. The mask needs no code: the weight of a hidden
+    z = (multiplier weights) v, weights = softmax(scores + mask), scores = q k^T. The mask needs no code: the weight of a masked
     key is 0, so `softmax_backward` gives 0 for its score. multiplier: see `dropout_backward`; 1.0 without dropout.
     """
     dv = (multiplier * weights).swapaxes(-1, -2) @ dz
@@ -129,7 +129,11 @@ def attention_in_parts_backward(dz, q, k, v, parts):
 
 
 def self_attention_backward(dy, x, p, num_heads, seen, prefix=""):
-    """Return dx (B, T, C) and the gradients of p, {"q_proj.weight": ..., ...}. x went into q, k and v, so dx is a sum."""
+    """Return dx (B, T, C) and the gradients of p, {"q_proj.weight": ..., ...}.
+
+    x went into q, k and v, so dx is a sum. `split_heads` and `merge_heads` only move the numbers, and each undoes the other:
+    so the backward function of each is the other one.
+    """
     dmerged, dout_weight = linear_backward(dy, merge_heads(seen[prefix + "attn.z"]), p.out_proj.weight)
     q, k, v, parts = (seen[prefix + name] for name in ("attn.q", "attn.k", "attn.v", "attn.weights"))
     dq, dk, dv = attention_in_parts_backward(split_heads(dmerged, num_heads), q, k, v, parts)
@@ -247,6 +251,7 @@ def loss_and_gradients(params, config, ids, targets, dropout=None, count=None, f
     logits = forward(params, config, ids, hook=recorder(seen, dropout))
     log_probs = log_softmax(logits)
     count = count or targets.size
-    loss = -np.take_along_axis(log_probs, targets[..., None], axis=-1).sum(dtype=float) / count  # of each target
+    target_log_probs = np.take_along_axis(log_probs, targets[..., None], axis=-1)  # (B, T, 1)
+    loss = -target_log_probs.sum(dtype=float) / count
     dlogits = cross_entropy_backward(log_probs, targets) * (1.0 / count)
     return float(loss), backward(dlogits, params, config, ids, seen)

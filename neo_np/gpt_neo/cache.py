@@ -68,7 +68,7 @@ class KVCache:
     def reorder(self, rows: Sequence[int]) -> None:
         """Replace row i by a copy of row rows[i]. Rows may repeat or be left out, and there may be more than before."""
         chosen = np.asarray(rows, int)
-        if len(chosen) == self.batch:  # in the same arrays
+        if len(chosen) == self.batch:  # without new arrays, and only the filled slots
             for array in (self.k, self.v):
                 array[:, :, :, : self.length] = array[:, chosen, :, : self.length]
         else:

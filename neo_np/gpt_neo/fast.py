@@ -80,8 +80,8 @@ def attention(q, k, v, window=None, padding=0, hook=no_hook):
         rows = slice(queries.start - (S - T), queries.stop - (S - T))  # of q
         scores = q[:, :, rows] @ k[:, :, keys].swapaxes(-1, -2)  # (B, H, block, keys)
         if T > 1 or isinstance(padding, np.ndarray):  # a single query sees all the keys of its slice
-            at_query, at_key = np.arange(queries.start, queries.stop), np.arange(keys.start, keys.stop)
-            scores += formulas.causal_mask(at_query, at_key, window, padding)
+            query_slots, key_slots = np.arange(queries.start, queries.stop), np.arange(keys.start, keys.stop)
+            scores += formulas.causal_mask(query_slots, key_slots, window, padding)
         weights = hook("attn.weights", softmax(scores))
         z[:, :, rows] = weights @ v[:, :, keys]
     return z

@@ -5,9 +5,12 @@ A researcher reads and changes activations with it. In a forward pass it is call
     embed, h.0.ln_1, h.0.resid_mid, h.0.ln_2, h.0.attn.out, h.0.mlp.out, h.0, ln_f    (B, T, C)
     h.0.attn.q, h.0.attn.k, h.0.attn.v (of the new tokens), h.0.attn.z                 (B, H, T, D)
     h.0.attn.scores (q k^T), h.0.attn.weights (softmax(scores + mask))                 (B, H, T, S)
-    h.0.attn.mask (0, or the lowest float32 for a hidden key)                          (T, S) or (B, 1, T, S)
+    h.0.attn.mask (0, or the lowest float32 for a masked key)                          (T, S) or (B, 1, T, S)
     h.0.mlp.pre, h.0.mlp.post (before and after the activation function)               (B, T, F)
     logits                                                                             (B, T, V)
+
+With logits_to_keep=n, T is n from the last block on, but not in its ln_1, attn.k and attn.v: queries that nobody needs are
+not computed.
 
 Course: notebook 15.
 """
@@ -39,7 +42,7 @@ def no_hook(name, array):
 
 def under(prefix, hook):
     """Return the hook for a part of the model: it puts `prefix` before every name."""
-    # Without a user's hook, the calls are as cheap as possible.
+    # no_hook does not use the name: without a wrapper its calls cost less.
     return hook if hook is no_hook else lambda name, array: hook(prefix + name, array)
 
 

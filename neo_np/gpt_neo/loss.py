@@ -14,10 +14,10 @@ POSITIONS_AT_A_TIME = 256  # the logits of a whole batch could take gigabytes
 def log_softmax(x):
     """Return log(softmax(x)) over the last axis.
 
-    The sum contains exp(0) = 1, so its log is finite, even if the softmax itself rounds to 0.
+    A softmax can round to 0, and log(0) is -inf. Here the result is finite, because the sum contains exp(0) = 1.
     """
     shifted = x - x.max(axis=-1, keepdims=True)
-    exp = np.exp(shifted, order="C")  # NumPy sums such rows in pairs; rows of other orders, one by one, with more rounding
+    exp = np.exp(shifted, order="C")  # NumPy sums contiguous rows in pairs, which rounds less
     return shifted - np.log(exp.sum(axis=-1, keepdims=True))
 
 

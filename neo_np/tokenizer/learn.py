@@ -30,9 +30,9 @@ def learn_merges(words: dict[str, int], number: int, min_frequency: int = 0) -> 
 
     This is the definition. `learn_merges_fast` finds the same rules without counting all pairs again for each of them.
     """
-    # Of two pairs that are equally frequent, take the one whose left symbol is older; if both are the same, whose right symbol
-    # is older. Characters come first, by code point, then the merged symbols in their order.
-    age = {char: number for number, char in enumerate(sorted(set("".join(words))))}
+    # The numbers of the symbols: first the characters, by code point, then the merged symbols in their order. Of two pairs that
+    # are equally frequent, the one with the lower left number wins; if the left symbols are equal, with the lower right number.
+    number_of = {char: i for i, char in enumerate(sorted(set("".join(words))))}
     split_words = [(list(word), count) for word, count in words.items()]
     merges: list[tuple[str, str]] = []
     while len(merges) < number:
@@ -40,11 +40,11 @@ def learn_merges(words: dict[str, int], number: int, min_frequency: int = 0) -> 
         for symbols, count in split_words:
             for pair in pairwise(symbols):
                 counts[pair] += count
-        best = min(counts, key=lambda pair: (-counts[pair], age[pair[0]], age[pair[1]]), default=None)
+        best = min(counts, key=lambda pair: (-counts[pair], number_of[pair[0]], number_of[pair[1]]), default=None)
         if best is None or counts[best] < max(min_frequency, 1):
             break
         merged = best[0] + best[1]
-        age[merged] = len(age)
+        number_of[merged] = len(number_of)
         merges.append(best)
         split_words = [(merge_pair(symbols, best, merged), count) for symbols, count in split_words]
     return merges
@@ -56,8 +56,8 @@ def learn_merges_fast(words: dict[str, int], number: int, min_frequency: int = 0
     A merge changes only the counts of the pairs beside it, so `PairCounts` corrects these. A heap finds the most frequent
     pair. A count in the heap may be too high, because later merges made the pair rarer; it is corrected when it comes up.
     """
-    symbols = sorted(set("".join(words)))  # the number of a symbol is its age
-    pairs = PairCounts(words, {char: number for number, char in enumerate(symbols)})
+    symbols = sorted(set("".join(words)))  # the number of a symbol is its index here
+    pairs = PairCounts(words, {char: i for i, char in enumerate(symbols)})
     heap = [(-count, pair) for pair, count in pairs.counts.items()]  # heapq gives the smallest item first, so -count
     heapify(heap)
     merges: list[tuple[str, str]] = []
@@ -126,7 +126,8 @@ def count_words(texts: Iterable[str], special_tokens: Iterable[str]) -> dict[str
     """Return {pre-token in the byte alphabet: how often it occurs}; special tokens in the texts do not count."""
     if isinstance(texts, bytes) or not isinstance(texts, Iterable):
         raise NeoError(f"train wants a text or an iterable of texts, and got {type(texts).__name__}.")
-    find_special, words = any_of(special_tokens), Counter[str]()
+    find_special = any_of(special_tokens)
+    words: Counter[str] = Counter()
     for text in [texts] if isinstance(texts, str) else texts:
         check_text(text)
         for part in find_special.splititer(text) if find_special else [text]:

@@ -86,7 +86,7 @@ def merge_long(ids: list[int], ranks: dict[Pair, int], merged_ids: dict[Pair, in
         note(place)
     while heap:
         _, pair = heappop(heap)
-        for place in sorted(places.pop(pair)):  # from left to right, as in merge_pair; two rules can add to one list
+        for place in sorted(places.pop(pair)):  # from left to right; out of order if two rules added to it
             if chain.pair(place) == pair:  # otherwise another merge has taken one of the two
                 chain.merge(place, merged_ids[pair])
                 note(chain.before[place])
@@ -107,11 +107,14 @@ def merge_rules(merges: list[tuple[str, str]], vocab: dict[str, int]) -> tuple[d
             f"merge number {index + 1} ({left!r} + {right!r}) needs the token {token!r}, which the vocabulary "
             "lacks: the vocabulary and the merges are not of one model."
         ) from None
-    return dict(zip(pairs, range(len(pairs)))), dict(zip(pairs, merged))
+    return {pair: rank for rank, pair in enumerate(pairs)}, dict(zip(pairs, merged))
 
 
 class WordCache(dict[str, list[int]]):
-    """The ids of words, computed at the first use of a word and kept while there is room."""
+    """The ids of words, computed at the first use of a word and kept while there is room.
+
+    `dict` calls `__missing__` for a key that it does not have.
+    """
 
     def __init__(self, ids_of_word: Callable[[str], list[int]]):
         self.ids_of_word = ids_of_word

@@ -38,7 +38,7 @@ class Tokenizer(metaclass=OtherNames):
     special_tokens: {token: id}, found in the text before anything else and never cut. None means
         `<|endoftext|>` if the vocabulary has it.
     added_tokens: {token: id}, ordinary tokens that are found the same way (some fine-tuned models have them).
-    settings: what the files of a checkpoint say besides; None means GPT-2's settings.
+    settings: what else the files of a checkpoint say; None means GPT-2's settings.
     Raises NeoError if the tables contradict each other or a byte has no token.
     """
 
@@ -88,8 +88,8 @@ class Tokenizer(metaclass=OtherNames):
 
         texts: str, or an iterable of str; together they may be larger than memory. No token crosses from one to the next.
         The special tokens get the ids 0, 1, ... in their order. Then come the 256 bytes, by the code point of their
-        character, and then the merges. Special tokens in the texts teach nothing, and no token contains a part of one.
-        The vocabulary is smaller than vocab_size if no pair of tokens occurs at least min_frequency times (and once).
+        character in the byte alphabet, and then the merges. Special tokens in the texts are left out of the learning.
+        The vocabulary stays smaller than vocab_size if too few pairs occur at least max(1, min_frequency) times.
         The same texts give the same tokenizer, and the same as `BpeTrainer` of Hugging Face tokenizers.
         Raises NeoError for a vocab_size without room for the special tokens and the bytes, and for wrong arguments.
         """
@@ -185,8 +185,8 @@ class Tokenizer(metaclass=OtherNames):
         """Return the token ids of a text.
 
         split_special_tokens: False: `<|endoftext|>` in the text becomes its one special token; prompts and training text
-            use it between documents. True: it is plain text like any other; use this for text from strangers, who could
-            otherwise end a document in your name. None: as the checkpoint says, which for GPT-Neo is False.
+            use it between documents. True: it is plain text like any other; use this for text that you do not trust,
+            because it could contain a false end of a document. None: as the checkpoint says, which for GPT-Neo is False.
         add_special_tokens: whether to add the tokens that the checkpoint wants around each text; GPT-Neo wants none.
         add_prefix_space: whether to put a space before text that does not begin with one; None: as the checkpoint says,
             which for GPT-Neo is False.
@@ -254,7 +254,7 @@ class Tokenizer(metaclass=OtherNames):
                 offsets.append((start, end))
                 continue
             # An added space belongs to the first character: of " a", both bytes have the offsets of "a".
-            first = start - (len(part) - (end - start))
+            first = end - len(part)  # start, or start - 1
             char_of_byte = [max(start, first + i) for i, char in enumerate(part) for _ in char.encode("utf-8")]
             begin = 0
             for id in self._ids_of_chunks(CHUNK.findall(part)):
@@ -309,7 +309,7 @@ class Tokenizer(metaclass=OtherNames):
     def decode_bytes(self, ids: Iterable[int], skip_special_tokens: bool = False) -> bytes:
         """Return the bytes of token ids; they may end inside a character."""
         try:
-            wanted: Iterable[int] = map(index, ids)
+            wanted: Iterable[int] = map(index, ids)  # `index` takes int and NumPy integers, and refuses 3.0 and "3"
             if skip_special_tokens:
                 wanted = (id for id in wanted if id not in self._special_ids)
             return b"".join(map(self._bytes_of_id.__getitem__, wanted))
@@ -337,7 +337,10 @@ class Tokenizer(metaclass=OtherNames):
 
 
 class TokenBytes(dict[int, bytes]):
-    """The bytes of each token by its id, computed at their first use; the added tokens are as they are written."""
+    """The bytes of each token by its id, computed at their first use; added tokens are not spelled in the byte alphabet.
+
+    `dict` calls `__missing__` for a key that it does not have.
+    """
 
     def __init__(self, id_to_token: dict[int, str], added_ids: set[int]):
         self.id_to_token, self.added_ids = id_to_token, added_ids

@@ -121,16 +121,17 @@ class Trainer:
         "norm" is that of the gradients before clipping. Raises Interrupted if `stop` is set, and NeoError if the loss or the
         gradient norm is NaN or infinite. In both cases parameters and random numbers are as before.
         """
-        began, before, o = time.perf_counter(), self.rng.bit_generator.state, self.options
+        began, rng_state, o = time.perf_counter(), self.rng.bit_generator.state, self.options
         try:
             loss, gradients = self.batch_gradients(self.draw_windows())
             norm = clip_gradients(gradients, o.clip or math.inf)
             check_finite(self.step + 1, loss=loss, norm=norm)
         except (Interrupted, NeoError):
-            self.rng.bit_generator.state = before
+            self.rng.bit_generator.state = rng_state
             raise
         rate = learning_rate(self.step + 1, o.steps, o.learning_rate, o.warmup_steps, o.min_learning_rate)
         self.optimizer.update(self.params, gradients, rate)
+        # Up to step 50, 1 / step makes it the mean of all losses; then old losses count less and less.
         self.smoothed_loss += (loss - self.smoothed_loss) * max(1 - SMOOTHING, 1 / self.step)
         return {
             "step": self.step,
@@ -154,7 +155,7 @@ class Trainer:
 
         The gradients of the parts of a batch add up to those of the whole. NumPy lets other threads run while it computes, so
         each thread takes a fixed share of the parts: data parallelism. The order of all additions is fixed too, so the same
-        batch gives the same result to the last bit.
+        batch and number of threads give the same result to the last bit.
         """
         o = self.options
         size = micro_batch_size(o)
