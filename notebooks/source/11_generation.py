@@ -193,8 +193,9 @@ print(cache)
 # %% [markdown]
 # ## Exercise: one step with a cache
 #
-# A small model with one head and no layer norm reads a new token. Three things can go wrong: the position of the new token, the place of its key
-# and value, and what its query meets.
+# A small model with one head and no layer norm reads a new token. Three things can go wrong: the position of the new token,
+# the place of its key and value, and what its query meets. (`np.concatenate([a, b])` makes one array: the rows of a, then
+# the rows of b.)
 
 
 # %% exercise="cached_step"
@@ -470,8 +471,8 @@ figures.show(
 # %% [markdown]
 # ## Break it: a cache that forgets
 #
-# Three usual mistakes with a cache. The model reads the first half of some unseen tales correctly, all at once. Then it reads the second half token by token, with
-# a mistake, and we measure the mean surprise there.
+# Here are three common mistakes with a cache. The model reads the first half of some unseen tales correctly, all at once.
+# Then it reads the second half token by token, with a mistake, and we measure the mean surprise there.
 #
 # - *Position 0*: each new token is embedded at position 0, because it is the first one of its run.
 # - *Slot overwritten*: the key and value of each new token are written over those of the token before it.
