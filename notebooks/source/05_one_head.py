@@ -65,8 +65,8 @@ D = config.head_size  # the number of channels of one head
 # > 0.12 × (10, 0) + 0.88 × (0, 5) = (1.2, 4.4)
 #
 # The picture has the weights of one head of the real model. Each row belongs to the token that looks (its query), each
-# column to the token that is looked at (its key). The hatched cells are hidden: there the key comes after the query. We
-# chose the head that looks most at the token before.
+# column to the token that is looked at (its key). The hatched cells, those with slanted lines, are hidden: there the key
+# comes after the query. We chose the head that looks most at the token before.
 
 # %%
 text = "The king gave her a ring"

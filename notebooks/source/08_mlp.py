@@ -176,7 +176,7 @@ def mlp(x, p):
 # fires most, and count how many of them have the same token. The three neurons with the highest counts are chosen. (Each of
 # the three must have a different token. Tokens with fewer than four characters do not count, the space included.)
 #
-# **Predict:** which word, or which kind of word, do you expect to have a neuron of its own? Write a text.
+# **Predict:** name one word at which you expect one of these three neurons to fire, for example `" king"`.
 
 # %%
 predict("08.2", ...)

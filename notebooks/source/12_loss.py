@@ -297,7 +297,7 @@ assert by_position[0] - by_position[3] > by_position[3] - by_position[-1]
 #
 # This matters in practice. The model can read at most {{config.max_position_embeddings}} tokens at once, and a book is
 # longer. If we cut the book into pieces, the first tokens of every piece have hardly any tokens before them (they have
-# little *context*), and the loss becomes too high. The way out: let the pieces overlap, and score in each piece only the
+# little **context**), and the loss becomes too high. The way out: let the pieces overlap, and score in each piece only the
 # tokens that are new. How far the end moves from piece to piece is called the **stride**. The smaller it is, the more
 # context each token has, and the more the model must compute.
 #
