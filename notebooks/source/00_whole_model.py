@@ -217,7 +217,7 @@ def next_token(logits):
 
 # %% [markdown]
 # Are you stuck? Remove the `#` in front of `hint` in the next cell. Run it up to three times: the hints say more and more.
-# After one check with a result, `solution` shows a right answer.
+# `solution` shows a right answer, but only after you have checked an answer of your own that gave a result.
 
 # %%
 # hint("next_token")
@@ -320,8 +320,8 @@ print(f"mean surprise: {surprises.mean():.2f} nats for each token")
 #
 # ## Break it: look at the wrong row
 #
-# Row `t` predicts the token *after* token `t`. It is a usual mistake to be off by one: to ask row `t` about token `t`
-# itself, which it has already seen. Let us do that on purpose and look at the damage.
+# Row `t` predicts the token *after* token `t`. A common mistake is to be off by one: to ask row `t` about token `t` itself,
+# which it has already seen. Let us do that on purpose and look at the damage.
 
 # %%
 wrong = loss.cross_entropy(logits[1:], sentence_ids[1:])  # row t is asked about token t itself

@@ -164,8 +164,8 @@ def center_rows(x):
 # ## The dot product
 #
 # How similar are two rows of numbers? A simple measure is the **dot product**: multiply the numbers pair by pair, and add
-# the products. For a = (1, 2) and b = (3, 1) it is 1 * 3 + 2 * 1 = 5. It is large if both rows have large numbers in the same
-# places with the same signs, and negative if the signs differ.
+# the products. For a = (1, 2) and b = (3, 1) it is 1 * 3 + 2 * 1 = 5. It is large if both rows have large numbers in the
+# same places with the same signs, and negative if most of these signs differ.
 #
 # The **matrix product**, written `@` in Python, makes many dot products at once: `(x @ z)[i, j]` is the dot product of row i
 # of x with *column* j of z. The two axes in the middle must be equal: `(T, C) @ (C, S)` gives `(T, S)`. (S is one more size, here the

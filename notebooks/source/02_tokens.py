@@ -5,9 +5,10 @@
 #
 # About {{minutes}} minutes (an estimate). You need notebook 00. The exercises use no arrays, only lists and dicts.
 #
-# A model could read letter by letter. Then every text would have very many tokens, and one token would say very little. It could
-# read word by word. Then the vocabulary would be huge, and a word that it has never seen would have no id. **Byte-pair encoding**
-# takes the middle way: frequent pieces become tokens, and everything else is put together from smaller pieces.
+# A model could read letter by letter. Then every text would have very many tokens, and one token would say very little
+# about the text. It could read word by word. Then the vocabulary would be huge, and a word that it has never seen would
+# have no id. **Byte-pair encoding** takes the middle way: frequent pieces become tokens, and everything else is put
+# together from smaller pieces.
 
 # %% tags=["setup"]
 # This cell finds the files of the course. Run it first; you need not read it.
@@ -43,9 +44,10 @@ tokenizer = model.tokenizer
 # %% [markdown]
 # ## How a word is cut
 #
-# The tokenizer starts with the single letters of a word (with its bytes, as you will soon see). It has a list of **merges**: pairs of pieces that are joined, in the order
-# in which they were learnt. Again and again, it looks for the pair of neighbours that comes first in this list, and joins
-# it, until no pair of neighbours is in the list. Here is one word, step by step, from top to bottom:
+# The tokenizer starts with the single letters of a word (with its bytes, as you will soon see). It has a list of
+# **merges**: pairs of pieces that may be joined. The list has the order in which they were learnt. Again and again, it
+# looks for the pair of neighbours that comes first in this list, and joins it, until no pair of neighbours is in the list.
+# Here is one word, step by step, from top to bottom:
 
 # %%
 word = " princesses"
@@ -96,9 +98,10 @@ reveal("02.1", len(pieces))
 # %% [markdown]
 # ## Bytes
 #
-# Unicode, the table of the characters of all scripts, has more than 150,000 of them. A tokenizer with an id for each one would need a
-# huge table. So GPT-Neo begins with bytes. A **byte** is a number from 0 to 255. **UTF-8** is the usual way to write characters as
-# bytes: English letters take one byte, é takes two, and most emojis take four or more.
+# Unicode, the table of the characters of all scripts, has more than 150,000 of them. A tokenizer with an id for each one
+# would need a huge table. So GPT-Neo begins with bytes. A **byte** is a number from 0 to 255. **UTF-8** is the usual way to
+# write characters as bytes: English letters take one byte, é takes two, and most emojis take four. No character takes more
+# than four. (Some emojis are several characters.)
 
 # %%
 for character in ["a", "é", "王", "🌙"]:

@@ -243,11 +243,12 @@ assert surprise["right"] < surprise["no positions"] and surprise["right"] < surp
 assert surprise["from 1"] < surprise["right"] + 0.3
 
 # %% [markdown]
-# Without positions, the mean surprise rises from {{surprise["right"]:.2f}} to {{surprise["no positions"]:.2f}} nats. The model still sees
-# which words occur, but it knows much less about their order. (It still sees a little of the order, because no token sees those that
-# come after it: notebook 05.) Numbered backwards, it is {{surprise["backwards"]:.2f}}. Positions that begin with
-# 1 instead of 0 change it only to {{surprise["from 1"]:.2f}}: the distances between the tokens are still right. Such a small
-# mistake is hard to find by reading what the model writes. A test finds it at once.
+# Without positions, the mean surprise rises from {{surprise["right"]:.2f}} to {{surprise["no positions"]:.2f}} nats. The
+# model still sees which words occur, but it knows much less about their order. (It still sees a little of the order,
+# because no token sees those that come after it: notebook 05.) With positions that are numbered backwards, the surprise is
+# {{surprise["backwards"]:.2f}}. Positions that begin with 1 instead of 0 change it only to {{surprise["from 1"]:.2f}}: the
+# distances between the tokens are still right. Such a small mistake is hard to find by reading what the model writes. A
+# test finds it at once.
 #
 # ## The same in the package
 

@@ -9,10 +9,11 @@
 # to x and passes it on. x flows through the whole model like a stream, so it is called the **residual stream**, or short the
 # **stream**. ("Residual" because a block computes only the rest that must be added.)
 #
-# If many blocks add to the same numbers, their size changes from block to block, and from token to token. A part that reads the stream
-# would see rows of one size in the first block and of another size in the last. So each part reads a levelled copy. The aim is the same
-# size everywhere, and not a small size: a levelled row may be larger than the row itself. This notebook builds the levelling, the
-# **layer norm**, and a second small tool that is used everywhere: the **linear layer**.
+# If many blocks add to the same numbers, their size changes from block to block, and from token to token. A part that reads
+# the stream would see rows of one size in the first block and of another size in the last. So each part reads a levelled
+# copy. (The usual word for "levelled" is *normalized*: the exercises and the code use it.) The aim is the same size
+# everywhere, and not a small size: a levelled row may be larger than the row itself. This notebook builds the levelling,
+# the **layer norm**, and a second small tool that is used everywhere: the **linear layer**.
 
 # %% tags=["setup"]
 # This cell finds the files of the course. Run it first; you need not read it.

@@ -64,8 +64,9 @@ D = config.head_size  # the number of channels of one head
 #
 # > 0.12 × (10, 0) + 0.88 × (0, 5) = (1.2, 4.4)
 #
-# The picture has the weights of one head of the real model. Each row belongs to the token that looks (its query), each column to the
-# token that is looked at (its key). We chose the head that looks most at the token before.
+# The picture has the weights of one head of the real model. Each row belongs to the token that looks (its query), each
+# column to the token that is looked at (its key). The hatched cells, those with slanted lines, are hidden: there the key
+# comes after the query. We chose the head that looks most at the token before.
 
 # %%
 text = "The king gave her a ring"
@@ -204,8 +205,8 @@ assert np.allclose(z, z_loop, atol=1e-4)
 #
 # ## Exercise: attend
 #
-# Write the same without loops. The loop `for s in range(t + 1)` becomes the mask. Each of the four steps (scores, mask, softmax, weighted
-# mean) becomes one operation on whole arrays.
+# Write the same without loops. The loop `for s in range(t + 1)` becomes the mask. Each of the four steps (scores, mask,
+# softmax, weighted mean) becomes one operation on whole arrays. You may call `softmax`; the checker lends you a right one.
 
 
 # %% exercise="attend"
@@ -224,8 +225,9 @@ def attend(q, k, v, mask):
 # %% [markdown]
 # ## The real checkpoint: to divide or not to divide
 #
-# Most transformers divide the scores by sqrt(D) before softmax. (**Transformer** is the name of this kind of model: blocks of
-# attention and MLP.) The division keeps the scores small when D is large. GPT-Neo does not divide. It was trained without.
+# Most transformers divide the scores by sqrt(D) before softmax. (**Transformer** is the name of this kind of model: blocks
+# of attention and MLP.) The division keeps the scores small when D is large. GPT-Neo does not divide. It was trained
+# without this division.
 #
 # **Predict:** we add the division to our trained model. Does its mean surprise get lower, stay the same, or get higher? Write `"lower"`,
 # `"same"` or `"higher"`.
@@ -272,9 +274,10 @@ assert scaled > right + 0.1 and flat[-1].max() < weights[-1].max()
 #
 # ## Break it: the wrong axis, and a look into the future
 #
-# Two usual mistakes. First: softmax over axis 0, the queries, instead of the keys. Then the columns add up to 1, and not the rows. Second: the
-# mask is forgotten. What a token predicts must not depend on what comes after it. So, to see the damage, we change only the *last* token of a
-# text and look at which logits move. You need not read the code of the hooks.
+# Here are two common mistakes. First: softmax over axis 0, the queries, instead of the keys. Then the columns add up to 1,
+# and not the rows. Second: the mask is forgotten. What a token predicts must not depend on what comes after it. So, to see
+# the damage, we change only the *last* token of a text and look at which logits move. You need not read the code of the
+# hooks.
 
 
 # %%

@@ -42,9 +42,10 @@ assert H * D == C
 # %% [markdown]
 # ## Cutting the channels
 #
-# The queries of all heads are computed together, as one table of shape (T, C), and so are the keys and the values. Then the C channels of
-# such a table are shared out: head 0 gets the first D channels of every token, head 1 the next D, and so on. So H heads of D channels make
-# C = H × D channels. (The stream itself is not cut: each query is computed from all channels of the stream.)
+# The queries of all heads are computed together, as one table of shape (T, C), and so are the keys and the values. Then the
+# C channels of such a table are divided among the heads: head 0 gets the first D channels of every token, head 1 the next
+# D, and so on. So H heads of D channels make C = H × D channels. (The stream itself is not cut: each query is computed from
+# all channels of the stream.)
 #
 # Here is a small example with T = 4 tokens, H = 3 heads and D = 2. Each letter is one channel; the digit is the token.
 
@@ -177,9 +178,10 @@ assert np.allclose(out_loop, seen["h.0.attn.out"], atol=1e-4)  # the model compu
 # %% [markdown]
 # ## Exercise: self-attention
 #
-# **Self-attention** means that queries, keys and values come from the same text. Write it with `split_heads`, `attend` and `merge_heads`
-# in the place of the slices. You may call the functions of earlier exercises; the checker lends you right ones. `attend` is the function of
-# notebook 05: it takes one head, (T, D), at a time.
+# **Self-attention** means that queries, keys and values come from the same text. Write it with `split_heads`, `attend` and
+# `merge_heads` in the place of the slices. You may call the functions of earlier exercises; the checker lends you right
+# ones. `attend` is the function of notebook 05: it takes one head, (T, D), at a time. `np.array(results)` makes one array
+# (H, T, D) of a list of H arrays (T, D).
 
 
 # %% exercise="self_attention"
@@ -320,8 +322,8 @@ assert rise.max() > 0.02
 #
 # ## Break it: reshape without swap
 #
-# The usual mistake of this notebook is `x.reshape(H, T, D)`. All shapes fit, so no error appears. Left: what head 0 gets in the small
-# example. Right: the real model, with queries, keys and values cut in this wrong way.
+# The most common mistake in this notebook is `x.reshape(H, T, D)`. All shapes fit, so no error appears. Left: what head 0
+# gets in the small example. Right: the real model, with queries, keys and values cut in this wrong way.
 
 
 # %%

@@ -5,8 +5,9 @@
 #
 # About {{minutes}} minutes (an estimate). You need notebooks 05 and 06: mask, heads.
 #
-# In attention every token is compared with every earlier token. For a text of T tokens these are about T × T / 2 comparisons: twice the
-# text, four times the work. The design of GPT-Neo can save some of it. Its layers are of two kinds, in turns:
+# In attention every token is compared with every earlier token. For a text of T tokens these are about T × T / 2
+# comparisons: twice the text, four times the work. The design of GPT-Neo can save some of it. It has two kinds of layers,
+# which alternate:
 #
 # - In a **global layer** a token sees all tokens before it, and itself.
 # - In a **local layer** a token sees only the last W tokens, itself included. W is the **window**.
@@ -93,7 +94,8 @@ figures.show(
 assert list(reached) == [1, 4, 7, 10, 13]
 
 # %% [markdown]
-# (The colour is the size of the change, divided by the size of the row before. It may be larger than 1.)
+# (The colour is the size of the change, divided by the size of the row before the change. It may be larger than 1. Hatched
+# cells do not change at all.)
 #
 # **Predict:** how many tokens does news reach in a model of 3 local layers with window 5, the token itself included?
 
@@ -256,8 +258,8 @@ assert last[0] > np.median(last[2:12]) > np.median(last[-40:]) > 0
 #
 # We replace the masks of the local layers, and in one case those of the global layers, and measure the mean surprise on longer pieces of tales:
 #
-# - *chunks*: the text is cut into pieces of W tokens, and in the local layers no token sees further than its own piece. A usual
-#   misunderstanding.
+# - *chunks*: the text is cut into pieces of W tokens, and in the local layers no token sees further than its own piece.
+#   This is a common misunderstanding.
 # - *window 4*: the local layers see only 4 tokens.
 # - *all global*: the local layers see everything.
 # - *all local*: the global layers get the window W too.

@@ -170,12 +170,13 @@ def mlp(x, p):
 # %% [markdown]
 # ## The real checkpoint: what makes a neuron fire?
 #
-# The MLPs hold {{sum(count(block.mlp) for block in params.h) / count(params):.0%}} of all parameters. What do their neurons look for? We run the
-# model over tales and note for each neuron of one layer at which tokens it fires most. Then we choose three neurons by a rule, so that nobody picks
-# the nicest ones by hand: those whose eight strongest places are most often one and the same token. (Each of the three has another token,
-# and tokens with fewer than four characters do not count, the space included.)
+# The MLPs hold {{sum(count(block.mlp) for block in params.h) / count(params):.0%}} of all parameters. What do their neurons
+# look for? We run the model over tales and note for each neuron of one layer at which tokens it fires most. Then we choose
+# three neurons by a rule, so that nobody picks the nicest ones by hand. For each neuron, we take the eight places where it
+# fires most, and count how many of them have the same token. The three neurons with the highest counts are chosen. (Each of
+# the three must have a different token. Tokens with fewer than four characters do not count, the space included.)
 #
-# **Predict:** which word, or which kind of word, do you expect to have a neuron of its own? Write a text.
+# **Predict:** name one word at which you expect one of these three neurons to fire, for example `" king"`.
 
 # %%
 predict("08.2", ...)
@@ -235,8 +236,9 @@ often = (fires > 0).mean()
 mixed = (agree <= 4).mean()
 
 # %% [markdown]
-# The three chosen neurons fire most at the tokens {{", ".join(f"“{word}”" for word in tokenizer.token_strings(words))}}. On average a neuron is
-# above 0 for {{often:.0%}} of the tokens. Be careful with stories about neurons: we searched among {{F}} for the clearest ones. For
+# In the picture, the last token of each line is the place where the neuron fires. The three chosen neurons fire most at the
+# tokens {{", ".join(f"“{word}”" for word in tokenizer.token_strings(words))}}. On average a neuron is above 0 for
+# {{often:.0%}} of the tokens. Be careful with stories about neurons: we searched among {{F}} for the clearest ones. For
 # {{mixed:.0%}} of them, no token has more than four of the eight strongest places.
 #
 # ## Break it: another activation function

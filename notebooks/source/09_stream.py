@@ -44,9 +44,10 @@ L, eps = config.num_layers, config.layer_norm_epsilon
 # >
 # > x = x + mlp(ln_2(x))
 #
-# ln_1 and ln_2 are the two layer norms of the block. x itself is never replaced. At the end, `ln_f` levels x, and each row is compared
-# with every row of the token table wte by a dot product. These dot products are the logits. So the same table is used twice: to
-# turn ids into rows, and to turn rows into scores. One says that input and output embedding are *tied*.
+# ln_1 and ln_2 are the two layer norms of the block. x itself is never replaced. At the end, `ln_f` levels x, and each row
+# is compared with every row of the token table wte by a dot product. These dot products are the logits. So the same table
+# is used twice: to turn ids into rows, and to turn rows into scores. This is called *tied* embeddings: the input and the
+# output share one table.
 #
 # Because blocks only add, the stream has the same channels after every block. So we can try to stop early: take the stream after some
 # block, apply `ln_f`, compare with the token table, and see what the model would say at this point. This is the **logit lens**. (You will
@@ -241,9 +242,9 @@ assert abs(by_layer[-1] - measure.surprise(model, pieces)) < 1e-3 and by_layer[-
 # training has only looked at the logits at the end, and nothing made the early stream a good prediction. Right after the embeddings, the stream
 # says mainly "I have just read this token", and the same token rarely comes twice in a row.
 #
-# ## Break it: the residual restarted
+# ## Break it: four mistakes in the model
 #
-# You have written the whole model. Here are four mistakes in it, one at a time:
+# Here are four mistakes that are easy to make when you write the whole model, one at a time:
 #
 # - *no ln_f*: the last layer norm is forgotten.
 # - *restarted*: after each block the stream is replaced by what the block's two parts computed: it is not added to the stream.
@@ -314,9 +315,10 @@ show_source(
 )
 
 # %% [markdown]
-# Now read the whole page: [forward.py](../neo_np/gpt_neo/forward.py). You have written nearly every function in it. New are only small
-# helpers: `activate` looks up the activation function by its name, `output_embedding` gives the token table, `no_hook` and `under` serve the
-# hooks. And `padding`, `cache` and `keep` make it work for several texts and for faster writing: [notebook 11](11_generation.ipynb).
+# Now read the whole page: [forward.py](../neo_np/gpt_neo/forward.py). You have written nearly every function in it. Only
+# small helpers are new: `activate` looks up the activation function by its name, `output_embedding` gives the token table,
+# `no_hook` and `under` serve the hooks. And `padding`, `cache` and `keep` make it work for several texts and for faster
+# writing: [notebook 11](11_generation.ipynb).
 #
 # ## Your own model
 #
@@ -331,7 +333,7 @@ write_with_answers("Once upon a time", max_new_tokens=40)
 # ## Three sentences to remember
 #
 # 1. Blocks only add to the stream, so it can be read after every block.
-# 2. A block is x + attention(ln_1(x)), and to this x is added mlp(ln_2(x)).
+# 2. A block adds twice: first x = x + attention(ln_1(x)), then x = x + mlp(ln_2(x)).
 # 3. The logits are dot products of the last, levelled stream with the rows of the token table.
 #
 # ## Two questions to recall

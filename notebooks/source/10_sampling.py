@@ -154,7 +154,8 @@ def temperature(logits, value):
 # In the next exercise two tokens may have the same logit, just at the border. Whether both are kept is a *convention*: somebody has to
 # decide. A well-known library with the name transformers keeps both, and so do we.
 #
-# In the messages of the checker, -1e+09 means any very low number, -inf too.
+# `np.sort(x)` returns the numbers of x in increasing order. In the messages of the checker, -1e+09 means any very low
+# number, -inf too.
 
 
 # %% exercise="top_k"
@@ -363,9 +364,9 @@ assert abs(expected - real) < 1.5
 #
 # ## The real checkpoint: caught in a loop
 #
-# Greedy writing has a famous weakness. We let the model write greedily after some beginnings, and look for a text whose end repeats the
-# same piece again and again. (The token `<|endoftext|>` of notebook 02 is forbidden here,
-# so that the model does not end its tale.)
+# Greedy writing has a famous weakness. We let the model write greedily after some beginnings, and look for a text whose end
+# repeats the same piece again and again. (The token `<|endoftext|>` of notebook 02 is forbidden here, so that the model
+# does not end its tale.) You need not read the code.
 
 # %%
 beginnings = ["Once upon a time", "There was once a king", "The old woman said", "One day the prince went", "In a village there lived",
@@ -459,7 +460,7 @@ assert all((values >= 0).all() and (values < math.log(V)).all() for values in do
 # Drawing and the repetition penalty make loops rarer. Of the {{len(written)}} beginnings, {{len(looped)}} greedy texts ended in a loop; with the penalty it is
 # {{loops_penalised}}, and {{loops_drawn}} of the drawn texts. This has a price: both also take less likely tokens, and such a text easily loses its thread.
 #
-# ## Break it: three usual mistakes
+# ## Break it: three common mistakes
 #
 # - *Set to 0*: top-k gives removed tokens the logit 0 and not -inf. We measure how much probability all removed tokens get together.
 # - *Crossing dropped*: top-p drops the token with which the sum reaches p. We count the steps at which no token is kept.

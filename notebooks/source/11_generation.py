@@ -5,9 +5,9 @@
 #
 # About {{minutes}} minutes (an estimate). You need notebook 05 (query, key, value), notebook 07 (windows) and notebook 10.
 #
-# To write 100 tokens, the model runs 100 times, and each time the text is one token longer. If every run computes the whole text, most of the work
-# is done again and again. This notebook shows three ideas that programs for writing are built on: keep what does not change, follow several
-# texts at once, and guess ahead.
+# To write 100 tokens, the model runs 100 times, and each time the text is one token longer. If every run computes the whole
+# text, most of the work is done again and again. This notebook shows three ideas on which programs that write text are
+# built: keep what does not change, follow several texts at once, and guess ahead.
 
 # %% tags=["setup"]
 # This cell finds the files of the course. Run it first; you need not read it.
@@ -193,8 +193,9 @@ print(cache)
 # %% [markdown]
 # ## Exercise: one step with a cache
 #
-# A small model with one head and no layer norm reads a new token. Three things can go wrong: the position of the new token, the place of its key
-# and value, and what its query meets.
+# A small model with one head and no layer norm reads a new token. Three things can go wrong: the position of the new token,
+# the place of its key and value, and what its query meets. (`np.concatenate([a, b])` makes one array: the rows of a, then
+# the rows of b.)
 
 
 # %% exercise="cached_step"
@@ -457,8 +458,11 @@ figures.show(
 )
 
 # %% [markdown]
-# {{number}} tokens in {{count}} runs: {{number / count:.1f}} tokens for each run. ({{all_accepted}} accepted drafts and {{count}} tokens of the model's own make {{written}}. {{rest}}) The more a text repeats itself, the more drafts are right. So the bad case of notebook 10, a loop, is the best case here.
-# Of the {{len(beginnings)}} beginnings we show one that needs few runs. The middle one needed {{counts[len(counts) // 2]}} runs, and the worst one {{counts[-1]}}.
+# {{number}} tokens in {{count}} runs: {{number / count:.1f}} tokens for each run. ({{all_accepted}} accepted drafts and
+# {{count}} tokens of the model's own make {{written}}. {{rest}} The picture has only some of the runs. A run without drafts
+# writes one token, as usual.) The more a text repeats itself, the more drafts are right. So the bad case of notebook 10, a
+# loop, is the best case here. Of the {{len(beginnings)}} beginnings we show one that needs few runs. The middle one needed
+# {{counts[len(counts) // 2]}} runs, and the worst one {{counts[-1]}}.
 #
 # Is it faster? A run with at most 5 drafts costs more than a run with one token. On large models it costs only a little more: most of the time goes into
 # fetching the parameters from memory, and that happens once for each run, however many tokens it reads. So for a large model, fewer runs mean less time. For a
@@ -470,8 +474,8 @@ figures.show(
 # %% [markdown]
 # ## Break it: a cache that forgets
 #
-# Three usual mistakes with a cache. The model reads the first half of some unseen tales correctly, all at once. Then it reads the second half token by token, with
-# a mistake, and we measure the mean surprise there.
+# Here are three common mistakes with a cache. The model reads the first half of some unseen tales correctly, all at once.
+# Then it reads the second half token by token, with a mistake, and we measure the mean surprise there.
 #
 # - *Position 0*: each new token is embedded at position 0, because it is the first one of its run.
 # - *Slot overwritten*: the key and value of each new token are written over those of the token before it.

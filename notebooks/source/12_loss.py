@@ -49,7 +49,8 @@ V = config.vocab_size
 # %% [markdown]
 # ## A text with its surprises
 #
-# Here is the beginning of a tale that the model has never seen.
+# Here is the beginning of a tale that the model has never seen. In the picture further below, the line under a token is
+# thicker and darker if the token was more surprising.
 
 # %%
 tale = measure.tales("valid")[0]
@@ -84,8 +85,9 @@ figures.show(
 )
 
 # %% [markdown]
-# Many thin lines belong to the rest of a word that has begun, or to small words that grammar asks for. Many thick lines
-# belong to words with which something new begins. Nobody can foresee these, so no model reaches a loss of 0.
+# Many thin lines belong to small words that grammar asks for, or to tokens that follow nearly always after the ones before.
+# (If a word has several tokens, the rest of the word is often such a case.) Many thick lines belong to words with which
+# something new begins. Nobody can foresee these, so no model reaches a loss of 0.
 #
 # Two kinds of thick lines are less expected. The first tokens may be hard, even those of a well-known beginning: with one token
 # before it, the model does not know yet what kind of text it reads. And a comma may be hard: few rules say where a writer sets
@@ -282,8 +284,9 @@ assert by_position[0] > by_position[-1] + 0.3
 assert by_position[0] - by_position[3] > by_position[3] - by_position[-1]
 
 # %% [markdown]
-# The hardest tokens are pieces, as the tokenizer cuts them: one without a space at its front continues a word, and one with a
-# space may be only the beginning of a rare word or a name. To each of them the model had given a very small probability.
+# On the left, the token after each arrow is the one that came. A token without a space in front of it continues a word. A
+# token with a space may be a whole word, or only the beginning of a longer one. To each of these eight the model had given
+# a very small probability.
 #
 # With {{groups[0]}} tokens before it, a token costs {{by_position[0]:.2f}} nats on average; with {{groups[3]}} tokens before it,
 # {{by_position[3]:.2f}}; with {{groups[-1]}} tokens, {{by_position[-1]:.2f}}. Text that is already there helps, and the first
@@ -293,9 +296,10 @@ assert by_position[0] - by_position[3] > by_position[3] - by_position[-1]
 # ## Strided windows
 #
 # This matters in practice. The model can read at most {{config.max_position_embeddings}} tokens at once, and a book is
-# longer. If we cut the book into pieces, the first tokens of every piece have no context, and the loss becomes too high. The
-# way out: let the pieces overlap, and score in each piece only the tokens that are new. How far the end moves from piece to
-# piece is called the **stride**. The smaller it is, the more context each token has, and the more the model must compute.
+# longer. If we cut the book into pieces, the first tokens of every piece have hardly any tokens before them (they have
+# little **context**), and the loss becomes too high. The way out: let the pieces overlap, and score in each piece only the
+# tokens that are new. How far the end moves from piece to piece is called the **stride**. The smaller it is, the more
+# context each token has, and the more the model must compute.
 #
 # The length of a piece is called the **window** here, as usual when a loss is measured. It is not the window W of a local layer
 # (notebook 07): it says how many tokens the whole model reads at once.
@@ -437,8 +441,8 @@ assert bits["the model"] < bits["unigram"] < bits["zlib"] < 8
 #
 # ## Break it: exp before the mean
 #
-# Perplexity is exp of the mean. A usual mistake is the other order: the mean of the exps. Both are one number for a text, and
-# no error appears. We compute both for eight pieces of text.
+# Perplexity is exp of the mean. A common mistake is the other order: the mean of the exps. Both are one number for a text,
+# and no error appears. We compute both for eight pieces of text.
 
 # %%
 right = np.exp(by_token[:8].mean(axis=-1))  # one perplexity for each piece

@@ -579,9 +579,9 @@ assert after[0] < start and after[best] < start - 0.2 and after[-1] > start
 #
 # ## Break it: a value that is used twice
 #
-# In GPT-Neo the token table wte is used twice: at the beginning it makes rows of ids, and at the end it makes scores of rows.
-# So its gradient is a sum of two. A usual mistake is to keep only one of them. We can see both parts if we give the model two
-# tables with the same numbers: then each use has a gradient of its own.
+# In GPT-Neo the token table wte is used twice: at the beginning it makes rows of ids, and at the end it makes scores of
+# rows. So its gradient is a sum of two. A common mistake is to keep only one of them. We can see both parts if we give the
+# model two tables with the same numbers: then each use has a gradient of its own.
 
 # %%
 # The table at the end is called lm_head, if it is a table of its own.

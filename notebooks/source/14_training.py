@@ -6,10 +6,10 @@
 # About {{minutes}} minutes (an estimate). You need notebooks 09, 12 and 13.
 #
 # You have all the parts. The forward pass turns ids into scores (notebook 09). The loss says how bad they are (12). The
-# gradient says for each parameter which way is downhill (13). Training puts them into a loop: read a little text, compute the
-# gradient, move every parameter a little downhill, and repeat. In this notebook you train a model of about 100,000
-# parameters. It begins with random numbers and ends with something that tries to tell a tale. The computing takes half a minute to
-# some minutes, as your computer is.
+# gradient says for each parameter which way is downhill (13). Training puts them into a loop: read a little text, compute
+# the gradient, move every parameter a little downhill, and repeat. In this notebook you train a model of about 100,000
+# parameters. It begins with random numbers and ends with something that tries to tell a tale. The computing takes from half
+# a minute to some minutes: this depends on your computer.
 
 # %% tags=["setup"]
 # This cell finds the files of the course. Run it first; you need not read it.
@@ -163,9 +163,10 @@ print(write(params))
 # m divided by the root of v. So the size cancels out, and each parameter moves by about the learning rate, whether its
 # slopes are large or small.
 #
-# The picture has a "model" of two parameters, a and b, and the loss is (a × a + 25 × b × b) / 2. It is a narrow valley: the slope
-# for b is 25 × b, that for a is only a. Both optimizers make 20 steps from the same place. Each has a rate that suits it: 0.075 for the plain steps,
-# 0.3 for AdamW.
+# The picture has a "model" of two parameters, a and b, and the loss is (a × a + 25 × b × b) / 2. It is a narrow valley: the
+# slope for b is 25 × b, that for a is only a. Both optimizers make 20 steps from the same place. Each has a rate that suits
+# it: 0.075 for the plain steps, 0.3 for AdamW. In the picture, the star is the lowest point of the valley, and each thin
+# line joins points that have the same loss.
 
 # %%
 start = np.array([-4.0, 1.0])  # a and b
@@ -223,11 +224,11 @@ for step in range(1, 5):
     print(f"step {step}: mean {mean:.3f}, divided by {1 - 0.9**step:.3f} {mean / (1 - 0.9**step):.3f}")
 
 # %% [markdown]
-# The mean should be 2.0 all the time, but it begins with 0 and needs many steps to get there. How much is missing is known:
-# after the first step it has only one tenth of the weight, and after n steps 1 - 0.9^n of it. (Python writes a power with two
-# stars; `^` is something else there.) So we divide by this number, and the mean is right from the first step on. This is
-# called **bias correction**. ("Bias" here means an error in one direction. It is not the bias of a linear layer.) The
-# uncorrected mean is kept for the next step.
+# The mean should be 2.0 all the time, but it begins with 0 and needs many steps to get there. We know how much is missing:
+# after the first step, the numbers in the mean have only one tenth of the full weight, and after n steps they have 1 -
+# 0.9^n of it. (Python writes a power with two stars; `^` is something else there.) So we divide by this number, and the
+# mean is right from the first step on. This is called **bias correction**. ("Bias" here means an error in one direction. It
+# is not the bias of a linear layer.) The uncorrected mean is kept for the next step.
 #
 # In AdamW the weight of the old m is called b1, that of the old v is b2. Usual values for language models are 0.9 and 0.95.
 #
@@ -310,7 +311,7 @@ def clip(gradients, max_norm):
 # %% [markdown]
 # ## The learning rate changes too
 #
-# Three times in a run need three learning rates:
+# A run has three phases, and each needs a different learning rate:
 #
 # - At the very beginning, m and v are means of only a few gradients. The correction above makes them right *on average*, but the gradient of one batch is noisy, and
 #   so the step may go anywhere. So the rate begins near 0 and grows. This is the **warm-up**.
@@ -531,12 +532,12 @@ assert bits["the checkpoint"] < bits["our model"] < bits["unigram"] < bits["log 
 
 # %% [markdown]
 # The checkpoint has {{round(parameters.count(shipped.params) / number)}} times as many parameters as ours. More parameters
-# by themselves would help our model little: from a text of only {{len(train_ids):,}} tokens, it would learn more by heart, and not much that holds for other tales.
-# A model, its text and the time of its training must grow together.
+# by themselves would probably help our model little: from a text of only {{len(train_ids):,}} tokens, it would learn more
+# by heart, and not much that holds for other tales. A model, its text and the time of its training must grow together.
 #
 # ## Break it: targets that are not shifted
 #
-# A usual mistake in a training loop is a small one: the targets are the inputs themselves, and not the tokens after
+# A common mistake in a training loop is a small one: the targets are the inputs themselves, and not the tokens after
 # them. All shapes are right, and no error appears.
 #
 # **Predict:** will the loss of the broken run be `"lower"` or `"higher"` than that of the right one?

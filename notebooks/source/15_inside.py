@@ -204,7 +204,8 @@ assert any(previous[i].max() > 0.5 for i in range(best_induction[0]))  # a previ
 # equally would have {{float((1 / np.arange(N + 2, S + 1)).mean()):.2f}}.) An earlier layer has a previous-token head. This fits the idea above, but it does not prove it yet.
 #
 # Here are the weights of these two heads on one sequence. The previous-token head has a line just below the diagonal. The
-# induction head has a stripe: most tokens of the second copy look {{N - 1}} tokens back.
+# induction head has a stripe: most tokens of the second copy look {{N - 1}} tokens back. The rows below the dashed line are
+# the second copy.
 
 # %% tags=["figure"]
 figure, panels = figures.new(8.4, 4.1, panels=2, width_ratios=[1, 1.16])
@@ -295,8 +296,8 @@ for name, value in highest.items():
 #
 # An ablation needs a comparison. Perhaps *any* missing head would harm. So we also switch off each other head of the same layer, one at a time.
 #
-# **Predict:** what happens to the induction score of the induction head without the previous-token heads? Write `"the same"`, `"more than half"` or `"less than half"` of what
-# it was.
+# **Predict:** without the previous-token heads, how much of the induction score of the induction head remains? Write
+# `"more than half"` or `"less than half"`.
 
 # %%
 predict("15.4", ...)
@@ -427,8 +428,10 @@ figures.show(
 )
 
 # %% [markdown]
-# Head {{finder[1]}} of layer {{finder[0]}} gives "{{tokens[name_place]}}" the weight {{on_name:.2f}}, and {{on_name_control:.2f}} in the control text. Its induction
-# score on random tokens is {{induction[finder]:.2f}}: number {{rank}} of {{L * H}}.
+# Head {{finder[1]}} of layer {{finder[0]}} gives "{{tokens[name_place]}}" the weight {{on_name:.2f}}, and
+# {{on_name_control:.2f}} in the control text. Its induction score on random tokens is {{induction[finder]:.2f}}: number
+# {{rank}} of {{L * H}}. The weight in the control text need not be 0, because a head may have more than one reason to look
+# at a token. What counts is how much the weight falls.
 #
 # ## Switch off each head
 #
@@ -473,10 +476,12 @@ figures.show(
 assert rise.max() > 0.1 and change.min() < -0.1
 
 # %% [markdown]
-# Without head {{top_rise[1]}} of layer {{top_rise[0]}} the loss of the second copy rises by {{rise[top_rise]:.1f}} nats. {{int((np.abs(rise) < 0.1).sum())}} of
-# {{L * H}} heads change it by less than 0.1. And head {{finder[1]}} of layer {{finder[0]}}, which found the name, changes the log-probability of the
-# name only by {{f"{change[finder]:+.1f}"}}. Is it not needed? If several heads do the same work, none of them is missed while the others are there. A test: we switch off all heads
-# with an induction score above 0.25 together.
+# Without head {{top_rise[1]}} of layer {{top_rise[0]}} the loss of the second copy rises by {{rise[top_rise]:.1f}} nats.
+# {{int((np.abs(rise) < 0.1).sum())}} of {{L * H}} heads change it by less than 0.1. And head {{finder[1]}} of layer
+# {{finder[0]}}, which found the name, changes the log-probability of the name by {{f"{change[finder]:+.1f}"}}. Compare this
+# with the {{log_p_clean - log_p_corrupted:.1f}} nats between the clean and the corrupted text. If several heads do the same
+# work, none of them is missed much while the others are there. A test: we switch off all heads with an induction score
+# above 0.25 together.
 
 # %%
 inductive = [(i, h) for i, h in np.ndindex(L, H) if induction[i, h] > 0.25]
@@ -639,8 +644,8 @@ print(
 #
 # ## Break it: ablation after the output projection
 #
-# A usual mistake: D channels, those from head * D on, are set to 0 in the *result* of attention, after the output projection. All shapes are right. But
-# there no channel belongs to one head: each one is a mixture of all heads.
+# A common mistake: D channels, those from head * D on, are set to 0 in the *result* of attention, after the output
+# projection. All shapes are right. But there no channel belongs to one head: each one is a mixture of all heads.
 #
 # **Predict:** if head {{partner[1]}} of layer {{partner[0]}} is set to 0 in the right place, before the output projection, how many of the {{C}} channels
 # of attention's result change? Write a number.
@@ -686,10 +691,11 @@ figures.show(
 )
 
 # %% [markdown]
-# The right ablation changes {{changed[0]}} of {{C}} channels, because the output projection spreads a head over all of them. The wrong one changes
-# {{changed[1]}} channels, and takes away a small piece of *every* head. For the previous-token head it says {{f"{wrong[partner[1]]:+.2f}"}} nats instead of
-# {{f"{rise[partner]:+.2f}"}}. No error appears. But a check finds it: ablate all heads of the layer in the same run. The right way gives the bias of the output projection
-# in each row (the cell above asserts it). The wrong way gives 0 everywhere.
+# The right ablation changes {{changed[0]}} of {{C}} channels, because the output projection spreads a head over all of
+# them. The wrong one changes {{changed[1]}} channels, and takes away a small piece of *every* head. For the previous-token
+# head (hatched) it says {{f"{wrong[partner[1]]:+.2f}"}} nats instead of {{f"{rise[partner]:+.2f}"}}. No error appears. But
+# a check finds it: ablate all heads of the layer in the same run. The right way gives the bias of the output projection in
+# each row (the cell above asserts it). The wrong way gives 0 everywhere.
 #
 # ## The same in the package
 

@@ -28,8 +28,9 @@ sys.path[:0] = [str(root), str(root / "notebooks")]
 # %% [markdown]
 # ## Which model answers?
 #
-# The weights of GPT-Neo 125M are too large to come with the course (0.5 GB). If you have them, this notebook uses them. If not, it uses the
-# model of the course, runs to its end all the same, and says how to get them. All answers on the page as you got it are those of the model of the course.
+# The weights of GPT-Neo 125M are too large to come with the course (0.5 GB). If you have them, this notebook uses them. If
+# not, it uses the model of the course, runs to its end all the same, and says how to get them. The answers that you see
+# before you run the cells come from the model of the course.
 
 # %%
 import math
@@ -250,7 +251,8 @@ questions = {
 }
 
 # %% [markdown]
-# **Predict:** in which group does the model that answers have the most right answers? Write `"tales"`, `"grammar"`, `"facts"` or `"sums"`.
+# **Predict:** in which group does the model that answers have the most right answers? Write `"tales"`, `"grammar"`,
+# `"facts"` or `"sums"`. (If several groups have the same highest number, each of them is a right answer.)
 
 # %%
 predict("16.2", ...)
@@ -318,8 +320,11 @@ figures.show(
 assert np.ptp(margin[:4]) > 0.5 and np.ptp(margin[4:]) > 0.5
 
 # %% [markdown]
-# For the wolf the numbers go from {{f"{margin[:4].min():+.2f}"}} to {{f"{margin[:4].max():+.2f}"}}, for Paris from {{f"{margin[4:].min():+.2f}"}} to {{f"{margin[4:].max():+.2f}"}}, although the question is the same. The wording changes the answer, in size or even in sign. So a language model
-# does not look up facts in a list. It has learnt which words follow which, and whether a fact shows depends on the words with which we ask.
+# For the wolf the numbers go from {{f"{margin[:4].min():+.2f}"}} to {{f"{margin[:4].max():+.2f}"}}, for Paris from
+# {{f"{margin[4:].min():+.2f}"}} to {{f"{margin[4:].max():+.2f}"}}, although the question is the same. Hatched bars are not
+# above 0: there the beginning does not raise the right end more than the wrong one. The wording changes the answer, in size
+# or even in sign. So a language model does not look up facts in a list. It has learnt which words follow which, and whether
+# a fact shows depends on the words with which we ask.
 #
 # Two of the wordings contain the wrong end: "The sheep eats grass, but the wolf eats" and "Berlin is in Germany, and Paris is in". They may be traps: the wrong word has just been read,
 # and attention can copy it. Here the two numbers are {{f"{margin[3]:+.2f}"}} and {{f"{margin[6]:+.2f}"}}.
@@ -368,10 +373,14 @@ figures.show(
 )
 
 # %% [markdown]
-# {{common}} of 5 are the same, and the two rows of probabilities share {{overlap:.2f}} of their sum (1 would be no change at all). Is that much? Compare it with a change that does not
-# reverse the meaning: between "The giant was a very" and "The giant had a very" the rows share {{overlap_of_similar:.2f}}. For a reader "not" is the larger change, because it reverses the
-# meaning. For this model it is the {{"larger" if overlap < overlap_of_similar else "smaller"}} one. Language models are known to be weak at "not". Perhaps this is because it is a small, frequent word, and the words around it decide more.
-# Kassner and Schütze (2020, arXiv 1911.03343) found the weakness in models of their time. (Some of the tokens in the picture are only the beginning of a word.)
+# {{common}} of 5 are the same (the new ones are hatched), and the two rows of probabilities share {{overlap:.2f}} of their
+# sum (1 would be no change at all). Is that much? Compare it with a change that does not reverse the meaning: between "The
+# giant was a very" and "The giant had a very" the rows share {{overlap_of_similar:.2f}}. For a reader "not" is the larger
+# change, because it reverses the meaning. For this model it is the
+# {{"larger" if overlap < overlap_of_similar else "smaller"}} one. Language models are known to be weak at "not". Perhaps
+# this is because it is a small, frequent word, and the words around it decide more. Kassner and Schütze (2020, arXiv
+# 1911.03343) found the weakness in models of their time. (Some of the tokens in the picture are only the beginning of a
+# word.)
 #
 # And what if a question makes no sense? The model continues all the same. "I do not know" is rarely the most probable continuation.
 
@@ -426,10 +435,12 @@ to_he = [f'"{word}"' for word, value in zip(people, lean) if value > 0]
 to_she = [f'"{word}"' for word, value in zip(people, lean) if value <= 0]
 
 # %% [markdown]
-# {{", ".join(to_he) or "No word"}} lean to "he", and {{", ".join(to_she) or "no word"}} to "she". For "king" and "queen" the word itself says who it is. For "cook" or
-# "teacher" it does not: there the number is a prejudice. Where does it come from? Nobody wrote a rule. Let us count in the texts: how often do "he" and "she" occur
-# among the twelve words after each of the ten? This is rough. The twelve words may be those of the next sentence, and in "he said to the cook: she ..." nobody knows who is meant. (We count in a part
-# of the tales that the model of the course has read. The texts of GPT-Neo 125M are far too large for this notebook.)
+# {{", ".join(to_he) or "No word"}} lean to "he", and {{", ".join(to_she) or "no word"}} to "she". (A number very near to 0
+# says only that the model makes hardly any difference.) For "king" and "queen" the word itself says who it is. For "cook"
+# or "teacher" it does not: there the number is a prejudice. Where does it come from? Nobody wrote a rule. Let us count in
+# the texts: how often do "he" and "she" occur among the twelve words after each of the ten? This is rough. The twelve words
+# may be those of the next sentence, and in "he said to the cook: she ..." nobody knows who is meant. (We count in a part of
+# the tales that the model of the course has read. The texts of GPT-Neo 125M are far too large for this notebook.)
 
 # %%
 words = " ".join(measure.tales("train")).lower().replace(",", " ").replace(".", " ").split()

@@ -46,9 +46,9 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## The same checkpoint in transformers
 #
-# The program library that most people use for such models is called transformers. It reads the same files as neo_np. So what you have learnt is
-# not a toy: the same parameters, loaded there, give the same logits. If transformers is installed, the next cell shows it. (The page as you
-# got it was made without.)
+# The program library that most people use for such models is called transformers. It reads the same files as neo_np. So
+# what you have learnt is not a toy: the same parameters, loaded there, give the same logits. If transformers is installed,
+# the next cell shows it. (The outputs that came with the course were made without it.)
 
 # %%
 text = "Once upon a time there was a king who"
@@ -581,7 +581,8 @@ show_source(
 #
 # 1. Later models keep the page of formulas: the residual stream, attention, the MLP, the logits.
 # 2. With rotary positions, scores depend on positions only through the distance; RMS norm does not subtract the mean; SwiGLU has a gate; grouped queries make the cache small.
-# 3. A formula belongs to the training: exchange it in a trained model, and the model usually gets much worse.
+# 3. A formula belongs to the training: exchange it in a trained model, and the model usually gets worse, sometimes much
+#    worse.
 #
 # ## Two questions to recall
 #
