@@ -221,7 +221,7 @@ before = np.array([[head.diagonal(-1).mean() for head in layer] for layer in att
 first = np.array([[head[1:, 0].mean() for head in layer] for layer in attention])  # weight on the first token
 itself = np.array([[head.diagonal()[1:].mean() for head in layer] for layer in attention])
 
-looks = np.tril(np.array(attention), -1)  # (L, H, T, T): looks at earlier tokens only
+looks = np.tril(np.array(attention), -2)  # (L, H, T, T): looks that go further back than the token before
 looks[..., :1] = 0  # and not at the first one
 bright = tuple(int(n) for n in np.unravel_index(looks.argmax(), looks.shape))  # layer, head, query, key
 tokens = tokenizer.token_strings(ids)
@@ -248,7 +248,8 @@ figures.show(
 # this text, head {{back[1]}} of layer {{back[0]}} puts {{before[back]:.2f}} of its weight on the token before. Nobody gave the heads these
 # jobs. They came out of training. And many heads do nothing that has a simple name.
 #
-# The brightest cell of all, apart from looks at the token itself and at the first one, is in layer {{bright[0]}}, head {{bright[1]}}: there the
+# Now we leave out the looks at the token itself, at the token before it and at the first token. The brightest cell of the
+# others is in layer {{bright[0]}}, head {{bright[1]}}: there the
 # token "{{tokens[bright[2]]}}" at position {{bright[2]}} looks at "{{tokens[bright[3]]}}" at position {{bright[3]}} with the weight
 # {{looks[bright]:.2f}}. Here is this head, large:
 

@@ -434,9 +434,10 @@ assert count < number and all_accepted > 0 and all_dropped > 0
 # %% tags=["figure"]
 figure, axes = figures.new(8.4, 5.6)
 windows = [runs[i : i + 6] for i in range(max(1, len(runs) - 5))]
-begin = max(range(len(windows)), key=lambda i: (sum(any(run[part] for run in windows[i]) for part in (0, 2)), -i))
+with_both = [i for i, six in enumerate(windows) if any(run[0] for run in six) and any(run[2] for run in six)]
+begin = max(with_both or range(len(windows)), key=lambda i: (sum(bool(run[0] + run[2]) for run in windows[i]), -i))
 shown = runs[begin : begin + 6]
-figures.blank(axes, 7.6, 2.3 * len(shown))
+figures.blank(axes, 7.85, 2.3 * len(shown))
 for i, (accepted, own, dropped) in enumerate(shown):
     top = 2.3 * (len(shown) - i) - 0.6
     axes.text(0.1, top - 0.5, f"run {begin + i + 1}", va="center")
@@ -447,7 +448,7 @@ for i, (accepted, own, dropped) in enumerate(shown):
         for j, (id, colour, hatch) in enumerate(kinds):
             x = 2.25 + j
             figures.box(axes, x, y, 0.94, 0.84, "", colour, hatch=hatch)
-            axes.text(x, y, f" {figures.visible(tokenizer.token_string(id))} ", ha="center", va="center", fontsize=10, weight="bold",
+            axes.text(x, y, f" {figures.visible(tokenizer.token_string(id))} ", ha="center", va="center", fontsize=9.5, weight="bold",
                       bbox={"facecolor": colour, "edgecolor": "none", "pad": 1})  # fmt: skip
 axes.set_title("plain: accepted drafts   hatched: dropped drafts   dotted: the model's own token")
 axes.title.set_fontsize(11)

@@ -219,6 +219,7 @@ for axes, (layer, head), name in zip(panels, (best_previous, best_induction), ("
     axes.axhline(N + 0.5, color="white", linestyle="--", linewidth=1)
 rests = [float(maps[best_induction[0]][best_induction[1]][part, 0].mean()) for part in (slice(1, N + 1), slice(N + 1, S))]
 assert rests[0] > rests[1]  # the first copy has nothing to copy
+assert (maps[best_induction[0]][best_induction[1]][N + 1 :].argmax(axis=-1) == np.arange(2, N + 2)).mean() > 0.5
 stripe = [float(maps[best_induction[0]][best_induction[1]][q, q - N + 1]) for q in range(N + 1, S)]
 figures.show(
     figure,
