@@ -15,6 +15,7 @@ from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, Outcome, equal
 from neo_np.exercises.prepared import given_functions, prepared_cases
 from neo_np.exercises.readable import simplified
 from neo_np.exercises.timeout import Overtime, within
+from neo_np.exercises.unkept import first_unkept
 
 SECONDS = 4.0  # for all cases together
 # Errors that say what is wrong by themselves; no usual mistake raises them.
@@ -66,6 +67,7 @@ class Finding:
     partly: what the mistakes do not explain, EXTREME or RAISED, or "". place: where an error happened or the time ran out.
     only_changed: all results are right, and inputs are changed. blanks: (line number, line) of each `...` that is left.
     outside: names of the notebook that the function uses and that are not its arguments. extreme: the extreme cases that fail.
+    unkept: (line number, line) of a wrong answer that makes a new value and keeps it nowhere, or None.
     """
 
     exercise: Exercise
@@ -82,6 +84,7 @@ class Finding:
     blanks: tuple = ()
     outside: tuple = ()
     extreme: tuple = ()
+    unkept: tuple[int, str] | None = None
 
     @property
     def ran_to_numbers(self):
@@ -113,7 +116,8 @@ def examine(exercise, function, seconds=None, on_stuck=lambda: None):
             finding = Finding(exercise, INTERRUPTED, place=place_of(error, function))
     if finding.verdict in (SLOW, INTERRUPTED):
         finding = replace(finding, printed=printed.getvalue())
-    return replace(finding, outside=outside)
+    unkept = first_unkept(function, exercise.given) if finding.verdict in (WRONG, SLOW) else None
+    return replace(finding, outside=outside, unkept=unkept)
 
 
 def wrong_parameters(exercise, function):
