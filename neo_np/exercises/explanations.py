@@ -355,6 +355,16 @@ EXPLANATIONS = (
         "",
         "the root of a negative number does not exist, so it is nan: print the numbers that go into it.",
     ),
+    (
+        r"FloatingPointError: invalid value encountered in multiply",
+        "",
+        "0 times infinity is nan. For a mask write `np.where(condition, a, b)`, which multiplies nothing.",
+    ),
+    (
+        r"FloatingPointError: invalid value encountered in (subtract|add)",
+        "",
+        "infinity minus infinity is nan: print both sides.",
+    ),
     (r"FloatingPointError: overflow encountered in exp", "", "exp of a large number is infinite: print what goes into it."),
     (
         r"FloatingPointError: (divide by zero|invalid value) encountered in (divide|scalar_divide|scalar divide|true_divide)",
