@@ -360,7 +360,8 @@ def pick_targets_variant(table, ids, pick="right", shift=0, roll=0, axis_kept=Fa
         "one_hot": lambda: table * (np.arange(table.shape[1]) == ids[:, None]),
     }[pick]()
     picked = picked if log == 0 else log * np.log(picked)
-    picked = picked[{None: slice(None), "first": slice(1, None), "last": slice(-1), "rest": slice(1)}[left_out]]
+    kept = {"first": slice(1, None), "last": slice(-1), "rest": slice(1)}
+    picked = picked if left_out is None else picked[kept[left_out]]
     return picked[:, None] if axis_kept else picked
 
 
