@@ -642,6 +642,7 @@ def encode_word_variant(word, merges, choose="first_learnt", rounds=None, how="m
         chosen = {
             "first_learnt": min(pairs, key=ranks.__getitem__),
             "last_learnt": max(pairs, key=ranks.__getitem__),
+            "alphabet": min(pairs),
             "leftmost": pairs[0],
             "rightmost": pairs[-1],
             "most_frequent": max(pairs, key=pairs.count),
@@ -792,6 +793,12 @@ ENCODE_WORD = Exercise(
             {"how": "old_pairs"},
             "you list the pairs of the word once, before the first merge, and each merge makes new pairs.",
             "Which pairs does the word have after the first merge? When must they be listed?",
+        ),
+        mistake(
+            "alphabetical",
+            {"choose": "alphabet"},
+            "`min` compares the letters of the pairs, so the first pair of the alphabet is merged.",
+            "Which argument of `min` says what is compared? Which number belongs to a pair of the list?",
         ),
     ),
     hints=(

@@ -504,6 +504,18 @@ SELF_ATTENTION = Exercise(
             "x is added to the result. The block does that later.",
             "What is the last step that the task names?",
         ),
+        mistake(
+            "one_projection",
+            ({"k_from": "q", "v_from": "q"}, {"q_from": "k", "v_from": "k"}, {"q_from": "v", "k_from": "v"}),
+            "queries, keys and values all come from the same projection.",
+            "p has three weights for three different things. How many of them do you use?",
+        ),
+        mistake(
+            "one_head_repeated",
+            {"split": "copies"},
+            "every head computes with the channels of head 0.",
+            "Where does your loop over the heads use its number?",
+        ),
     ),
     hints=(
         "Project three times, split into heads, attend, merge, project once more. Each step is a function that you have.",

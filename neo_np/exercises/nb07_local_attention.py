@@ -53,7 +53,8 @@ def local_mask_variant(
     near = distance >= window if hole else np.abs(distance) <= window // 2 if half else near
     near = (queries if pairs else queries[:, None]) // window == keys // window if chunks else near
     seen = near | (not use_window)
-    visible = seen & ((distance > 0 if strict else distance >= 0) | (not causal) | future)
+    ahead = distance >= -window if future == "near" else future
+    visible = seen & ((distance > 0 if strict else distance >= 0) | (not causal) | ahead)
     visible = ~visible if inverted else visible
     mask = mask_of(visible, form)
     return mask.T if transposed else mask
@@ -112,7 +113,13 @@ LOCAL_MASK = Exercise(
         ),
         mistake(
             "not_causal",
-            ({"causal": False}, {"causal": False, "longest": 1}, {"causal": False, "longest": -1}, {"future": True}),
+            (
+                {"causal": False},
+                {"causal": False, "longest": 1},
+                {"causal": False, "longest": -1},
+                {"future": True},
+                {"future": "near"},
+            ),
             "the window reaches into the future too.",
             "Which sign has the distance of a key that lies in the future?",
         ),
@@ -177,6 +184,12 @@ LOCAL_MASK = Exercise(
             "Which sign has the distance of a key that lies in the future?",
         ),
         NOT_LOW_ENOUGH,
+        mistake(
+            "itself_not_counted",
+            {"strict": True, "longest": 1},
+            "a token sees the `window` tokens before it, and not itself.",
+            "With a window of 1, which tokens does a token see? What is the distance to itself?",
+        ),
     ),
     blanks=(
         "distance = queries[:, None] - ...  # (T, S)\n"
