@@ -11,7 +11,7 @@ from neo_np.exercises.beginning import blanks_left, not_begun
 from neo_np.exercises.calls import Place, call, kept_apart, outside_names, place_of, with_names
 from neo_np.exercises.exercise import Case, Exercise, Mistake
 from neo_np.exercises.naming import candidates, is_wrong, named
-from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, Outcome, equal, right, right_in_another_type
+from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, Outcome, cut_to_integers, equal, right, right_in_another_type
 from neo_np.exercises.prepared import given_functions, prepared_cases
 from neo_np.exercises.readable import simplified
 from neo_np.exercises.timeout import Overtime, within
@@ -47,6 +47,13 @@ ANOTHER_TYPE = Mistake(
     (),
     "the numbers are right, and their type is another one: the first line of this message names both types.",
     "Which of your lines decides the type? (`1` is an integer and `1.0` a float; `np.array(...)` makes an array of a list.)",
+)
+
+CUT_TO_INTEGERS = Mistake(
+    "cut_to_integers",
+    (),
+    "the digits after the point are lost: your results are written into an array of integers.",
+    "Which line makes this array? (`np.zeros(shape)` holds floats; `np.zeros(shape, int)` and `np.full(shape, 0)` do not.)",
 )
 
 
@@ -227,6 +234,8 @@ def find_mistakes(exercise, outcomes, failing, prepared):
         return (), ""
     if all(right_in_another_type(outcomes[i], prepared[i][1], exercise.compare_as, exercise.tolerance) for i in wrong):
         return (ANOTHER_TYPE,), ""
+    if all(cut_to_integers(outcomes[i], prepared[i][1]) for i in wrong):
+        return (CUT_TO_INTEGERS,), ""
     everything = sorted(range(len(prepared)), key=lambda i: i not in wrong)  # the failing ones first: most candidates end there
     ordinary = [i for i in everything if not prepared[i][0].extreme]
     finished = [i for i in everything if outcomes[i].kind != BROKEN]

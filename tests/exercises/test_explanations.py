@@ -272,6 +272,25 @@ def test_right_numbers_of_another_type_are_told_as_that(exercise, body):
     assert "Probable mistake: the numbers are right, and their type is another one" in said, said
 
 
+@pytest.mark.parametrize(
+    ("exercise", "body"),
+    [
+        ("center_rows", "y = np.zeros(x.shape, int)\ny[:] = x - x.mean(axis=1, keepdims=True)\nreturn y"),
+        ("pairwise_dots", "y = x @ y.T\nreturn y.astype(np.int64)"),
+        (
+            "linear",
+            "y = np.full((len(x), len(weight)), 0)\nfor t, row in enumerate(x):\n    y[t] = weight @ row + bias\nreturn y",
+        ),
+    ],
+)
+def test_results_in_an_array_of_integers_are_told_as_cut(exercise, body):
+    assert "Probable mistake: the digits after the point are lost" in message(exercise, body)
+
+
+def test_other_integers_are_not_told_as_cut():
+    assert "digits after the point" not in message("center_rows", "return np.round(x).astype(int)")
+
+
 @pytest.mark.parametrize("body", ["return [0.0 for id in ids]", "return (table[0, 0],)"])
 def test_list_for_an_array_is_told_how_to_become_one(body):
     assert "`np.array(...)` makes an array of a list." in message("pick_targets", body).split("Case")[0]
