@@ -209,7 +209,7 @@ def count_pairs_variant(
             counts[key] = (counts.get(key, 0) if add else 0) + (1 if once else times)
             if only == "first pair":
                 return counts
-    return counts
+    return None if only == "first pair" else counts  # a `return` inside the loop is not reached if there is no pair
 
 
 def apart(pairs):
