@@ -443,6 +443,7 @@ def fits(two, left, right, match):
     return {
         "tokens": two == [left, right],
         "any order": two in ([left, right], [right, left]),
+        "members": two[0] in (left, right) and two[1] in (left, right),
         "text": "".join(two) == left + right,
         "one of them": two[0] == left or two[1] == right,
         "nothing": False,
@@ -536,8 +537,8 @@ MERGE = Exercise(
         ),
         mistake(
             "order_ignored",
-            ({"match": "any order"}, {"match": "any order", "put": "found"}),
-            "the tokens (right, left) are merged as well.",
+            ({"match": "any order"}, {"match": "any order", "put": "found"}, {"match": "members", "put": "found"}),
+            "the tokens (right, left) are merged as well (and maybe two equal ones).",
             "Is `h t` the same pair as `t h`?",
         ),
         mistake(

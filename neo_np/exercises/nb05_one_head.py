@@ -45,7 +45,7 @@ NO_NEW_AXIS = mistake(
 )
 NOT_LOW_ENOUGH = mistake(
     "not_low_enough",
-    tuple({"form": hidden} for hidden in (-1.0, -10.0, -100.0, -1000.0, -10000.0)),
+    tuple({"form": hidden} for hidden in (-1.0, -10.0, -100.0, -1000.0, -10000.0, "minus_1")),
     "hidden places get a number that is not low enough: scores can be large too.",
     "What is a score of 20000 plus your number, and how much weight would it get beside a score of 0?",
 )
@@ -298,6 +298,7 @@ def mask_of(visible, form):
         "bool": lambda: visible,
         "int": lambda: visible.astype(int),
         "small": lambda: np.where(visible, 0.0, -1e-9),
+        "minus_1": lambda: np.where(visible, 0, -1),
         "nothing": lambda: np.zeros(visible.shape),
     }.get(form, lambda: np.where(visible, 0.0, form))()
 
