@@ -11,10 +11,11 @@ from neo_np.exercises.beginning import blanks_left, not_begun
 from neo_np.exercises.calls import Place, call, kept_apart, outside_names, place_of, with_names
 from neo_np.exercises.exercise import Case, Exercise, Mistake
 from neo_np.exercises.naming import candidates, is_wrong, named
-from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, Outcome, equal, right, right_in_another_type
+from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, Outcome, cut_to_integers, equal, right, right_in_another_type
 from neo_np.exercises.prepared import given_functions, prepared_cases
 from neo_np.exercises.readable import simplified
 from neo_np.exercises.timeout import Overtime, within
+from neo_np.exercises.unkept import first_unkept
 
 SECONDS = 4.0  # for all cases together
 # Errors that say what is wrong by themselves; no usual mistake raises them.
@@ -48,6 +49,13 @@ ANOTHER_TYPE = Mistake(
     "Which of your lines decides the type? (`1` is an integer and `1.0` a float; `np.array(...)` makes an array of a list.)",
 )
 
+CUT_TO_INTEGERS = Mistake(
+    "cut_to_integers",
+    (),
+    "the digits after the point are lost: your results are written into an array of integers.",
+    "Which line makes this array? (`np.zeros(shape)` holds floats; `np.zeros(shape, int)` and `np.full(shape, 0)` do not.)",
+)
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -66,6 +74,7 @@ class Finding:
     partly: what the mistakes do not explain, EXTREME or RAISED, or "". place: where an error happened or the time ran out.
     only_changed: all results are right, and inputs are changed. blanks: (line number, line) of each `...` that is left.
     outside: names of the notebook that the function uses and that are not its arguments. extreme: the extreme cases that fail.
+    unkept: (line number, line) of a wrong answer that makes a new value and keeps it nowhere, or None.
     """
 
     exercise: Exercise
@@ -82,6 +91,7 @@ class Finding:
     blanks: tuple = ()
     outside: tuple = ()
     extreme: tuple = ()
+    unkept: tuple[int, str] | None = None
 
     @property
     def ran_to_numbers(self):
@@ -113,7 +123,8 @@ def examine(exercise, function, seconds=None, on_stuck=lambda: None):
             finding = Finding(exercise, INTERRUPTED, place=place_of(error, function))
     if finding.verdict in (SLOW, INTERRUPTED):
         finding = replace(finding, printed=printed.getvalue())
-    return replace(finding, outside=outside)
+    unkept = first_unkept(function, exercise.given) if finding.verdict in (WRONG, SLOW) else None
+    return replace(finding, outside=outside, unkept=unkept)
 
 
 def wrong_parameters(exercise, function):
@@ -223,6 +234,8 @@ def find_mistakes(exercise, outcomes, failing, prepared):
         return (), ""
     if all(right_in_another_type(outcomes[i], prepared[i][1], exercise.compare_as, exercise.tolerance) for i in wrong):
         return (ANOTHER_TYPE,), ""
+    if all(cut_to_integers(outcomes[i], prepared[i][1]) for i in wrong):
+        return (CUT_TO_INTEGERS,), ""
     everything = sorted(range(len(prepared)), key=lambda i: i not in wrong)  # the failing ones first: most candidates end there
     ordinary = [i for i in everything if not prepared[i][0].extreme]
     finished = [i for i in everything if outcomes[i].kind != BROKEN]

@@ -17,6 +17,9 @@ ARRAY_FOR_NUMBER = (
     r"|(float|int)\(\) argument must be .*'(list|tuple)'"
 )
 ARRAYS_ONLY = "|".join(name for name in dir(np.ndarray) if name[0] != "_" and not hasattr(list, name))  # such as T, mean, shape
+TENSORS_ONLY = (
+    "permute|unsqueeze|masked_fill|softmax|exp|log|sqrt|pow|abs|tanh|sigmoid|matmul|mm|norm|float|long|contiguous|topk|gather|t"
+)
 WRITES_INTO_ITEM = r"^[^=]*\]\s*[-+*/@]?=[^=]"
 DIFFERENT_SHAPES = (
     "the items have different lengths or shapes, so they cannot become one array. If they should differ, take them one by "
@@ -73,7 +76,8 @@ EXPLANATIONS = (
     (
         r"matmul: .*has 0",
         "",
-        "`@` multiplies two arrays, and one side is a single number here: for a number write `*`.",
+        "`@` multiplies two arrays, and one side is no array: for a number write `*`, and of a group of parameters take the "
+        "`.weight`.",
     ),
     (
         r"matmul: |not aligned",
@@ -110,6 +114,13 @@ EXPLANATIONS = (
         "",
         "`reshape` keeps all numbers: the new sizes, multiplied, must give as many numbers as the array has.",
     ),
+    (
+        r"axes don't match",
+        r"\.transpose\(",
+        "NumPy's `transpose` takes the new order of all axes, such as `(1, 0, 2)`. To exchange two axes, as PyTorch's "
+        "`transpose(0, 1)` does, write `x.swapaxes(0, 1)`.",
+    ),
+    (r"view\(\) takes", "", "`view` with sizes belongs to PyTorch: NumPy's name is `x.reshape(...)`."),
     (
         r"axis \d+ is out of bounds|too many indices for array|axes don't match|axis\d: bad",
         "",
@@ -234,6 +245,13 @@ EXPLANATIONS = (
         "None on purpose, as the window of a global layer.",
     ),
     (
+        r"'Params' object is not callable|Params has no attribute '(T|shape|ndim|size|dot)'|operand type.*'Params'",
+        "",
+        "this is a group of parameters, and neither a function nor an array: take the array in it, such as `.weight`.",
+    ),
+    (r"Params has no attribute", "", "there are no parameters with this name: the error lists the names that there are."),
+    (r"'int' object is not callable", r"\.size\(", "PyTorch's `x.size(0)` is `x.shape[0]` in NumPy."),
+    (
         r"'(numpy\.ndarray|list|dict|tuple|int|float|numpy\.\w+)' object is not callable",
         "",
         "round brackets call a function: take an element with square ones, `x[0]`, and write every `*` of a product.",
@@ -242,6 +260,11 @@ EXPLANATIONS = (
         r"(function|method)\w*' object is not subscriptable|'(method|builtin_function_or_method|function)'",
         "",
         "a function is named here and not called: write round brackets, such as `x.mean()`.",
+    ),
+    (
+        r"name '(torch|nn|F|scipy|special|tf)' is not defined|No module named",
+        r"\b(torch|nn|F|scipy|special|tf)\.|import",
+        "the course does without this library: everything can be written with NumPy (`np.`) and `math`.",
     ),
     (
         r"name '[A-Z]' is not defined",
@@ -298,9 +321,19 @@ EXPLANATIONS = (
         "the index is too large: indices count from 0, so the last one is the length minus 1. Print the index and the length.",
     ),
     (
+        r"argument '(dim|keepdim|unbiased)'|'(dim|keepdim|unbiased)' is an invalid keyword",
+        "",
+        "`dim`, `keepdim` and `unbiased` are PyTorch's names: NumPy calls them `axis`, `keepdims` and `ddof`.",
+    ),
+    (
         r"(missing \d+ required|takes .* positional argument|unexpected keyword|invalid keyword|multiple values for)",
         "",
         "a function is called with other arguments than it has: compare with its first line, or with `help(...)`.",
+    ),
+    (
+        rf"'numpy\.ndarray' object has no attribute '({TENSORS_ONLY})'",
+        "",
+        "PyTorch has this method, and NumPy has functions for it, such as `np.exp(x)`, `np.where(...)` and `x[:, None]`.",
     ),
     (
         r"has no attribute",
@@ -321,6 +354,16 @@ EXPLANATIONS = (
         r"FloatingPointError: invalid value encountered in sqrt",
         "",
         "the root of a negative number does not exist, so it is nan: print the numbers that go into it.",
+    ),
+    (
+        r"FloatingPointError: invalid value encountered in multiply",
+        "",
+        "0 times infinity is nan. For a mask write `np.where(condition, a, b)`, which multiplies nothing.",
+    ),
+    (
+        r"FloatingPointError: invalid value encountered in (subtract|add)",
+        "",
+        "infinity minus infinity is nan: print both sides.",
     ),
     (r"FloatingPointError: overflow encountered in exp", "", "exp of a large number is infinite: print what goes into it."),
     (

@@ -72,6 +72,8 @@ def message_of(finding):
     parts += mistakes_of(finding)
     if finding.outside:
         parts.append(Text(about_outside(finding.outside)))
+    if finding.unkept:
+        parts.append(Text(about_unkept(*finding.unkept)))
     if finding.shown:
         elsewhere = finding.place and finding.shown.yours.error is None and not not_finite(finding)
         if not elsewhere:
@@ -130,6 +132,11 @@ def about_outside(names):
         f"Your function uses {listed} of the notebook, which is not one of its arguments. With other inputs it fails or "
         "computes with wrong values: use the arguments only, for example sizes from `x.shape`."
     )
+
+
+def about_unkept(number, line):
+    """Return the sentence about a line that makes a new value and keeps it nowhere."""
+    return f"Line {number}, `{line}`, makes a new value and keeps it nowhere. Is `name =` or `return` missing in front?"
 
 
 def about_error(finding):

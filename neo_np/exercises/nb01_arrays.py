@@ -25,6 +25,7 @@ def center_rows_variant(x, axis=-1, keepdims=True, middle="mean", give="centered
         "sum": lambda: total,
         "median": lambda: np.median(x, axis, keepdims=keepdims),
         "max": lambda: x.max(axis, keepdims=keepdims),
+        "min": lambda: x.min(axis, keepdims=keepdims),
         "first": lambda: x[:, :1],
         "other_length": lambda: total / x.shape[0],
         "rounded_down": lambda: total // x.shape[1],
@@ -135,7 +136,12 @@ CENTER_ROWS = Exercise(
             "Which of your lines changes the distances between the numbers of a row?",
         ),
         mistake("median", {"middle": "median"}, "you subtract the median.", "The mean is the sum divided by what?"),
-        mistake("maximum", {"middle": "max"}, "you subtract the largest number.", "The mean is the sum divided by what?"),
+        mistake(
+            "maximum",
+            ({"middle": "max"}, {"middle": "min"}),
+            "you subtract the largest or the smallest number.",
+            "The mean is the sum divided by what?",
+        ),
         mistake(
             "first_number",
             {"middle": "first"},
@@ -204,6 +210,7 @@ def pairwise_dots_variant(x, y, product="dots", turned=False, first="x", second=
         "mean": lambda: x @ y.T / x.shape[1],
         "reshaped": lambda: x @ y.reshape(y.shape[::-1]),
         "outer": lambda: np.outer(x, y),
+        "one_row": lambda: (x @ y.T).ravel(),
         "not_summed": lambda: x[:, None] * y,
         "last_product": lambda: np.outer(x[:, -1], y[:, -1]),
     }[product]()
@@ -309,6 +316,12 @@ PAIRWISE_DOTS = Exercise(
             "each product overwrites the one before, so only the last one remains.",
             "What was in the table before, and where does it go: `=` or `+=`?",
         ),
+        mistake(
+            "one_row",
+            {"product": "one_row"},
+            "all dot products are in one long row, and a table was asked for.",
+            "Which shape has a table with a row for each row of x and a column for each row of y?",
+        ),
     ),
     hints=(
         "A dot product multiplies number by number and adds up. The matrix product does this for each row of the left side "
@@ -347,7 +360,8 @@ def pick_targets_variant(table, ids, pick="right", shift=0, roll=0, axis_kept=Fa
         "one_hot": lambda: table * (np.arange(table.shape[1]) == ids[:, None]),
     }[pick]()
     picked = picked if log == 0 else log * np.log(picked)
-    picked = picked if left_out is None else picked[1:] if left_out == "first" else picked[:-1]
+    kept = {"first": slice(1, None), "last": slice(-1), "rest": slice(1)}
+    picked = picked if left_out is None else picked[kept[left_out]]
     return picked[:, None] if axis_kept else picked
 
 
@@ -453,6 +467,12 @@ PICK_TARGETS = Exercise(
             ({"left_out": "first"}, {"left_out": "last"}),
             "one number is missing: the first or the last row is left out.",
             "Which is the first t of your loop, and which is the last one?",
+        ),
+        mistake(
+            "first_only",
+            {"left_out": "rest"},
+            "only the number of the first row comes back.",
+            "How many numbers should come back? Is your `return` inside the loop?",
         ),
     ),
     hints=(

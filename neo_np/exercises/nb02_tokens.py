@@ -29,6 +29,7 @@ PRINTABLE = {
     "no_tilde": [*range(33, 126), *range(161, 173), *range(174, 256)],
     "soft_hyphen": [*range(33, 127), *range(161, 256)],
     "ascii": list(range(33, 127)),
+    "between": [*range(34, 126), *range(162, 172), *range(175, 255)],
     "ends_left_out": [*range(33, 126), *range(161, 172), *range(174, 255)],
 }
 
@@ -37,7 +38,9 @@ def byte_table_variant(printable="right", start=256, counter=True, missing=(), t
     """byte_table with a switch for each mistake."""
     own = PRINTABLE[printable]
     others = [byte for byte in range(256) if byte not in own]
-    table = {byte: byte for byte in own} | {byte: start + (n if counter else byte) for n, byte in enumerate(others)}
+    table = {byte: byte for byte in own} | {
+        byte: start + {True: n, False: byte, "stays": 0}[counter] for n, byte in enumerate(others)
+    }
     table = {byte: code if numbers else chr(code) for byte, code in table.items() if byte not in missing}
     return {char: byte for byte, char in table.items()} if turned else table
 
@@ -81,9 +84,9 @@ BYTE_TABLE = Exercise(
         ),
         mistake(
             "end_left_out",
-            ({"printable": "no_tilde"}, {"printable": "ends_left_out"}),
-            "the last byte of a range is missing: `range(a, b)` ends at b - 1.",
-            "Which is the last number of range(33, 126)?",
+            ({"printable": "no_tilde"}, {"printable": "ends_left_out"}, {"printable": "between"}, {"missing": (255,)}),
+            "the last byte of a range is missing (and maybe the first one too): `range(a, b)` ends at b - 1.",
+            "Which is the last number of range(33, 126)? Is 33 < 33?",
         ),
         mistake(
             "soft_hyphen",
@@ -114,6 +117,12 @@ BYTE_TABLE = Exercise(
             {"missing": tuple(set(PRINTABLE["all"]) - set(PRINTABLE["right"]))},
             "only the printable bytes have an entry.",
             "A text can have any byte. How many entries must the table have?",
+        ),
+        mistake(
+            "not_counted",
+            {"counter": "stays"},
+            "all the other bytes get the same character, chr(256).",
+            "Which line makes the next code larger?",
         ),
     ),
     hints=(
@@ -165,7 +174,7 @@ def count_pairs_variant(
 ):
     """count_pairs with a switch for each mistake."""
     counts, items = {}, list(words.items())
-    words = dict({None: items, "first": items[:1], "last": items[-1:]}[only])
+    words = dict({"first": items[:1], "last": items[-1:]}.get(only, items))
     if loop == "keys":
         for tokens, times in words:
             for pair in zip(tokens, tokens[1:]):
@@ -188,6 +197,7 @@ def count_pairs_variant(
             "permutations": itertools.permutations(tokens, 2),
             "tokens": tokens,
             "slices": [tokens[i : i + 2] for i in range(len(tokens))],
+            "twins": zip(tokens, tokens),
         }[of]
         pairs = list(pairs)[::step]
         pairs = [(tokens[-1], tokens[0]), *pairs] if wrap else pairs
@@ -195,8 +205,11 @@ def count_pairs_variant(
         pairs = apart(pairs) if not overlap else pairs
         for pair in dict.fromkeys(pairs) if once_a_word else pairs:
             key = pair[::-1] if turned else tuple(sorted(pair)) if unordered else "".join(pair) if joined else pair
-            counts[key] = (counts.get(key, 0) if add else 0) + (times if weighted else 1)
-    return counts
+            once = weighted is False or (weighted == "at first" and key in counts)
+            counts[key] = (counts.get(key, 0) if add else 0) + (1 if once else times)
+            if only == "first pair":
+                return counts
+    return None if only == "first pair" else counts  # a `return` inside the loop is not reached if there is no pair
 
 
 def apart(pairs):
@@ -255,8 +268,8 @@ COUNT_PAIRS = Exercise(
         ),
         mistake(
             "word_counts_ignored",
-            {"weighted": False},
-            "each word counts once, however often it occurs.",
+            ({"weighted": False}, {"weighted": "at first"}),
+            "each word counts once, however often it occurs (or its own count is used for a new pair only).",
             'In {("l", "o", "w"): 5}, what does the 5 say about the pair (l, o)?',
         ),
         mistake(
@@ -327,8 +340,8 @@ COUNT_PAIRS = Exercise(
         ),
         mistake(
             "one_word_only",
-            ({"only": "first"}, {"only": "last"}),
-            "only one word is counted, the first or the last one.",
+            ({"only": "first"}, {"only": "last"}, {"only": "first pair"}),
+            "only one word is counted, the first or the last one, or only one pair.",
             "Is your `return` inside the loop? Is the dict made again in each round?",
         ),
         mistake(
@@ -342,6 +355,12 @@ COUNT_PAIRS = Exercise(
             {"turned": True},
             "the pairs have the wrong order, (right, left).",
             "Which of the two tokens comes first in the word?",
+        ),
+        mistake(
+            "with_itself",
+            {"of": "twins"},
+            "each token is paired with itself and not with the next one.",
+            "What does zip('abc', 'abc') give? Which of the two must begin one token later?",
         ),
     ),
     blanks=(
@@ -424,6 +443,7 @@ def fits(two, left, right, match):
     return {
         "tokens": two == [left, right],
         "any order": two in ([left, right], [right, left]),
+        "members": two[0] in (left, right) and two[1] in (left, right),
         "text": "".join(two) == left + right,
         "one of them": two[0] == left or two[1] == right,
         "nothing": False,
@@ -517,8 +537,8 @@ MERGE = Exercise(
         ),
         mistake(
             "order_ignored",
-            ({"match": "any order"}, {"match": "any order", "put": "found"}),
-            "the tokens (right, left) are merged as well.",
+            ({"match": "any order"}, {"match": "any order", "put": "found"}, {"match": "members", "put": "found"}),
+            "the tokens (right, left) are merged as well (and maybe two equal ones).",
             "Is `h t` the same pair as `t h`?",
         ),
         mistake(
@@ -623,6 +643,7 @@ def encode_word_variant(word, merges, choose="first_learnt", rounds=None, how="m
         chosen = {
             "first_learnt": min(pairs, key=ranks.__getitem__),
             "last_learnt": max(pairs, key=ranks.__getitem__),
+            "alphabet": min(pairs),
             "leftmost": pairs[0],
             "rightmost": pairs[-1],
             "most_frequent": max(pairs, key=pairs.count),
@@ -774,6 +795,12 @@ ENCODE_WORD = Exercise(
             "you list the pairs of the word once, before the first merge, and each merge makes new pairs.",
             "Which pairs does the word have after the first merge? When must they be listed?",
         ),
+        mistake(
+            "alphabetical",
+            {"choose": "alphabet"},
+            "`min` compares the letters of the pairs, so the first pair of the alphabet is merged.",
+            "Which argument of `min` says what is compared? Which number belongs to a pair of the list?",
+        ),
     ),
     hints=(
         "Repeat: list the pairs of neighbours that are in merges; if there is none, you are done; else merge the pair with the "
@@ -823,7 +850,8 @@ def decode_variant(
     if lost is not None and "\ufffd" in whole.decode(encoding, "replace"):
         return lost
     if each:
-        text = separator.join(piece.decode(encoding, errors) for piece in pieces)
+        texts = (piece.decode(encoding, errors) for piece in pieces)
+        text = separator.join("\ufffd" if each == "one sign" and "\ufffd" in part else part for part in texts)
     else:
         text = whole.decode(encoding, errors)
     return text.strip() if strip else text
@@ -833,6 +861,7 @@ def decode_cases():
     """Return texts of whole characters, of characters cut into tokens, and with bytes that are no character."""
     words = {0: b"Once", 1: b" upon", 2: b" a", 3: b" time", 4: b"\n", 5: b"!"}
     umlaut = {0: b"K", 1: b"\xc3", 2: b"\xb6", 3: b"nig", 4: "ö".encode(), 5: b" "}
+    gaps = {70: b"!", 12: b"Once", 7: b" upon"}  # the ids are no places in the dict
     emoji = {0: b"\xf0\x9f", 1: b"\x98\x80", 2: b"ha", 3: " \U0001f600".encode(), 4: b"\xe2\x82", 5: b"\xac"}
     return [
         Case(([0], words)),
@@ -842,6 +871,7 @@ def decode_cases():
         Case(([0, 4, 3], umlaut)),
         Case(([2, 2, 2], emoji)),
         Case(([2, 3, 5, 2][:2], emoji)),
+        Case(([12, 7, 70], gaps)),
         Case(([0, 1, 2, 3], umlaut)),
         Case(([2, 0, 1], emoji)),
         Case(([4, 5, 2], emoji)),
@@ -867,7 +897,7 @@ DECODE = Exercise(
     mistakes=(
         mistake(
             "each_by_itself",
-            {"each": True},
+            ({"each": True}, {"each": "one sign"}),
             "each token is read as UTF-8 by itself, so a character that is cut into two tokens gets lost.",
             "One token has the first byte of ö, the next token has the second. When are they a character again?",
         ),

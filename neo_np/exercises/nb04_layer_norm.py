@@ -47,16 +47,18 @@ def layer_norm_variant(
     """Layer norm with a switch for each mistake."""
     eps = fixed_eps or eps
     count = x.size if axis is None else x.shape[axis]
+    number = len(x) if squares == "other_length" else count - ddof
     total = x.sum(axis, keepdims=keepdims)
     middle = {"mean": total / count, "sum": total, "none": 0.0, "whole": x.mean()}[center]
     distance = {"centered": x - middle, "true_centered": x - x.mean(axis, keepdims=True), "x": x}[squares_of]
     powers = np.abs(distance) if squares == "absolute" else distance**2
-    variance = powers.sum(axis, keepdims=keepdims and keep_variance) / (1 if squares == "sum" else count - ddof)
+    variance = powers.sum(axis, keepdims=keepdims and keep_variance) / (1 if squares == "sum" else number)
     if squares in ("whole", "whole_centered"):
         variance = x.var() if squares == "whole" else powers.mean()
     if squares == "square_of_mean":
         variance = distance.mean(axis, keepdims=keepdims and keep_variance) ** 2
     size = np.sqrt(variance + (eps if eps_at == "inside" else 0)) if root and squares != "absolute" else variance
+    size = np.sqrt(np.sqrt(variance) + eps) if root == "twice" else size
     size = size + eps if eps_at == "outside" or (eps_at == "inside" and size is variance) else size
     y = {
         True: lambda: (x - middle) / size,
@@ -280,6 +282,18 @@ LAYER_NORM = Exercise(
             "you multiply by the standard deviation and do not divide by it.",
             "A row of large numbers: should it become smaller or larger?",
         ),
+        mistake(
+            "root_twice",
+            {"root": "twice"},
+            "the root is taken twice: the standard deviation is the root of the variance already.",
+            "`std` or `var`: which of them belongs under the root of the formula?",
+        ),
+        mistake(
+            "wrong_length",
+            {"squares": "other_length"},
+            "the squares are divided by the number of rows, and a row has as many numbers as there are columns.",
+            "How many numbers are in one row: x.shape[0] or x.shape[1]?",
+        ),
     ),
     blanks=(
         "centered = x - ...  # (T, C), mean 0\n"
@@ -331,6 +345,9 @@ def linear_variant(x, weight, bias, transposed=True, biases=1, bias_sign=1, bias
         "last": lambda: np.outer(x[:, -1], weight[:, -1]),
         "reshaped": lambda: x @ weight.reshape(weight.shape[::-1]),
         "x_plus_bias": lambda: (x + bias) @ w,
+        "weight_first": lambda: weight @ x,
+        "first_row": lambda: x[0] @ w,
+        "last_row": lambda: x[-1] @ w,
     }[product]()
     if turned == "before_bias":
         return y.T + biases * bias_sign * bias
@@ -434,6 +451,18 @@ LINEAR = Exercise(
             {"product": "last"},
             "each product overwrites the one before, so only the last one remains.",
             "What was in the sum before, and where does it go: `=` or `+=`?",
+        ),
+        mistake(
+            "weight_first",
+            {"product": "weight_first"},
+            "`weight @ x` takes the columns of x, which are channels and no tokens.",
+            "The formula y = W x is for one column x. Here each token is a row: which side of `@` must x be on?",
+        ),
+        mistake(
+            "one_row",
+            ({"product": "last_row"}, {"product": "first_row"}),
+            "only one token comes back, the first or the last one.",
+            "How many rows should the result have? Is your `return` inside the loop?",
         ),
     ),
     hints=(

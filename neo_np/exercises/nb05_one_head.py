@@ -13,6 +13,30 @@ FACTOR = mistake(
     "the mask has 1 for visible and 0 for hidden, as if the scores were multiplied by it.",
     "The mask is added. What must you add to a score so that its weight becomes 0?",
 )
+VISIBLE_IS_1 = mistake(
+    "visible_is_1",
+    {"form": "visible_is_1"},
+    "visible places have 1 and not 0.",
+    "Which number changes nothing when it is added?",
+)
+HIGH = mistake(
+    "high",
+    {"form": "high"},
+    "hidden places have a very high number: they would get all the weight.",
+    "What is exp of a very high number, and what is exp of a very low one?",
+)
+BOOLEANS = mistake(
+    "booleans",
+    ({"form": "bool"}, {"form": "int"}),
+    "the mask says True and False (or 1 and 0), and numbers to add were asked for.",
+    "`np.where(condition, a, b)` makes numbers of a condition. What are a and b here?",
+)
+TRANSPOSED = mistake(
+    "transposed",
+    {"transposed": True},
+    "rows and columns are exchanged: the rows should be queries.",
+    "Which of the two needs a new axis at the end, `queries[:, None]` or `keys[:, None]`?",
+)
 NO_NEW_AXIS = mistake(
     "no_new_axis",
     {"pairs": True},
@@ -21,7 +45,7 @@ NO_NEW_AXIS = mistake(
 )
 NOT_LOW_ENOUGH = mistake(
     "not_low_enough",
-    tuple({"form": hidden} for hidden in (-1.0, -10.0, -100.0, -1000.0, -10000.0)),
+    tuple({"form": hidden} for hidden in (-1.0, -10.0, -100.0, -1000.0, -10000.0, "minus_1")),
     "hidden places get a number that is not low enough: scores can be large too.",
     "What is a score of 20000 plus your number, and how much weight would it get beside a score of 0?",
 )
@@ -78,10 +102,15 @@ def softmax_variant(
         "clipped": lambda: power(np.clip(x, -50, 50)),
         "clipped_above": lambda: power(np.minimum(x, 50)),
     }[lowered]()
-    terms = {"powers": lambda: powers, "scores": lambda: x, "lowered": lambda: x - shift, "unshifted": lambda: power(x)}[
-        summed
-    ]()
+    terms = {
+        "powers": lambda: powers,
+        "mean": lambda: powers,
+        "scores": lambda: x,
+        "lowered": lambda: x - shift,
+        "unshifted": lambda: power(x),
+    }[summed]()
     total = terms.sum(axis if sum_axis is None else sum_axis[0], keepdims=keepdims and keep_sum)
+    total = total / x.shape[-1] if summed == "mean" else total
     top = power(x) if unshifted_top else powers
     weights = power((x - shift) / total) if inside else top / (total if divide else 1.0)
     return np.log(weights) if log else weights
@@ -220,6 +249,12 @@ SOFTMAX = Exercise(
             "the largest score of each column is subtracted, so the differences in a row change.",
             "Which axis runs along a row? And which number must be the same for all scores of a row?",
         ),
+        mistake(
+            "mean_for_sum",
+            {"summed": "mean"},
+            "you divide by the mean, so a row of S weights adds up to S.",
+            "What must the weights of a row add up to? By what must they be divided for this?",
+        ),
     ),
     blanks=(
         "largest = x.max(axis=..., keepdims=...)  # (T, 1)\n"
@@ -263,6 +298,7 @@ def mask_of(visible, form):
         "bool": lambda: visible,
         "int": lambda: visible.astype(int),
         "small": lambda: np.where(visible, 0.0, -1e-9),
+        "minus_1": lambda: np.where(visible, 0, -1),
         "nothing": lambda: np.zeros(visible.shape),
     }.get(form, lambda: np.where(visible, 0.0, form))()
 
@@ -355,24 +391,9 @@ CAUSAL_MASK = Exercise(
             "hidden places have 1: adding 1 to a score makes it larger.",
             "What must you add to a score so that `exp` of it becomes 0?",
         ),
-        mistake(
-            "visible_is_1",
-            {"form": "visible_is_1"},
-            "visible places have 1 and not 0.",
-            "Which number changes nothing when it is added?",
-        ),
-        mistake(
-            "high",
-            {"form": "high"},
-            "hidden places have a very high number: they would get all the weight.",
-            "What is exp of a very high number, and what is exp of a very low one?",
-        ),
-        mistake(
-            "booleans",
-            ({"form": "bool"}, {"form": "int"}),
-            "the mask says True and False (or 1 and 0), and numbers to add were asked for.",
-            "`np.where(condition, a, b)` makes numbers of a condition. What are a and b here?",
-        ),
+        VISIBLE_IS_1,
+        HIGH,
+        BOOLEANS,
         mistake(
             "nothing_hidden",
             ({"form": "nothing"}, {"form": "small"}),
@@ -380,12 +401,7 @@ CAUSAL_MASK = Exercise(
             "Which comparison says that a key lies in the future, and which number does a hidden place get?",
         ),
         NO_NEW_AXIS,
-        mistake(
-            "transposed",
-            {"transposed": True},
-            "rows and columns are exchanged: the rows should be queries.",
-            "Which of the two needs a new axis at the end, `queries[:, None]` or `keys[:, None]`?",
-        ),
+        TRANSPOSED,
         mistake(
             "one_ahead",
             {"ahead": 1},
@@ -440,6 +456,7 @@ def attend_variant(
     normalize=True,
     upright=False,
     keys="k",
+    keepdims=True,
 ):
     """Attend with a switch for each mistake."""
     compared = {"k": k, "v": v}[keys]
@@ -457,7 +474,7 @@ def attend_variant(
         "multiplied_64": lambda: scores * mask.astype(np.float64),
         "counted": lambda: np.where(np.tri(*scores.shape) == 1, scores, LOWEST),
     }.get(masking, lambda: scores)()
-    weights = softmax_variant(scores, axis=axis, maximum=maximum) if normalize else scores
+    weights = softmax_variant(scores, axis=axis, maximum=maximum, keep_sum=keepdims) if normalize else scores
     weights = {"after": lambda: weights * visible, "added_after": lambda: weights + mask}.get(masking, lambda: weights)()
     if give == "weights":
         return weights
@@ -596,7 +613,7 @@ ATTEND = Exercise(
         mistake(
             "overflow",
             {"maximum": "none"},
-            "`exp` of a large score overflows.",
+            "`exp` of a large score overflows, or every `exp` of a row is 0.",
             "Your own `softmax` takes care of this. Can you call it here?",
         ),
         mistake(
@@ -622,6 +639,12 @@ ATTEND = Exercise(
             {"axis": None},
             "the softmax runs over the whole table, so all weights together add up to 1.",
             "Whose weights must add up to 1: those of all tokens together, or those of one asking token?",
+        ),
+        mistake(
+            "no_keepdims",
+            ({"keepdims": False}, {"keepdims": False, "maximum": "none"}),
+            "the sums of your own softmax have shape (T,), and NumPy lines that up with the columns.",
+            "What shape must the sums have, so that each one meets its own row? Or can you call `softmax`?",
         ),
     ),
     hints=(

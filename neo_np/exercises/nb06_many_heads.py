@@ -27,6 +27,7 @@ def split_heads_variant(x, num_heads, way="right"):
         "interleaved": lambda: x.reshape(T, D, H).transpose(2, 0, 1),
         "exchanged": lambda: x.reshape(T, D, H).swapaxes(0, 1),
         "exchanged_no_swap": lambda: x.reshape(D, T, H),
+        "exchanged_outer_swap": lambda: x.reshape(T, D, H).swapaxes(0, 2),
         "D_before_T": lambda: x.reshape(T, H, D).transpose(1, 2, 0),
         "last_swap": lambda: x.reshape(T, H, D).swapaxes(1, 2),
         "outer_swap": lambda: x.reshape(T, H, D).swapaxes(0, 2),
@@ -102,7 +103,7 @@ SPLIT_HEADS = Exercise(
         ),
         mistake(
             "H_and_D_exchanged",
-            ({"way": "exchanged"}, {"way": "exchanged_no_swap"}),
+            ({"way": "exchanged"}, {"way": "exchanged_no_swap"}, {"way": "exchanged_outer_swap"}),
             "the number of heads and the size of a head are exchanged.",
             "num_heads is H. What is D, if C channels are shared out to H heads?",
         ),
@@ -172,6 +173,15 @@ def merge_heads(x):
     return x.swapaxes(0, 1).reshape(T, H * D)
 
 
+def overlapping(x):
+    """Write head h at channel h on, so that the next head writes over most of it."""
+    H, T, D = x.shape
+    rows = np.zeros((T, H * D), x.dtype)
+    for h in range(H):
+        rows[:, h : h + D] = x[h]
+    return rows
+
+
 def merge_heads_variant(x, way="right"):
     """merge_heads with a switch for each mistake."""
     H, T, D = x.shape
@@ -193,6 +203,7 @@ def merge_heads_variant(x, way="right"):
         "C_first": lambda: x.swapaxes(1, 2).reshape(H * D, T),
         "reshape_first": lambda: x.reshape(H * D, T).swapaxes(0, 1),
         "names_exchanged": lambda: x.swapaxes(0, 1).reshape(H, T * D),
+        "overlapping": lambda: overlapping(x),
     }[way]()
 
 
@@ -263,6 +274,12 @@ MERGE_HEADS = Exercise(
             {"way": "names_exchanged"},
             "the sizes of x are read in the wrong order, so the result has H rows and not T.",
             "x is (H, T, D). Which of its sizes does x.shape give first?",
+        ),
+        mistake(
+            "overlapping",
+            {"way": "overlapping"},
+            "head h begins at column h, so a head is written over the one before.",
+            "Each head has D columns of its own. At which column does head 1 begin?",
         ),
     ),
     hints=(
@@ -486,6 +503,18 @@ SELF_ATTENTION = Exercise(
             {"residual": True},
             "x is added to the result. The block does that later.",
             "What is the last step that the task names?",
+        ),
+        mistake(
+            "one_projection",
+            ({"k_from": "q", "v_from": "q"}, {"q_from": "k", "v_from": "k"}, {"q_from": "v", "k_from": "v"}),
+            "queries, keys and values all come from the same projection.",
+            "p has three weights for three different things. How many of them do you use?",
+        ),
+        mistake(
+            "one_head_repeated",
+            {"split": "copies"},
+            "every head computes with the channels of head 0.",
+            "Where does your loop over the heads use its number?",
         ),
     ),
     hints=(

@@ -3,7 +3,18 @@
 import numpy as np
 
 from neo_np.exercises.exercise import Case, Exercise, mistake
-from neo_np.exercises.nb05_one_head import FACTOR, LOWEST, NO_NEW_AXIS, NOT_LOW_ENOUGH, hidden_is_lowest, mask_of
+from neo_np.exercises.nb05_one_head import (
+    BOOLEANS,
+    FACTOR,
+    HIGH,
+    LOWEST,
+    NO_NEW_AXIS,
+    NOT_LOW_ENOUGH,
+    TRANSPOSED,
+    VISIBLE_IS_1,
+    hidden_is_lowest,
+    mask_of,
+)
 
 # local_mask
 
@@ -31,6 +42,7 @@ def local_mask_variant(
     pairs=False,
     future=False,
     half=False,
+    transposed=False,
 ):
     """local_mask with a switch for each mistake."""
     if start == "zero":
@@ -41,9 +53,11 @@ def local_mask_variant(
     near = distance >= window if hole else np.abs(distance) <= window // 2 if half else near
     near = (queries if pairs else queries[:, None]) // window == keys // window if chunks else near
     seen = near | (not use_window)
-    visible = seen & ((distance > 0 if strict else distance >= 0) | (not causal) | future)
+    ahead = distance >= -window if future == "near" else future
+    visible = seen & ((distance > 0 if strict else distance >= 0) | (not causal) | ahead)
     visible = ~visible if inverted else visible
-    return mask_of(visible, form)
+    mask = mask_of(visible, form)
+    return mask.T if transposed else mask
 
 
 def local_mask_cases():
@@ -99,7 +113,13 @@ LOCAL_MASK = Exercise(
         ),
         mistake(
             "not_causal",
-            ({"causal": False}, {"causal": False, "longest": 1}, {"causal": False, "longest": -1}, {"future": True}),
+            (
+                {"causal": False},
+                {"causal": False, "longest": 1},
+                {"causal": False, "longest": -1},
+                {"future": True},
+                {"future": "near"},
+            ),
             "the window reaches into the future too.",
             "Which sign has the distance of a key that lies in the future?",
         ),
@@ -146,12 +166,10 @@ LOCAL_MASK = Exercise(
             "If only the last 2 of 5 tokens ask, what is the position of the first row's token?",
         ),
         FACTOR,
-        mistake(
-            "booleans",
-            {"form": "bool"},
-            "the mask says True and False, and numbers to add were asked for.",
-            "`np.where(condition, a, b)` makes numbers of a condition. What are a and b here?",
-        ),
+        BOOLEANS,
+        VISIBLE_IS_1,
+        HIGH,
+        TRANSPOSED,
         NO_NEW_AXIS,
         mistake(
             "nothing_hidden",
@@ -166,6 +184,12 @@ LOCAL_MASK = Exercise(
             "Which sign has the distance of a key that lies in the future?",
         ),
         NOT_LOW_ENOUGH,
+        mistake(
+            "itself_not_counted",
+            {"strict": True, "longest": 1},
+            "a token sees the `window` tokens before it, and not itself.",
+            "With a window of 1, which tokens does a token see? What is the distance to itself?",
+        ),
     ),
     blanks=(
         "distance = queries[:, None] - ...  # (T, S)\n"
@@ -208,6 +232,9 @@ def reach_variant(attention_layers, window, length, count="right", globals_as="e
     attention_layers = {"all": attention_layers, "first": attention_layers[:1], "last": attention_layers[-1:]}[layers]
     if globals_as == "only_if_all":
         globals_as = "left_out" if "local" in attention_layers else "everything"
+    if globals_as in ("only_the_first", "only_the_last"):
+        looked_at = attention_layers[0 if globals_as == "only_the_first" else -1]
+        globals_as = "everything" if looked_at == "global" else "local"
     if cap == "never":
         seen = 1
         for kind in attention_layers:
@@ -278,8 +305,8 @@ REACH = Exercise(
         ),
         mistake(
             "global_ignored",
-            ({"globals_as": "left_out"}, {"globals_as": "local"}, {"globals_as": "only_if_all"}),
-            "global layers are left out, or counted as local ones.",
+            ({"globals_as": way} for way in ("left_out", "local", "only_if_all", "only_the_first", "only_the_last")),
+            "global layers are left out, or counted as local ones (all of them or some).",
             "How far does news travel in one global layer?",
         ),
         mistake(

@@ -53,8 +53,15 @@ def gelu_new_variant(
         }
         return other[form]() if form == "sigmoid_1.702" else other[form](x)
     y = (cubic * x) ** 3 if cube_of == "product" else cubic * (3 * x if power == "times" else x**power)
+    y = cubic + x**3 if cube_of == "added" else y
     inside = root * (x * linear_term + sign * y) if inner_root else root * x + sign * y
-    function = {"tanh": np.tanh, "tan": np.tan, "arctan": np.arctan, "sigmoid": lambda z: 1 / (1 + np.exp(-z))}[function]
+    function = {
+        "tanh": np.tanh,
+        "none": lambda z: z,
+        "tan": np.tan,
+        "arctan": np.arctan,
+        "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    }[function]
     bent = outer * function(inside)
     y = {
         True: lambda: half * x * (one + bent),
@@ -124,9 +131,9 @@ GELU_NEW = Exercise(
         ),
         mistake(
             "square_for_cube",
-            {"power": 2},
-            "you square x and do not raise it to the third power.",
-            "Which sign has x * x * x for negative x, and which has x * x?",
+            ({"power": 2}, {"power": 1}, {"power": 4}),
+            "x is raised to another power than the third one.",
+            "How many times is x multiplied in 0.044715 * x * x * x? Which sign has x * x for negative x?",
         ),
         mistake(
             "no_root",
@@ -172,7 +179,7 @@ GELU_NEW = Exercise(
         ),
         mistake(
             "digits",
-            ({"cubic": 0.44715}, {"cubic": 0.0044715}, {"cubic": 0.04715}, {"cubic": 0.044175}),
+            ({"cubic": 0.44715}, {"cubic": 0.0044715}, {"cubic": 0.04715}, {"cubic": 0.044175}, {"cubic": 0.447715}),
             "the number 0.044715 is mistyped.",
             "Compare it digit by digit with the task.",
         ),
@@ -215,6 +222,25 @@ GELU_NEW = Exercise(
             "the result is one long row, so the shape of x is lost.",
             "x may be a table. How can the result get the shape of x?",
         ),
+        mistake(
+            "plus_for_times",
+            {"cube_of": "added"},
+            "0.044715 is added to the third power of x, and it must multiply it.",
+            "Which sign is between 0.044715 and x * x * x in the formula?",
+        ),
+        mistake(
+            "half_for_one",
+            {"one": 0.5},
+            "0.5 is added to tanh in the bracket, and 1 must be added.",
+            "For large x, tanh is 1 and GELU is nearly x. What does your bracket give there?",
+        ),
+        mistake(
+            "x_twice",
+            {"linear_term": 2},
+            "x is added twice in the bracket.",
+            "The line has `x +` already. What comes after it?",
+        ),
+        mistake("no_tanh", {"function": "none"}, "the tanh is missing.", "What bends the line in the formula?"),
     ),
     blanks="inside = math.sqrt(2 / math.pi) * (x + ...)\nreturn 0.5 * x * (... + np.tanh(inside))",
     hints=(

@@ -55,6 +55,22 @@ def message(exercise, body, **names):
         ("softmax", "return x / x.sum(axis=1).sum(axis=1)", "fewer axes than this line needs"),
         ("softmax", "s = x.sum(axis=-1)\nreturn x / s[:, 0]", "fewer axes than this line needs"),
         ("merge_heads", "return x.swapaxes(2, 3)", "fewer axes than this line needs"),
+        ("merge_heads", "return x.transpose(0, 1).reshape(len(x[0]), -1)", "write `x.swapaxes(0, 1)`"),
+        ("split_heads", "return np.transpose(x.reshape(len(x), num_heads, -1), (0, 1))", "the new order of all axes"),
+        ("split_heads", "T, C = x.shape\nreturn x.view(T, num_heads, C // num_heads)", "NumPy's name is `x.reshape(...)`"),
+        ("split_heads", "return x.reshape(x.size(0), num_heads, -1).swapaxes(0, 1)", "`x.shape[0]` in NumPy"),
+        ("split_heads", "return x.reshape(len(x), num_heads, -1).permute(1, 0, 2)", "PyTorch has this method"),
+        ("attend", "return softmax((q @ k.T).masked_fill(mask < 0, -1e9)) @ v", "PyTorch has this method"),
+        ("layer_norm", "return (x - x.mean(dim=-1, keepdim=True)) * weight + bias", "calls them `axis`, `keepdims`"),
+        ("layer_norm", "return (x - np.mean(x, dim=-1)) * weight + bias", "calls them `axis`, `keepdims`"),
+        ("softmax", "return F.softmax(x, dim=-1)", "the course does without this library"),
+        ("softmax", "return torch.softmax(x, -1)", "the course does without this library"),
+        ("softmax", "import a_library_of_another_course\nreturn x", "the course does without this library"),
+        ("mlp", "return p.c_proj(gelu_new(p.c_fc(x)))", "take the array in it, such as `.weight`"),
+        ("mlp", "return gelu_new(x @ p.c_fc.T) @ p.c_proj.T", "take the array in it, such as `.weight`"),
+        ("mlp", "return gelu_new(x @ p.c_fc) @ p.c_proj", "of a group of parameters take the `.weight`"),
+        ("mlp", "return linear(gelu_new(x), p.c_fc.weight, p.c_fc)", "neither a function nor an array"),
+        ("self_attention", "return linear(x, p.q_proj.weight, p.q_proj.bias)", "the error lists the names that there are"),
         ("embed", "return wte[ids] + wpe[np.arange(ids)]", "did you mean `len(...)`"),
         ("embed", "return wte[ids] + wpe[range(ids)]", "did you mean `len(...)`"),
         ("next_token", "return int(logits)", "one number is needed here"),
@@ -115,7 +131,7 @@ def message(exercise, body, **names):
         ("softmax", "return np.exp(x - x + 1000)", "exp of a large number is infinite"),
         ("softmax", "return x.sum(axes=1)", "other arguments than it has"),
         ("attend", "return softmax(q, k)", "other arguments than it has"),
-        ("softmax", "return x.exp()", "nothing with this name"),
+        ("softmax", "return x.exp()", "PyTorch has this method"),
         ("softmax", "return np.expp(x)", "nothing with this name"),
         ("merge", "return merge(tokens, pair)", "calls itself without an end"),
         ("reach", "return length // 0", "divided by 0"),
@@ -256,6 +272,25 @@ def test_right_numbers_of_another_type_are_told_as_that(exercise, body):
     assert "Probable mistake: the numbers are right, and their type is another one" in said, said
 
 
+@pytest.mark.parametrize(
+    ("exercise", "body"),
+    [
+        ("center_rows", "y = np.zeros(x.shape, int)\ny[:] = x - x.mean(axis=1, keepdims=True)\nreturn y"),
+        ("pairwise_dots", "y = x @ y.T\nreturn y.astype(np.int64)"),
+        (
+            "linear",
+            "y = np.full((len(x), len(weight)), 0)\nfor t, row in enumerate(x):\n    y[t] = weight @ row + bias\nreturn y",
+        ),
+    ],
+)
+def test_results_in_an_array_of_integers_are_told_as_cut(exercise, body):
+    assert "Probable mistake: the digits after the point are lost" in message(exercise, body)
+
+
+def test_other_integers_are_not_told_as_cut():
+    assert "digits after the point" not in message("center_rows", "return np.round(x).astype(int)")
+
+
 @pytest.mark.parametrize("body", ["return [0.0 for id in ids]", "return (table[0, 0],)"])
 def test_list_for_an_array_is_told_how_to_become_one(body):
     assert "`np.array(...)` makes an array of a list." in message("pick_targets", body).split("Case")[0]
@@ -376,3 +411,34 @@ def test_operation_that_does_not_fit_is_found_in_the_line(line, operation):
         trace = trace.tb_next
     found = failing_step(trace)
     assert (found and ast.unparse(found)) == operation
+
+
+@pytest.mark.parametrize(
+    ("exercise", "body", "line"),
+    [
+        ("split_heads", "y = x.reshape(len(x), num_heads, -1)\ny.swapaxes(0, 1)\nreturn y", "Line 3, `y.swapaxes(0, 1)`,"),
+        ("mlp", "h = linear(x, p.c_fc.weight, p.c_fc.bias)\ngelu_new(h)\nreturn h", "Line 3, `gelu_new(h)`,"),
+        ("center_rows", "mean = x.mean(axis=1, keepdims=True)\nx - mean", "Line 3, `x - mean`,"),
+        ("softmax", "if len(x):\n    np.exp(x)\nreturn x", "Line 3, `np.exp(x)`,"),
+    ],
+)
+def test_line_that_keeps_its_value_nowhere_is_told(exercise, body, line):
+    assert f"{line} makes a new value and keeps it nowhere." in message(exercise, body)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "body"),
+    [
+        ("softmax", "np.exp(x, out=x)\nreturn x"),
+        ("softmax", "np.copyto(x, 0)\nprint(x)\nreturn x"),
+        ("merge", "new = []\nnew.append(pair)\nreturn new"),
+        ("merge", "def step():\n    return tokens\nstep()\nreturn tokens[1:]"),
+    ],
+)
+def test_line_that_changes_something_is_not_told_as_unkept(exercise, body):
+    assert "keeps it nowhere" not in message(exercise, body)
+
+
+def test_right_answer_with_an_unkept_value_passes_without_a_remark():
+    said = message("next_token", "logits[-1].max()\nreturn int(logits[-1].argmax())")
+    assert "right" in said and "keeps it nowhere" not in said
