@@ -10,7 +10,7 @@ import numpy as np
 from neo_np.exercises.beginning import blanks_left, not_begun
 from neo_np.exercises.calls import Place, call, kept_apart, outside_names, place_of, with_names
 from neo_np.exercises.exercise import Case, Exercise, Mistake
-from neo_np.exercises.naming import candidates, is_wrong, named
+from neo_np.exercises.naming import BY_SHAPE, agreement, candidates, is_wrong, named
 from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, VALUE, Outcome, cut_to_integers, equal, right, right_in_another_type
 from neo_np.exercises.prepared import given_functions, prepared_cases
 from neo_np.exercises.readable import simplified
@@ -73,7 +73,8 @@ class Finding:
 
     partly: what the mistakes do not explain, EXTREME or RAISED, or "". place: where an error happened or the time ran out.
     only_changed: all results are right, and inputs are changed. blanks: (line number, line) of each `...` that is left.
-    outside: names of the notebook that the function uses and that are not its arguments. extreme: the extreme cases that fail.
+    outside: names of the notebook that the function uses and that are not its arguments. extreme: the extreme cases that fail
+    and that the mistakes do not explain.
     unkept: (line number, line) of a wrong answer that makes a new value and keeps it nowhere, or None.
     """
 
@@ -197,6 +198,7 @@ def explained(finding, function, outcomes, failing, prepared, index):
     """Return a finding of a wrong answer with the mistakes and the case to show, the one with this index."""
     exercise = finding.exercise
     mistakes, partly = find_mistakes(exercise, outcomes, failing, prepared)
+    others = unexplained_extremes(exercise, mistakes, outcomes, failing, prepared)
     if any(outcome.changed for outcome in outcomes):
         own = [m for m in exercise.mistakes if m.name == CHANGES_INPUT.name]
         mistakes += tuple(m for m in own[:1] or [CHANGES_INPUT] if m not in mistakes)
@@ -211,8 +213,20 @@ def explained(finding, function, outcomes, failing, prepared, index):
         with suppress(Overtime):
             error = within(SECONDS, lambda: first_not_finite(function, shown.case.arguments))
     place = place_of(error, function) if error is not None else None
-    extreme = tuple(prepared[i][0] for i in failing if prepared[i][0].extreme)
+    partly = "" if partly == EXTREME and not others else partly
+    extreme = tuple(prepared[i][0] for i in others)
     return replace(finding, mistakes=mistakes, partly=partly, shown=shown, place=place, extreme=extreme)
+
+
+def unexplained_extremes(exercise, mistakes, outcomes, failing, prepared):
+    """Return the numbers of the failing extreme cases for which no way to make these mistakes gives the same result."""
+
+    def explains(candidate, i):
+        case, expected = prepared[i]
+        return agreement(outcomes[i], candidate.outcome(i, case, expected), expected, exercise.tolerance) >= BY_SHAPE
+
+    ways = named_candidates(exercise, mistakes)
+    return [i for i in failing if prepared[i][0].extreme and not any(explains(way, i) for way in ways)]
 
 
 def first_not_finite(function, arguments):

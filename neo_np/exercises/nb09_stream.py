@@ -52,6 +52,7 @@ def block_variant(
     twice=False,
     second_reads="x",
     fixed_eps=None,
+    called="both",
     give="stream",
 ):
     """Block with a switch for each mistake."""
@@ -61,10 +62,11 @@ def block_variant(
         return y if name is None else layer_norm(y, getattr(p, name).weight, getattr(p, name).bias, eps)
 
     def attention(y):
-        return self_attention(y, p.attn.attention, config.num_heads, mask if masked else np.zeros_like(mask))
+        seen = mask if masked else np.zeros_like(mask)
+        return y if called == "mlp" else self_attention(y, p.attn.attention, config.num_heads, seen)
 
     def feed(y):
-        return mlp(y, p.mlp)
+        return y if called == "attention" else mlp(y, p.mlp)
 
     if order == "post":
         x = norm(x + attention(x), norm_1)
@@ -196,9 +198,9 @@ BLOCK = Exercise(
         ),
         mistake(
             "part_missing",
-            ({"parts": "attention"}, {"parts": "mlp"}),
+            ({"parts": "attention"}, {"parts": "mlp"}, {"called": "attention"}, {"called": "mlp"}),
             "one of the two parts is missing.",
-            "How many times do you add to x?",
+            "Where do you call self_attention, and where mlp?",
         ),
         mistake(
             "norm_of_norm",

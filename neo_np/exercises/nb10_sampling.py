@@ -38,7 +38,9 @@ def temperature_variant(logits, value, step="divide", first="none", last="none")
         "multiply": lambda: before * value,
         "subtract": lambda: before - value,
         "inverted": lambda: value / before,
+        "multiply below 1": lambda: before * value if value < 1 else before / value,
         "whole": lambda: before // value,
+        "whole numbers": lambda: (before / value).astype(int),
         "power": lambda: before ** (1 / value),
         "power_up": lambda: before**value,
         "by_sign": lambda: np.where(before > 0, before / value, before * value),
@@ -80,7 +82,7 @@ TEMPERATURE = Exercise(
     mistakes=(
         mistake(
             "multiplies",
-            {"step": "multiply"},
+            ({"step": "multiply"}, {"step": "multiply below 1"}),
             "you multiply by the temperature, so a low one makes the choice more random and not less.",
             "At temperature 0.5, should the differences between the logits become larger or smaller?",
         ),
@@ -141,9 +143,9 @@ TEMPERATURE = Exercise(
         ),
         mistake(
             "whole_numbers",
-            {"step": "whole"},
-            "the results are rounded down to whole numbers.",
-            "What is the difference between `/` and `//`?",
+            ({"step": "whole"}, {"step": "whole numbers"}),
+            "the results are cut to whole numbers.",
+            "Which step loses the decimals? (`//` and `int` do.)",
         ),
     ),
     blanks="changed = ...  # the logits at this temperature\nreturn changed  # (V,)",
@@ -189,9 +191,11 @@ def top_k_variant(logits, k, highest=True, rule="best", ties="kept", off=0, remo
         "unique": lambda: scores >= np.unique(scores)[-k],
         "few higher values": lambda: np.array([len(np.unique(scores[scores > score])) < k for score in scores]),
         "first": lambda: places < k,
+        "above the place": lambda: scores >= order[k - 1],
+        "above another place": lambda: scores >= np.argsort(scores)[-k],
         "above k": lambda: scores > k,
     }[rule]()
-    base = {"probabilities": softmax}.get(give, np.array)(logits)
+    base = softmax(logits) if give in ("probabilities", "probabilities and -inf") else logits
     chosen = np.where(kept, base, 0 if give == "probabilities" else removed)
     return {
         "renormalized": lambda: softmax(np.where(kept, logits, -np.inf)),
@@ -280,6 +284,12 @@ TOP_K = Exercise(
             "Where in your code are the logits compared with each other?",
         ),
         mistake(
+            "compared_with_an_id",
+            ({"rule": "above the place"}, {"rule": "above another place"}),
+            "you compare the logits with the id of the k-th token: `argsort` gives places and not logits.",
+            "What is the difference between `np.sort(logits)[-k]` and `np.argsort(logits)[-k]`?",
+        ),
+        mistake(
             "compared_with_k",
             {"rule": "above k"},
             "you compare the logits with the number k itself.",
@@ -287,7 +297,7 @@ TOP_K = Exercise(
         ),
         mistake(
             "probabilities",
-            ({"give": "probabilities"}, {"give": "renormalized"}),
+            ({"give": "probabilities"}, {"give": "renormalized"}, {"give": "probabilities and -inf"}),
             "the result is probabilities, and logits were asked for.",
             "Softmax comes last, after all processors. Which line is too much?",
         ),
@@ -394,6 +404,7 @@ def top_p_variant(
     return {
         "logits": lambda: chosen,
         "probabilities": lambda: np.where(kept, softmax(logits), 0),
+        "probabilities and -inf": lambda: np.where(kept, softmax(logits), removed),
         "renormalized": lambda: softmax(np.where(kept, logits, -np.inf)),
         "values": lambda: logits[kept],
         "sorted": lambda: np.sort(chosen)[::-1],
@@ -472,7 +483,7 @@ TOP_P = Exercise(
         ),
         mistake(
             "probabilities",
-            ({"give": "probabilities"}, {"give": "renormalized"}),
+            ({"give": "probabilities"}, {"give": "renormalized"}, {"give": "probabilities and -inf"}),
             "the result is probabilities, and logits were asked for.",
             "The probabilities only decide which tokens stay. What should the kept tokens have in the result?",
         ),
@@ -605,8 +616,11 @@ def repetition_penalty_variant(
         "all": lambda: np.ones(V, bool),
         "unused": lambda: counts == 0,
         "last": lambda: np.arange(V) == ids[-1],
+        "first": lambda: np.arange(V) == ids[0],
+        "lowest": lambda: np.arange(V) == min(ids),
         "repeated": lambda: counts > 1,
         "places": lambda: np.arange(V) < len(ids),
+        "different places": lambda: np.arange(V) < len(set(ids)),
     }[which]()
     times = counts if count else np.ones(V, int)
     factor = penalty * np.maximum(times, 1) if count == "factor" else penalty**times
@@ -694,6 +708,12 @@ REPETITION_PENALTY = Exercise(
             "Which of the ids does your code visit?",
         ),
         mistake(
+            "returns_too_early",
+            ({"which": "first"}, {"which": "lowest"}),
+            "only one token is penalised, the first one that the loop visits: `return` is inside the loop.",
+            "How far is your `return` indented, and when should it be reached?",
+        ),
+        mistake(
             "repeated_only",
             {"which": "repeated"},
             "only tokens that occur at least twice are penalised.",
@@ -701,7 +721,7 @@ REPETITION_PENALTY = Exercise(
         ),
         mistake(
             "places_for_ids",
-            {"which": "places"},
+            ({"which": "places"}, {"which": "different places"}),
             "you visit the numbers 0, 1, 2, ..., the places in the text, and not the ids at these places.",
             "ids is [7, 3]. Which two logits should change, and which two does your function change?",
         ),
@@ -897,7 +917,7 @@ SAMPLE = Exercise(
         mistake(
             "no_running_sum",
             ({"rule": "each"}, {"rule": "each_or_last"}, {"rule": "nearest_probability"}),
-            "u is compared with each probability by itself, and not with the running sum.",
+            "each probability is compared with u by itself, and not the running sum.",
             "Where does the second bin begin and end, if the first two probabilities are 0.2 and 0.5?",
         ),
         mistake(

@@ -46,6 +46,7 @@ def cached_step_variant(
     hands_over="v",
     keyed="k",
     normalize=True,
+    compared="keys",
     give="z",
 ):
     """cached_step with a switch for each mistake."""
@@ -63,11 +64,12 @@ def cached_step_variant(
     values = {"all": [*values[keep], value], "new": [value], "old": list(values)}[seen]
     keys = [keys[-1], *keys[:-1]] if slot == "key_in_front" else keys
     values = [values[-1], *values[:-1]] if slot == "value_in_front" else values
-    scores = np.array(keys) @ (x if asks == "x" else {"q": wq, "k": wk, "v": wv}[asks] @ x)
+    scores = np.array(values if compared == "values" else keys) @ (x if asks == "x" else {"q": wq, "k": wk, "v": wv}[asks] @ x)
     scores = scores / np.sqrt(len(key)) if scale else scores
-    weights = softmax(scores) if normalize else scores
+    weights = {True: softmax, False: np.array, "by the sum": lambda scores: scores / scores.sum()}[normalize](scores)
     return {
         "z": lambda: weights @ np.array(values),
+        "added to x": lambda: x + weights @ np.array(values),
         "weights": lambda: weights,
         "mean_key": lambda: weights @ np.array(keys),
         "keys": lambda: np.array(keys),
@@ -186,7 +188,7 @@ CACHED_STEP = Exercise(
         ),
         mistake(
             "query_exchanged",
-            ({"asks": "k"}, {"asks": "v"}, {"asks": "x"}),
+            ({"asks": "k"}, {"asks": "v"}, {"asks": "x"}, {"compared": "values"}),
             "the keys are not compared with the query of the new token.",
             "Query, key and value: which of the three says what the new token is looking for?",
         ),
@@ -210,9 +212,15 @@ CACHED_STEP = Exercise(
         ),
         mistake(
             "no_softmax",
-            {"normalize": False},
+            ({"normalize": False}, {"normalize": "by the sum"}),
             "the scores are used as weights: the softmax is missing.",
             "Weights are positive and add up to 1. Which function makes them?",
+        ),
+        mistake(
+            "added_to_the_token",
+            {"give": "added to x"},
+            "the result is added to x. The block does that, after the output projection; one head does not.",
+            "Which mean does the task ask for, and does x belong to it?",
         ),
         mistake(
             "untransposed",
@@ -571,6 +579,9 @@ def accept_drafts_variant(
     if accept == "count":
         accepted = sum(draft == own for draft, own in zip(drafts, best))
         return [*drafts[:accepted], best[accepted]]
+    if accept == "equal":
+        written = [draft for draft, own in zip(drafts, best) if draft == own]
+        return [*written, best[len(written)]]
     for i, draft in enumerate(drafts):
         seen = best[(i + row) % len(best)] if row else best[i]
         own = seen if own_row else best[i]
@@ -595,6 +606,9 @@ def accept_drafts_variant(
         raise IndexError("no next draft")
     if end == "bonus" and (after == "go_on" or not missed):
         written.append(best[len(drafts)] if largest == "columns" else best[-1])
+    once_more = end == "row of the last draft" or (end == "last row of the loop" and drafts)
+    if once_more and not missed:
+        written.append(best[len(drafts) - 1])
     if end == "always" or (end == "last_column" and not missed):
         written.append(best[-1])
     return {"tokens": lambda: written, "accepted": lambda: accepted, "number": lambda: len(written)}[give]()
@@ -653,6 +667,7 @@ ACCEPT_DRAFTS = Exercise(
                 {"after": "go_on", "end": "nothing"},
                 {"after": "go_on", "miss": "nothing", "end": "nothing"},
                 {"accept": "count"},
+                {"accept": "equal"},
             ),
             "you continue after a wrong draft. The later rows have read this draft, so they belong to another text.",
             "Row i has read the first i drafts. What is it worth if one of them is wrong?",
@@ -662,6 +677,12 @@ ACCEPT_DRAFTS = Exercise(
             {"end": "nothing"},
             "after K accepted drafts the token of the last row is missing.",
             "There is one row more than there are drafts. What does it say?",
+        ),
+        mistake(
+            "bonus_from_last_draft",
+            ({"end": "row of the last draft"}, {"end": "last row of the loop"}),
+            "after K accepted drafts the last draft is written twice: its row is used once more, and not the row after it.",
+            "There are K drafts and K + 1 rows. Which row has read all drafts?",
         ),
         mistake(
             "bonus_after_a_miss",

@@ -73,6 +73,7 @@ def cross_entropy_variant(
     total = total / logits.shape[1] if summed == "mean" else total
     log_p = {
         "logs": lambda: (shifted - np.log(total)) / math.log(base),
+        "other_log": lambda: shifted - np.log(total) / math.log(base),
         "quotient": lambda: np.log(np.exp(shifted) / total + added) / math.log(base),
         "probability": lambda: np.exp(shifted) / total,
         "other_probability": lambda: np.exp(shifted) / total - 1,
@@ -183,13 +184,13 @@ CROSS_ENTROPY = Exercise(
         ),
         mistake(
             "log2",
-            {"base": 2.0},
-            "the logarithm has the base 2, so the result is in bits.",
+            ({"base": 2.0}, {"base": 2.0, "way": "other_log"}),
+            "the logarithm has the base 2. That belongs to bits.",
             "Nats are asked for. Which function is the natural logarithm?",
         ),
         mistake(
             "log10",
-            {"base": 10.0},
+            ({"base": 10.0}, {"base": 10.0, "way": "other_log"}),
             "the logarithm has the base 10.",
             "Nats are asked for. Which function is the natural logarithm?",
         ),
@@ -300,6 +301,8 @@ def perplexity_variant(surprises, order="mean_first", base=math.e, mean="mean", 
     """Perplexity with a switch for each mistake."""
     surprises = surprises[1:] if mean == "without_first" and surprises.ndim == 1 else surprises
     surprises = np.log(surprises) if mean == "of_logs" else surprises
+    if mean == "none":
+        return base**surprises
     if order == "exp_first":
         return (base ** (sign * surprises / divide)).mean()
     if mean == "by_length":
@@ -354,6 +357,12 @@ PERPLEXITY = Exercise(
             {"order": "exp_first"},
             "exp comes before the mean, so one rare token outweighs all others.",
             "Which comes first in the definition, the mean or e to the power?",
+        ),
+        mistake(
+            "no_mean",
+            {"mean": "none"},
+            "the mean is missing: each token gets a number of its own.",
+            "How many numbers should come back?",
         ),
         mistake(
             "base_2",
@@ -522,16 +531,18 @@ def text_windows_variant(
 def pieces(ids, window, stride, cut, counted, stop_at_end):
     """Return rows that start at fixed steps: "overlapping", "joined" (they share one id) or "apart".
 
-    counted: "all" predictions of a row, the "new" ones, a whole "stride", or all "ids". stop_at_end: no row after the last id.
+    counted: "all" predictions of a row, the "new" ones, a whole "stride", or all "ids"; "few": at most a stride, in the first
+    row too. stop_at_end: True for no row after the last id, "by one" for none that begins with it.
     """
     step, size = {"overlapping": (stride, window + 1), "joined": (window, window + 1), "apart": (window, window)}[cut]
     rows = []
-    for start in range(0, len(ids), step):
+    for start in range(0, len(ids) - (stop_at_end == "by one"), step):
         row = ids[start : start + size]
         predicted = len(row) - 1
-        later = {"all": predicted, "new": min(stride, predicted), "stride": stride, "ids": len(row)}[counted]
-        rows.append((row, later if rows or counted == "ids" else predicted))
-        if stop_at_end and start + size >= len(ids):
+        new = min(stride, predicted)
+        later = {"all": predicted, "new": new, "few": new, "stride": stride, "ids": len(row)}[counted]
+        rows.append((row, later if rows or counted in ("few", "ids") else predicted))
+        if stop_at_end is True and start + size >= len(ids):
             break
     return rows
 
@@ -568,7 +579,7 @@ TEXT_WINDOWS = Exercise(
     mistakes=(
         mistake(
             "overlap_scored_twice",
-            ({"scored": "all"}, {"cut": "overlapping"}, {"cut": "overlapping", "stop_at_end": True}),
+            ({"scored": "all"}, *({"cut": "overlapping", "stop_at_end": end} for end in (False, True, "by one"))),
             "every row counts all its predictions, so the ids in the overlap are scored twice.",
             "How many ids of the second row were scored in the first row already?",
         ),
@@ -667,10 +678,8 @@ TEXT_WINDOWS = Exercise(
         mistake(
             "no_overlap",
             (
-                {"cut": "joined"},
-                {"cut": "joined", "stop_at_end": True},
-                {"cut": "apart"},
-                {"cut": "apart", "stop_at_end": True},
+                *({"cut": "joined", "stop_at_end": end} for end in (False, True, "by one")),
+                *({"cut": "apart", "stop_at_end": end} for end in (False, True, "by one")),
                 {"cut": "apart", "counted": "ids"},
             ),
             "the rows do not overlap, so the first ids of each row have little or no context.",
@@ -699,7 +708,11 @@ TEXT_WINDOWS = Exercise(
             (
                 {"empty_row": "last"},
                 {"empty_row": "second"},
-                *({"cut": "overlapping", "counted": counted} for counted in ("new", "stride")),
+                *(
+                    {"cut": "overlapping", "counted": counted, "stop_at_end": end}
+                    for counted in ("new", "few", "stride")
+                    for end in (False, "by one")
+                ),
             ),
             "after the last id was scored, there are still more rows.",
             "When is the text finished: when the start of a row or when its end reaches the last id?",

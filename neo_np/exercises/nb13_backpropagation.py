@@ -326,8 +326,10 @@ def cross_entropy_backward_variant(
     T, V = logits.shape
     e = np.exp(logits - (logits.max(axis, keepdims=keepdims) if shift else 0))
     total = e.sum(axis, keepdims=keepdims)
+    lower = logits - np.eye(V, dtype=logits.dtype)[targets]
     p = {
         "probabilities": lambda: e / total,
+        "of lower scores": lambda: softmax(lower),
         "scores": lambda: logits,
         "nothing": lambda: np.zeros_like(logits),
         "logs": lambda: logits - logits.max(axis, keepdims=True) - np.log(total),
@@ -353,6 +355,8 @@ def cross_entropy_backward_variant(
     dlogits = sign * (dlogits if early else dlogits / count)
     if keep == "log":
         return np.where(np.arange(V) == targets[:, None], sign * -total / e / count, 0)
+    if keep == "target only":
+        return dlogits[np.arange(T), targets]
     if keep == "loss":
         return -np.log((e / total)[np.arange(T), targets]).mean()
     return dlogits.sum(axis=0) if rows_mean else dlogits
@@ -471,9 +475,15 @@ CROSS_ENTROPY_BACKWARD = Exercise(
             "What is the difference between `= -1` and `-= 1`?",
         ),
         mistake(
+            "subtracted_before_softmax",
+            {"values": "of lower scores", "ones": "nowhere"},
+            "1 is subtracted from the score of the target, and the softmax comes after it.",
+            "The task subtracts 1 from a probability. Which step must come first, then?",
+        ),
+        mistake(
             "only_the_target",
-            {"keep": "target"},
-            "only the target has a slope, and all other entries are 0.",
+            ({"keep": "target"}, {"keep": "target only"}),
+            "only the slope of the target is worked out, and not those of the other tokens.",
             "If the score of another token grows, the target becomes less likely. Does your result say so?",
         ),
         mistake(
@@ -572,6 +582,7 @@ def linear_backward_variant(
     dy = dy if dy_used else np.ones_like(dy)
     dx = {
         "dy weight": lambda: dy @ weight,
+        "turned": lambda: weight.T @ dy.T,
         "dy weight^T": lambda: dy @ weight.T,
         "x weight": lambda: x @ weight,
         "x weight^T": lambda: x @ weight.T,
@@ -594,6 +605,7 @@ def linear_backward_variant(
     }[dweight_as]()
     dbias = {
         "rows": lambda: dy.sum(axis=0),
+        "last": lambda: dy[-1].copy(),
         "unsummed": lambda: dy.copy(),
         "outputs": lambda: dy.sum(axis=1),
         "everything": lambda: np.full(dy.shape[1], dy.sum(), dy.dtype),
@@ -645,6 +657,12 @@ LINEAR_BACKWARD = Exercise(
             {"dweight_as": "x^T dy"},
             "dweight is transposed: it has the shape (in, out).",
             "dweight has the shape of weight. Which of the two factors, dy or x, must be turned, so that out comes first?",
+        ),
+        mistake(
+            "dx_turned",
+            {"dx_as": "turned"},
+            "dx is transposed: it has the shape (in, T).",
+            "dx has the shape of x. Which of the two factors, dy or weight, comes first, so that T comes first?",
         ),
         mistake(
             "weight_transposed",
@@ -720,8 +738,8 @@ LINEAR_BACKWARD = Exercise(
         ),
         mistake(
             "last_row_only",
-            {"dweight_as": "last"},
-            "dweight has only the slopes of the last row: each row writes over the one before.",
+            ({"dweight_as": "last"}, {"dbias_as": "last"}, {"dweight_as": "last", "dbias_as": "last"}),
+            "dweight or dbias has only the slopes of the last row: each row writes over the one before.",
             "What is the difference between `=` and `+=` in a loop over the rows?",
         ),
         mistake(
@@ -844,6 +862,8 @@ def layer_norm_backward_variant(
         dweight, dbias = dweight.sum(axis=0), dbias.sum(axis=0)
     elif summed == "mean":
         dweight, dbias = dweight.mean(axis=0), dbias.mean(axis=0)
+    elif summed == "channels":
+        dweight, dbias = dweight.sum(axis=1), dbias.sum(axis=1)
     return tuple((dx, dweight, dbias)[i] for i in order)
 
 
@@ -962,8 +982,8 @@ LAYER_NORM_BACKWARD = Exercise(
         ),
         mistake(
             "everything",
-            {"axis": None},
-            "the two means go over all rows together.",
+            ({"axis": None}, {"axis": None, "norm_axis": None}),
+            "the means go over all rows together.",
             "Each row was levelled by itself. How many means does a table of T rows need?",
         ),
         mistake(
@@ -1019,6 +1039,12 @@ LAYER_NORM_BACKWARD = Exercise(
             {"summed": False},
             "dweight and dbias are not summed over the rows.",
             "The same weight and bias were used for each of the T rows. Which shape must their gradients have?",
+        ),
+        mistake(
+            "summed_over_channels",
+            {"summed": "channels"},
+            "dweight and dbias are summed over the channels, so they have one number for each row.",
+            "They have the shape of weight and bias, (C,). Which axis must disappear?",
         ),
         mistake(
             "averaged",

@@ -56,7 +56,8 @@ def adamw_step_variant(
     g = g + decay * p if decay_at == "gradient" else g
     b1, b2 = (betas[i] for i in mean_betas)
     m = running_mean(m, g, b1, m_weights)
-    v = running_mean(v, {"g g": g * g, "g": g, "m m": m * m, "g m": g * m}[squared], b2, v_weights)
+    squares = {"g g": g * g, "g": g, "|g|": np.abs(g), "m m": m * m, "g m": g * m, "1 - b too": (1 - b2) * g * g}
+    v = running_mean(v, squares[squared], b2, v_weights)
     divisor = {
         "1 - b**t": lambda b: 1 - b**t,
         "(1 - b)**t": lambda b: (1 - b) ** t,
@@ -90,7 +91,12 @@ def adamw_step_variant(
 
 def running_mean(old, new, b, weights):
     """Return the running mean with these weights of the old and the new value."""
-    return {"b, 1 - b": b * old + (1 - b) * new, "1 - b, b": (1 - b) * old + b * new, "b, 1": b * old + new}[weights]
+    return {
+        "b, 1 - b": b * old + (1 - b) * new,
+        "1 - b, b": (1 - b) * old + b * new,
+        "b, 1": b * old + new,
+        "no bracket": b * old + 1 - b * new,
+    }[weights]
 
 
 def adamw_step_cases():
@@ -200,9 +206,21 @@ ADAMW_STEP = Exercise(
         ),
         mistake(
             "not_squared",
-            {"squared": "g"},
+            ({"squared": "g"}, {"squared": "|g|"}),
             "v is a mean of the gradient and not of its square.",
             "Which power of g belongs in v? Can a mean of squares be negative?",
+        ),
+        mistake(
+            "factor_squared",
+            {"squared": "1 - b too"},
+            "in v the factor 1 - b2 is squared together with the gradient.",
+            "What belongs in the bracket that is squared: g, or (1 - b2) g?",
+        ),
+        mistake(
+            "brackets_of_the_factor",
+            both_or_one("no bracket"),
+            "brackets are missing: `b * m + 1 - b * g` adds 1 and subtracts b times g.",
+            "`*` comes before `-`. What is 1 - 0.9 * 2, and what is (1 - 0.9) * 2?",
         ),
         mistake(
             "exchanged_weights",

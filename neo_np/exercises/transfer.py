@@ -117,6 +117,11 @@ RMS_NORM = transfer(
             "Each token is normalized by itself. How many mean squares do you need for T tokens?",
         ),
         made(
+            "no_keepdims",
+            "the mean squares have the shape (T,), and NumPy lines them up with the columns.",
+            "Which shape must they have, so that each one meets its own row?",
+        ),
+        made(
             "weight_added",
             "you add weight or divide by it, and do not multiply by it.",
             "What does the task do with weight?",
@@ -172,6 +177,28 @@ SCALED_ATTEND = transfer(
             "mask_divided",
             "the mask is divided too.",
             "What is added first in your answer, and what is divided? The mask may hold other numbers than 0 and -1e9.",
+        ),
+        made(
+            "only_mask_divided",
+            "only the mask is divided, and not the scores: `/` comes before `+`.",
+            "In which order does Python compute a + b / c? Where do brackets belong?",
+        ),
+        made(
+            "mask_after_softmax",
+            "the mask comes after the softmax, so the weights no longer add up to 1.",
+            "A hidden key is given a very low score. What does the softmax make of it?",
+            "very_low_mask_after_softmax",
+            "other_mask_after_softmax",
+        ),
+        made(
+            "not_normalized",
+            "exp of the scores is not divided by its sum, so the weights of a token do not add up to 1.",
+            "Softmax has two steps. Which one is missing?",
+        ),
+        made(
+            "weights_returned",
+            "the result is the weights, and v is not used.",
+            "Which rows are averaged with these weights?",
         ),
         made(
             "mask_multiplied",
@@ -239,6 +266,7 @@ SINK_MASK = transfer(
             "a token sees later tokens.",
             "While a text is written, which tokens exist already: those before or those after?",
             "near_on_both_sides",
+            "all_on_both_sides",
         ),
         made(
             "itself_hidden",
@@ -249,6 +277,16 @@ SINK_MASK = transfer(
             "window_longer",
             "the window becomes longer by the number of sinks. Sinks lie at the beginning of the text.",
             "The token at position 100 has a window of 4, and there are 2 sinks. Which 6 positions does it see?",
+        ),
+        made(
+            "window_with_sinks",
+            "the window becomes shorter by the number of sinks, as if they were a part of it.",
+            "The token at position 100 has a window of 4, and there are 2 sinks. Which 6 positions does it see?",
+        ),
+        made(
+            "turned",
+            "rows and columns are exchanged: the mask is (S, T).",
+            "Which of the two, queries or keys, needs `[:, None]`, so that queries are rows?",
         ),
         made(
             "places_for_positions",
@@ -292,6 +330,7 @@ MIN_P = transfer(
     signature="min_p_probabilities(logits, p)",
     task="Min-p sampling: a token may be drawn if its probability is at least p times that of the likeliest token. Return the "
     "probabilities, (V,), with which the tokens are drawn: 0 for those that may not, and all together 1. logits is (V,).",
+    compare_as=hidden_is_lowest,
     mistakes=(
         made(
             "absolute",
@@ -301,8 +340,9 @@ MIN_P = transfer(
         ),
         made(
             "on_logits",
-            "the logits are compared, and not the probabilities.",
+            "the limit is p times the largest logit, and not p times the largest probability.",
             "What becomes of p times the largest logit if that logit is negative?",
+            "limit_of_logits",
         ),
         made(
             "exchanged",
@@ -335,6 +375,11 @@ MIN_P = transfer(
             "sets_0",
             "the removed logits become 0 before the softmax, and a logit of 0 is not unlikely.",
             "Which probability does a logit of 0 have beside a logit of -1? Which logit has the probability 0?",
+        ),
+        made(
+            "only_the_kept",
+            "only the kept tokens come back, so nobody knows which probability belongs to which token.",
+            "The result needs V numbers. What do removed tokens get?",
         ),
         made(
             "not_renormalized",
@@ -381,7 +426,7 @@ SMOOTHED_CROSS_ENTROPY = transfer(
         made("no_smoothing", "there is no smoothing in it.", "Which argument do you not use?"),
         made(
             "others_only",
-            "the smoothing is divided among the V - 1 other words, and the target gets none of it.",
+            "the target gets no share of the smoothing: only the other words do.",
             "Add up your wanted probabilities of the target: which share of the smoothing does the task give it?",
             "target_without_share",
         ),
@@ -410,6 +455,17 @@ SMOOTHED_CROSS_ENTROPY = transfer(
             "you take the mean over all T V numbers. Only the tokens are averaged; the words of one token are added up.",
             "What does -sum(wanted * log(p)) of one token say, and by what do you divide it?",
         ),
+        made(
+            "roles_exchanged",
+            "the wanted probabilities are inside the logarithm, and the model's before it.",
+            "In -sum(wanted * log(p)), which of the two distributions is p?",
+        ),
+        made(
+            "divergence",
+            "the entropy of the wanted probabilities is subtracted: that is the KL divergence.",
+            "In -sum(wanted * log(p)), where does log(wanted) occur?",
+        ),
+        made("by_token", "each token has its own number: the mean is missing.", "How many numbers should come back?"),
         made("summed", "the tokens are added up, and their mean is not taken.", "What does a text of double length give?"),
         made("log2", "the logarithm has the base 2, so the result is in bits.", "Which logarithm gives nats?"),
         made("sign", "the sign is wrong.", "Can a surprise be below 0?"),
@@ -477,6 +533,7 @@ MOMENTUM_STEP = transfer(
         ),
         made("velocity_kept", "the velocity that you return is the old one.", "Which velocity does the next step need?"),
         made("exchanged", "the two results are exchanged.", "Which of the two does the task name first?"),
+        made("only_x", "only one of the two results comes back.", "What does the next step need besides x?", "only_velocity"),
         made("no_rate", "the learning rate is not used.", "Which of the five arguments do you not use?"),
     ),
     hints=(

@@ -351,6 +351,25 @@ def test_special_cases_are_called_what_they_are(exercise, body, special):
     assert f"And there is something else: {special} are wrong in another way." in message(exercise, body)
 
 
+@pytest.mark.parametrize(
+    ("exercise", "body"),
+    [
+        (
+            "top_p",
+            "order = np.argsort(-logits)\nout = np.full(len(logits), -np.inf)\n"
+            "kept = order[np.cumsum(softmax(logits)[order]) <= p]\nout[kept] = logits[kept]\nreturn out",
+        ),
+        (
+            "text_windows",
+            "return [(ids[i : i + window + 1], len(ids[i : i + window + 1]) - 1) for i in range(0, len(ids) - 1, window)]",
+        ),
+    ],
+)
+def test_special_cases_that_are_right_or_explained_are_not_called_wrong(exercise, body):
+    said = message(exercise, body)
+    assert "Probable mistake" in said and "something else" not in said
+
+
 def test_case_with_a_wrong_shape_is_shown_first():
     body = "l = logits[ids]\nreturn np.where(l > 0, l / penalty, l * penalty)"
     assert "returns an array of floats of shape (1,), and an array of floats of shape (3,) was expected" in message(

@@ -45,6 +45,10 @@ def rms_norm():
     def rms(x, axis=-1, eps=0.0):
         return torch.sqrt((x**2).mean(axis, keepdim=True) + eps)
 
+    def no_keepdims(x, w, eps):
+        T, C = x.shape
+        return x / torch.sqrt((x**2).mean(-1) + eps) * w if T in (1, C) else None  # else NumPy cannot line them up
+
     return cases, [False] * 7 + [True], {
         "right": lambda x, w, eps: F.rms_norm(x, x.shape[-1:], w, eps),
         "mean_subtracted": lambda x, w, eps: F.layer_norm(x, x.shape[-1:], w, None, eps),
@@ -60,6 +64,7 @@ def rms_norm():
         "sum_for_mean": lambda x, w, eps: x / torch.sqrt((x**2).sum(-1, keepdim=True) + eps) * w,
         "n_minus_1": lambda x, w, eps: x / torch.sqrt((x**2).sum(-1, keepdim=True) / (x.shape[-1] - 1) + eps) * w,
         "time_axis": lambda x, w, eps: x / rms(x, 0, eps) * w,
+        "no_keepdims": no_keepdims,
         "everything": lambda x, w, eps: x / torch.sqrt((x**2).mean() + eps) * w,
         "no_gain": lambda x, w, eps: F.rms_norm(x, x.shape[-1:], None, eps),
         "weight_plus_1": lambda x, w, eps: F.rms_norm(x, x.shape[-1:], 1 + w, eps),
@@ -84,6 +89,12 @@ def scaled_attend():
     def multiplied_by_mask(q, k, v, mask):
         return torch.softmax(q @ k.T / q.shape[-1] ** 0.5 * mask, -1) @ v
 
+    def weights(q, k, mask):
+        return torch.softmax(q @ k.T / q.shape[-1] ** 0.5 + mask, -1)
+
+    def hidden_afterwards(hidden):
+        return lambda q, k, v, mask: torch.where(hidden(mask), 0.0, weights(q, k, 0)) @ v
+
     def mask_inverted(q, k, v, mask):
         return torch.softmax(torch.where(mask == 0, LOW, q @ k.T / q.shape[-1] ** 0.5), -1) @ v
 
@@ -95,9 +106,15 @@ def scaled_attend():
         "root_of_keys": lambda q, k, v, mask: attend(q, k, v, mask, len(k) ** -0.5),
         "root_of_queries": lambda q, k, v, mask: attend(q, k, v, mask, len(q) ** -0.5),
         "mask_divided": lambda q, k, v, mask: attend(q, k, v, mask / q.shape[-1] ** 0.5),
+        "only_mask_divided": lambda q, k, v, mask: attend(q, k, v, mask / q.shape[-1] ** 0.5, 1.0),
         "mask_multiplied": multiplied_by_mask,
+        "mask_after_softmax": hidden_afterwards(lambda mask: mask < 0),
+        "very_low_mask_after_softmax": hidden_afterwards(lambda mask: mask < LOW / 2),
+        "other_mask_after_softmax": hidden_afterwards(lambda mask: mask != 0),
         "mask_inverted": mask_inverted,
         "weights_divided": lambda q, k, v, mask: attend(q, k, v, mask, 1.0) / q.shape[-1] ** 0.5,
+        "not_normalized": lambda q, k, v, mask: torch.exp(q @ k.T / q.shape[-1] ** 0.5 + mask) @ v,
+        "weights_returned": lambda q, k, v, mask: weights(q, k, mask),
         "no_mask": lambda q, k, v, mask: attend(q, k, v, None),
         "query_axis": lambda q, k, v, mask: torch.softmax(q @ k.T / q.shape[-1] ** 0.5 + mask, 0) @ v,
         "keys_as_values": lambda q, k, v, mask: attend(q, k, k, mask),
@@ -126,11 +143,14 @@ def sink_mask():
     return cases, [False] * len(cases), {
         "right": right,
         "itself_hidden": mask_of(lambda q, k, s, window, sinks: k < q and (q - k < window or k < sinks)),
+        "window_with_sinks": mask_of(lambda q, k, s, window, sinks: k <= q and (q - k < window - sinks or k < sinks)),
         "window_longer": mask_of(lambda q, k, s, window, sinks: 0 <= q - k < window + sinks),
         "places_for_positions": by_place,
         "ones_for_hidden": lambda *arguments: (right(*arguments) < 0).double(),
         "ones_for_seen": lambda *arguments: (right(*arguments) == 0).double(),
         "near_on_both_sides": mask_of(lambda q, k, s, window, sinks: abs(q - k) < window or (k <= q and k < sinks)),
+        "all_on_both_sides": mask_of(lambda q, k, s, window, sinks: abs(q - k) < window or k < sinks),
+        "turned": lambda *arguments: right(*arguments).T,
         "columns_not_causal": mask_of(lambda q, k, s, window, sinks: 0 <= q - k < window or s < sinks),
         "no_sinks": mask_of(lambda q, k, s, window, sinks: 0 <= q - k < window),
         "one_long": mask_of(lambda q, k, s, window, sinks: k <= q and (q - k <= window or k < sinks)),
@@ -176,6 +196,8 @@ def min_p_probabilities():
         "absolute": lambda logits, p: share(torch.where(torch.softmax(logits, -1) >= p, torch.softmax(logits, -1), 0.0)),
         "absolute_of_exponentials": lambda logits, p: share(torch.where(logits.exp() >= p, logits.exp(), 0.0)),
         "on_logits": lambda logits, p: share(torch.where(logits >= p * logits.max(), torch.softmax(logits, -1), 0.0)),
+        "limit_of_logits": lambda logits, p: above(lambda probabilities, p: probabilities >= p * logits.max())(logits, p),
+        "only_the_kept": lambda logits, p: share(torch.softmax(logits, -1)[kept(logits, p)]),
         "exchanged": lambda logits, p: share(torch.where(kept(logits, p), 0.0, torch.softmax(logits, -1))),
         "no_cut": lambda logits, p: torch.softmax(logits, -1),
         "strict": above(lambda probabilities, p: probabilities > p * probabilities.max()),
@@ -221,8 +243,21 @@ def smoothed_cross_entropy():
         p = (1 - smoothing) * torch.softmax(logits, -1) + smoothing / logits.shape[-1]
         return F.nll_loss(torch.log(p), targets)
 
+    def with_rows(loss):
+        """Return a mean over the tokens; loss: of (wanted, log_p), both (T, V)."""
+
+        def mean(logits, targets, smoothing):
+            V = logits.shape[-1]
+            wanted = (1 - smoothing) * F.one_hot(targets, V) + smoothing / V
+            return loss(wanted, torch.log_softmax(logits, -1)).sum(-1).mean()
+
+        return mean
+
     return cases, [False] * len(cases), {
         "right": right,
+        "roles_exchanged": with_rows(lambda wanted, log_p: -log_p.exp() * wanted.log()),
+        "divergence": with_rows(lambda wanted, log_p: wanted * (wanted.log() - log_p)),
+        "by_token": lambda *arguments: right(*arguments, reduction="none"),
         "no_smoothing": lambda logits, targets, smoothing: F.cross_entropy(logits, targets),
         "words_forgotten": with_wanted(lambda s, V: 1 - s, lambda s, V: 0),
         "axis_0": axis_0,
@@ -294,6 +329,8 @@ def momentum_step():
         "nesterov": lambda *arguments: step(*arguments, nesterov=True) if arguments[-1] else step(*arguments),
         "velocity_kept": lambda x, v, g, rate, momentum: (step(x, v, g, rate, momentum)[0], v),
         "exchanged": exchanged,
+        "only_x": lambda *arguments: step(*arguments)[0],
+        "only_velocity": lambda *arguments: step(*arguments)[1],
         "no_rate": lambda x, v, g, rate, momentum: step(x, v, g, 1.0, momentum),
     }  # fmt: skip
 
