@@ -65,6 +65,9 @@ def test_progress_on_a_terminal_draws_a_bar_and_erases_it(monkeypatch):
         (["text", "--contxt", "3"], "did you mean --context?"),
         (["text", "more"], "unrecognized arguments: more (--help shows the options)"),  # there is no prompt to quote
         (["other", "--context", "3"], "--context belongs to text: write it after that word"),
+        (["text", "--fp16"], "--fp16: leave it out: NumPy computes in float32, on the CPU"),
+        (["--version"], "python -m neo_np --version prints the version"),
+        (["texts", "a"], "the first word must be text or other, and it is 'texts' ("),
         (["--context=3", "text"], "--context comes too early: --context belongs to text: write it after that word"),
     ],
 )
@@ -72,7 +75,7 @@ def test_unknown_option_is_one_line_with_the_one_that_was_meant(arguments, words
     parser = terminal.OneLineParser(prog="test")
     parser.add_argument("--seed")
     parser.add_argument("--max-new-tokens")
-    commands = parser.add_subparsers()
+    commands = parser.add_subparsers(metavar="text | other")
     commands.add_parser("text").add_argument("--context")
     commands.add_parser("other")
     with pytest.raises(SystemExit) as left:

@@ -61,7 +61,8 @@ def is_text(value: object) -> bool:
 def check_text(text: object) -> None:
     """Raise NeoError if a value is not a str that UTF-8 can encode."""
     if not isinstance(text, str):
-        raise NeoError(f"the tokenizer wants one str, and got {type(text).__name__}: take the texts of a list one by one.")
+        advice = {list: ": encode its texts one by one", tuple: ": encode its texts one by one", bytes: ": use text.decode()"}
+        raise NeoError(f"the tokenizer wants one str, and got {type(text).__name__}{advice.get(type(text), '')}.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

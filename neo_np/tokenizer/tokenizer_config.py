@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from neo_np.errors import NeoError
+from neo_np.errors import NeoError, warn
 from neo_np.files import is_there, read_entries, read_json, read_text, write_json
 from neo_np.tokenizer.settings import GPT2_ROLES, Settings
 from neo_np.tokenizer.special_tokens import AddedToken
@@ -19,6 +19,9 @@ EXTRA = "extra_special_tokens", "additional_special_tokens"  # the second is the
 NAMED = "model_specific_special_tokens"  # how transformers 5 saves `extra_special_tokens` that have names
 CLASSES_WITHOUT_ROLES = "PreTrainedTokenizerFast", "TokenizersBackend"  # any other class has GPT-2's roles
 
+# The classes of transformers whose tokens are as here.
+CLASSES = None, "GPT2Tokenizer", "GPT2TokenizerFast", "CodeGenTokenizer", "CodeGenTokenizerFast", *CLASSES_WITHOUT_ROLES
+
 Entries = dict[str, Any]
 
 
@@ -28,6 +31,11 @@ def read_config(folder: Path) -> Entries:
     A role in special_tokens_map.json wins. But if tokenizer_config.json has `added_tokens_decoder`, that file does not count.
     """
     config = read_optional(folder / CONFIG)
+    if (name := config.get("tokenizer_class")) not in CLASSES:
+        warn(
+            f"{folder / CONFIG}: tokenizer_class is {name!r:.40}, and neo_np reads it like GPT2Tokenizer: in transformers, the "
+            "tokens may be others."
+        )
     if is_there(folder / CHAT_TEMPLATE):
         config["chat_template"] = read_text(folder / CHAT_TEMPLATE)
     if DECODER in config:

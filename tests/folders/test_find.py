@@ -201,6 +201,22 @@ def test_download_asks_for_the_files_needed_only(tmp_path, downloads, weights_wa
     assert sorted(asked) == sorted(expected)
 
 
+@pytest.mark.parametrize("address", ["https://huggingface.co/some.one/else-2", "https://hf.co/some.one/else-2/tree/main"])
+def test_find_by_the_address_of_a_page_names_the_model(downloads, address):
+    with pytest.raises(NeoError, match=r"is the address of a page: give only the name of the model, 'some.one/else-2'\."):
+        find_checkpoint(address)
+
+
+def test_find_of_a_path_that_looks_like_a_name_says_how_names_are_given(downloads):
+    with pytest.raises(NeoError, match=r"a name on the hub is given as a str\."):
+        find_checkpoint(Path("someone/else"))
+
+
+def test_find_of_a_name_that_ends_in_a_slash_is_the_name(tmp_path, downloads):
+    assert find_checkpoint("someone/else/") == tmp_path / "downloaded"
+    assert downloads[0][0] == "someone/else"
+
+
 @pytest.mark.parametrize(
     "name", ["else", Path("someone/else"), "a/b/c", "https://huggingface.co/a/b", "C:\\a/b", "../b", "a b/c"]
 )
