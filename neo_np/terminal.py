@@ -40,6 +40,8 @@ class OneLineParser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Return the arguments; leave with exit status 2 if there are some that the parser does not know."""
+        if isinstance(args, str):
+            self.error(f"the arguments must be a list of texts, and are one text: [{args!r:.40}]")
         first = next(iter(sys.argv[1:] if args is None else args), "").partition("=")[0]
         if self.owners(first) and first not in self._option_string_actions:
             self.error(f"{first} comes too early{self.right_place(first)}")
@@ -182,6 +184,10 @@ def run_command(run: Callable[[], int], rename: Callable[[str], str] = str) -> i
             return report(rename(str(error)))
         except KeyboardInterrupt:
             return 130
+        except SystemExit as end:  # raised by argparse, after its message; Jupyter would add advice of its own
+            if not is_in_jupyter():
+                raise
+            return int(end.code or 0)
         except MemoryError:
             return report("the memory is exhausted: ask for less at a time, or use a smaller model.")
         except OSError as error:

@@ -16,6 +16,7 @@ from helpers import ROOT
 
 import neo_np
 from neo_np import NeoError, terminal
+from neo_np.generate import command as generate_command
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,18 @@ def test_command_with_a_mistake_ends_the_process_but_not_jupyter(module, in_jupy
             runpy.run_module(module, run_name="__main__")
         assert left.value.code == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], "The king --greedy"])
+def test_main_with_a_mistake_returns_2_in_jupyter(arguments, monkeypatch, capsys):
+    """SystemExit would show advice of Jupyter below the error."""
+    with pytest.raises(SystemExit) as left:
+        generate_command.main(arguments)
+    monkeypatch.setattr("builtins.get_ipython", lambda: None, raising=False)
+    assert generate_command.main(arguments) == left.value.code == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == second
+    assert isinstance(arguments, list) or "the arguments must be a list of texts" in first
 
 
 def test_progress_without_terminal_prints_a_line_every_ten_seconds(monkeypatch, capsys):
