@@ -24,6 +24,7 @@ TOKENIZER_FILES = (
     "added_tokens.json",
     "chat_template.jinja",
 )
+MORE_TEMPLATES = "additional_chat_templates"  # a folder
 
 PACKAGE = Path(__file__).resolve().parent.parent
 INSTALLED_WEIGHTS = PACKAGE / "weights"  # a wheel has the weights inside the package, a clone beside it
@@ -101,7 +102,8 @@ def find_by_name(name: str | os.PathLike, weights_wanted: bool) -> Path:
     if owner and (newest := newest_step(Path(owner))):  # "runs/step-9" looks like a name on the hub
         raise NeoError(f"there is no {name}: the newest checkpoint of that training run is {newest}.")
     if owner and can_download():
-        wanted = (CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES, *((WEIGHTS, SHARDS, SHARD_INDEX) if weights_wanted else ()))
+        of_tokenizer = *TOKENIZER_FILES, f"{MORE_TEMPLATES}/*.jinja"
+        wanted = (CONFIG, GENERATION_CONFIG, *of_tokenizer, *((WEIGHTS, SHARDS, SHARD_INDEX) if weights_wanted else ()))
         return download(f"{owner}/{short_name}", wanted)
     if place := in_weights or cached:
         return place  # loading it says what is missing, and how to get it

@@ -183,11 +183,11 @@ ON_THE_HUB = """
 .gitattributes README.md config.json flax_model.msgpack generation_config.json merges.txt model.safetensors tf_model.h5
 pytorch_model.bin rust_model.ot special_tokens_map.json tokenizer.json tokenizer_config.json vocab.json added_tokens.json
 model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json model.fp16.safetensors
-onnx/model.onnx
+onnx/model.onnx chat_template.jinja additional_chat_templates/tool.jinja
 """.split()
 TO_LOAD = (
     "config.json generation_config.json merges.txt vocab.json tokenizer.json tokenizer_config.json special_tokens_map.json "
-    "added_tokens.json"
+    "added_tokens.json chat_template.jinja additional_chat_templates/tool.jinja"
 ).split()
 WEIGHTS = [name for name in ON_THE_HUB if re.fullmatch(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?", name)]
 

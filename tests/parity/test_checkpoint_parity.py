@@ -402,6 +402,7 @@ ENVIRONMENTS = [
     {"HF_HOME": "/tmp/hf", "HF_HUB_CACHE": "/tmp/cache"},
     {"HF_HOME": "/tmp/hf", "HUGGINGFACE_HUB_CACHE": "/tmp/old"},
     {"HF_HUB_CACHE": "$HF_HOME/cache", "HUGGINGFACE_HUB_CACHE": "/tmp/old", "HF_HOME": "~/hf"},
+    {"HF_HOME": "$HOME/hf"},
 ]
 
 
