@@ -18,7 +18,7 @@ from neo_np.gpt_neo.config import Config
 from neo_np.gpt_neo.hooks import Hook, checked, no_hook
 from neo_np.gpt_neo.loss import token_log_probs
 from neo_np.gpt_neo.params import Params, count
-from neo_np.other_names import OtherNames, no_attribute, with_advice
+from neo_np.other_names import OtherNames, check_assigned, no_attribute, with_advice
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 
@@ -46,6 +46,11 @@ class Model(metaclass=OtherNames):
         def __getattr__(self, name):
             """Raise AttributeError with the name to use."""
             raise no_attribute("model", "a Model", name, dir(self))
+
+        def __setattr__(self, name, value):
+            """Set an attribute; raises AttributeError for one of another library, which nothing here would read."""
+            check_assigned("model", "a Model", name)
+            super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         c = self.config
@@ -131,6 +136,7 @@ class Model(metaclass=OtherNames):
         log_probs, _ = token_log_probs(hidden[scored], targets[scored], self.params)
         return -float(log_probs.mean())
 
+    @with_advice("new_cache")
     def new_cache(self, batch: int = 1, capacity: int | None = None) -> KVCache:
         """Return an empty `KVCache` for `batch` rows of `capacity` tokens (default: all the model's positions)."""
         c = self.config

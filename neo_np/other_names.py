@@ -4,8 +4,9 @@ This is one table for the hints in errors and for the documentation (`neo_np/gen
 """
 
 import functools
+import os
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -163,6 +164,10 @@ GROUPS = {
             "neo_np.Tokenizer.train(texts, vocab_size)",
             "texts may be larger than memory",
         ),
+        "vocab_file merges_file tokenizer_file tokenizer_object": (
+            "neo_np.Tokenizer.load(folder)",
+            "the folder of tokenizer.json, or of vocab.json and merges.txt",
+        ),
         "apply_chat_template": ("write the turns into the prompt", "GPT-Neo has no chat format"),
         "is_fast backend_tokenizer": ("leave it out", "there is one tokenizer"),
     },
@@ -197,6 +202,13 @@ GROUPS = {
         "lm_head": ("neo_np.gpt_neo.forward.output_embedding(params)", "in GPT-Neo it is the token embedding"),
         "load_state_dict": ("neo_np.Params(named)", "params are made from a dict of names and arrays"),
     },
+    # Attributes that are set by habit, of a tokenizer or a config.
+    "assign": {
+        "pad_token pad_token_id padding_side": PROMPTS,
+        "eos_token eos_token_id": ("model.generate(prompt, eos_token_id=id)", "it is an option of each call"),
+        "bos_token bos_token_id": ("model.generate(prompt, bos_token_id=id)", "it is an option of each call"),
+        "use_cache": ("leave it out", "generate always uses a cache"),
+    },
     # Keyword arguments of model.logits, hidden_states, attentions and loss.
     "forward": {
         "input_ids": ("model.logits(ids)", "the ids are the first argument"),
@@ -214,6 +226,10 @@ GROUPS = {
         "position_ids": ("leave it out", "positions follow from mask and cache"),
         "token_type_ids": ("leave it out", "GPT-Neo has none"),
         "inputs_embeds": ('hook=lambda name, x: embeds if name == "embed" else None', "a hook replaces the embeddings"),
+    },
+    "new_cache": {
+        "batch_size max_batch_size": ("batch=", "the number of rows"),
+        "max_length max_cache_len": ("capacity=", "the most tokens of a row"),
     },
     "load": {
         "device device_map low_cpu_mem_usage attn_implementation max_memory": ONLY_NUMPY,
@@ -282,24 +298,34 @@ def no_attribute(place: str, owner: str, name: str, there: Iterable[str]) -> Att
     return AttributeError(f"{owner} has no attribute {name!r}.{advice(place, name) or it_has(there, name)}")
 
 
+def check_assigned(place: str, owner: str, name: str) -> None:
+    """Raise AttributeError with the name to use for an attribute of another library, which nothing here would read."""
+    if name in OTHER_NAMES["assign"] or name in OTHER_NAMES[place]:
+        raise AttributeError(f"{owner} has no attribute {name!r} to set.{advice('assign', name) or advice(place, name)}")
+
+
 def with_advice(place: str) -> Callable[[Function], Function]:
     """Let a function answer an argument that it does not have with a TypeError that names the one to use."""
 
     def decorate(function: Any) -> Any:
-        code = function.__code__
-        there = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-
         @functools.wraps(function)
         def checked(*arguments, **named):
-            for name in named:
-                if name not in there:
-                    hint = advice(place, name) or it_has([other for other in there if other not in ("self", "cls")], name)
-                    raise TypeError(f"{function.__name__}() has no argument {name!r}.{hint}")
+            check_names(place, function.__name__, function, named)
             return function(*arguments, **named)
 
         return checked
 
     return decorate
+
+
+def check_names(place: str, called: str, function: Any, named: Iterable[str]) -> None:
+    """Raise TypeError with the name to use for the name of an argument that a function does not have."""
+    code = function.__code__
+    there = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    for name in named:
+        if name not in there:
+            hint = advice(place, name) or it_has([other for other in there if other not in ("self", "cls")], name)
+            raise TypeError(f"{called}() has no argument {name!r}.{hint}")
 
 
 def it_has(there: Iterable[str], name: str) -> str:
@@ -313,3 +339,13 @@ class OtherNames(type):
     def __getattr__(cls, name: str) -> NoReturn:
         """Raise AttributeError with the name to use."""
         raise no_attribute(cls.__name__.lower(), cls.__name__, name, dir(cls))
+
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *arguments, **named):
+            """Make an object; raises TypeError with the call to use for a name, and for an argument that does not exist."""
+            place = cls.__name__.lower()
+            if arguments and isinstance(arguments[0], str | os.PathLike):
+                raise TypeError(f"a {cls.__name__} is not made from a name or a file.{advice(place, 'from_pretrained')}")
+            check_names(place, cls.__name__, cls.__init__, named)
+            return super().__call__(*arguments, **named)

@@ -21,6 +21,12 @@ ONE_BLAS_THREAD = dict.fromkeys(["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP
 DASHES = "\u2013\u2014\u2212"  # what word processors and web pages make of two hyphens
 LIKE = 0.65  # how much an unknown option must have in common with the one that is suggested, from 0 to 1
 
+# What to do instead of options that other programs have, and none of the commands here.
+ADVICE = dict.fromkeys(
+    ["--device", "--dtype", "--cpu", "--gpu", "--cuda", "--fp16", "--bf16", "--half", "--compile"],
+    "leave it out: NumPy computes in float32, on the CPU",
+) | {"--version": "python -m neo_np --version prints the version"}
+
 
 class OneLineParser(argparse.ArgumentParser):
     """A parser that takes no abbreviated options and prints each error as one line, as commands do.
@@ -30,10 +36,12 @@ class OneLineParser(argparse.ArgumentParser):
 
     def __init__(self, advice: Mapping[str, str] | None = None, **settings: Any):
         super().__init__(allow_abbrev=False, **settings)
-        self.advice = advice or {}
+        self.advice = ADVICE | dict(advice or {})
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Return the arguments; leave with exit status 2 if there are some that the parser does not know."""
+        if isinstance(args, str):
+            self.error(f"the arguments must be a list of texts, and are one text: [{args!r:.40}]")
         first = next(iter(sys.argv[1:] if args is None else args), "").partition("=")[0]
         if self.owners(first) and first not in self._option_string_actions:
             self.error(f"{first} comes too early{self.right_place(first)}")
@@ -46,6 +54,13 @@ class OneLineParser(argparse.ArgumentParser):
         """Print what is wrong and leave with exit status 2."""
         if lacks_value := re.fullmatch(r"argument (--[\w-]+)\S*: expected one argument", message):
             message += f" (if it begins with a hyphen, write {lacks_value[1]}=-x)"
+        for action in self.commands():
+            first = f"the first word must be {' or '.join(action.choices)}"
+            wrong = f"argument {action.metavar}: invalid choice: "
+            if message == f"the following arguments are required: {action.metavar}":
+                message = first
+            elif message.startswith(wrong):
+                message = f"{first}, and it is {message.removeprefix(wrong).partition(' (choose')[0]}"
         self.exit(2, f"error: {' '.join(message.split())} (--help shows the options)\n")
 
     def suggestion(self, others: Sequence[str], known: argparse.Namespace) -> str:
@@ -55,7 +70,8 @@ class OneLineParser(argparse.ArgumentParser):
         options = [word.partition("=")[0] for word in others if word.startswith("-")]
         options += [word.partition("=")[0] for word in words if re.match(f"[{DASHES}]+\\w", word)]
         if not options:
-            return f': put a text of several words in quotes, as in "{" ".join(words)}"' if prompt else ""
+            text = " ".join(words).strip("\u201c\u201d\u201e")  # what word processors make of quotes
+            return f': put a text of several words in quotes, as in "{text}"' if prompt else ""
         names = option_names(self)
         if options[0] in names:
             return self.right_place(options[0])
@@ -78,8 +94,12 @@ class OneLineParser(argparse.ArgumentParser):
 
     def owners(self, option: str) -> list[str]:
         """Return the subcommands that have an option."""
-        commands = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
-        return [name for choices in commands for name, command in choices.items() if option in command._option_string_actions]
+        commands = [item for action in self.commands() for item in action.choices.items()]
+        return [name for name, command in commands if option in command._option_string_actions]
+
+    def commands(self) -> list[argparse._SubParsersAction]:
+        """Return the actions that take the name of a subcommand."""
+        return [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
 
     def given(self, arguments: Sequence[str]) -> list[str]:
         """Return the names of the arguments that were given, also of those whose value is the default."""
@@ -164,6 +184,10 @@ def run_command(run: Callable[[], int], rename: Callable[[str], str] = str) -> i
             return report(rename(str(error)))
         except KeyboardInterrupt:
             return 130
+        except SystemExit as end:  # raised by argparse, after its message; Jupyter would add advice of its own
+            if not is_in_jupyter():
+                raise
+            return int(end.code or 0)
         except MemoryError:
             return report("the memory is exhausted: ask for less at a time, or use a smaller model.")
         except OSError as error:

@@ -1,7 +1,9 @@
 """Names of other libraries: each is answered with the name to use here, and the documentation has the same table."""
 
 import copy
+import dataclasses
 import pickle
+from pathlib import Path
 
 import pytest
 from helpers import ROOT
@@ -15,7 +17,9 @@ TITLES = {
     "tokenizer": "tokenizer. ...",
     "config": "config. ...",
     "params": "params. ...",
+    "assign": "... = value",
     "forward": "model(...)",
+    "new_cache": "DynamicCache(...)",
     "load": "from_pretrained(...)",
     "save": "save_pretrained(...)",
     "encode": "tokenizer(...)",
@@ -61,10 +65,45 @@ def test_attribute_of_another_library_is_answered(place, name, tales):
         assert repr(name) in str(error.value)
 
 
-@pytest.mark.parametrize(("place", "name"), rows("forward", "load", "save", "encode", "decode"))
+@pytest.mark.parametrize(("place", "name"), rows("assign", "model", "tokenizer"))
+def test_attribute_of_another_library_that_is_set_is_answered(place, name, tales):
+    """Nothing here would read it, so setting it in silence would mislead."""
+    owners = {"assign": [tales.tokenizer, tales.config, tales], "model": [tales], "tokenizer": [tales.tokenizer]}
+    for owner in owners[place]:
+        with pytest.raises(AttributeError, match=f"{name!r}") as error:
+            setattr(owner, name, 1)
+        assert OTHER_NAMES["assign"].get(name, OTHER_NAMES[place][name])[0] in str(error.value)
+
+
+def test_config_that_is_changed_names_how_to_change_it(tales):
+    with pytest.raises(dataclasses.FrozenInstanceError, match=r"'num_layers' cannot be set.*dataclasses.replace\(config"):
+        tales.config.num_layers = 3
+    assert dataclasses.replace(tales.config, num_layers=tales.config.num_layers) == tales.config
+
+
+@pytest.mark.parametrize(
+    ("make", "answer"),
+    [
+        (lambda: neo_np.Model("tales-6M"), "neo_np.load(name)"),
+        (lambda: neo_np.Tokenizer("vocab.json", "merges.txt"), "neo_np.Tokenizer.load(name)"),
+        (lambda: neo_np.Tokenizer(vocab_file="vocab.json"), "neo_np.Tokenizer.load(folder)"),
+        (lambda: neo_np.Config(Path("model")), "neo_np.load(name).config"),
+        (lambda: neo_np.Config(n_layer=2), "config.num_layers"),
+        (lambda: neo_np.Config(attention_types=[]), "config.attention_layers"),
+        (lambda: neo_np.Model(nonsense=1), "It has config, params, tokenizer, generation_config"),
+    ],
+)
+def test_object_made_as_in_another_library_is_answered(make, answer):
+    with pytest.raises(TypeError) as error:
+        make()
+    assert answer in str(error.value)
+
+
+@pytest.mark.parametrize(("place", "name"), rows("forward", "new_cache", "load", "save", "encode", "decode"))
 def test_argument_of_another_library_is_answered(place, name, tales):
     calls = {
         "forward": [tales.logits, tales.hidden_states, tales.attentions, tales.loss],
+        "new_cache": [tales.new_cache],
         "load": [neo_np.load, neo_np.Tokenizer.load],
         "save": [neo_np.save],
         "encode": [tales.tokenizer.encode],

@@ -16,6 +16,7 @@ from helpers import ROOT
 
 import neo_np
 from neo_np import NeoError, terminal
+from neo_np.generate import command as generate_command
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,9 @@ def test_progress_on_a_terminal_draws_a_bar_and_erases_it(monkeypatch):
         (["text", "--contxt", "3"], "did you mean --context?"),
         (["text", "more"], "unrecognized arguments: more (--help shows the options)"),  # there is no prompt to quote
         (["other", "--context", "3"], "--context belongs to text: write it after that word"),
+        (["text", "--fp16"], "--fp16: leave it out: NumPy computes in float32, on the CPU"),
+        (["--version"], "python -m neo_np --version prints the version"),
+        (["texts", "a"], "the first word must be text or other, and it is 'texts' ("),
         (["--context=3", "text"], "--context comes too early: --context belongs to text: write it after that word"),
     ],
 )
@@ -72,7 +76,7 @@ def test_unknown_option_is_one_line_with_the_one_that_was_meant(arguments, words
     parser = terminal.OneLineParser(prog="test")
     parser.add_argument("--seed")
     parser.add_argument("--max-new-tokens")
-    commands = parser.add_subparsers()
+    commands = parser.add_subparsers(metavar="text | other")
     commands.add_parser("text").add_argument("--context")
     commands.add_parser("other")
     with pytest.raises(SystemExit) as left:
@@ -154,6 +158,18 @@ def test_command_with_a_mistake_ends_the_process_but_not_jupyter(module, in_jupy
             runpy.run_module(module, run_name="__main__")
         assert left.value.code == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], "The king --greedy"])
+def test_main_with_a_mistake_returns_2_in_jupyter(arguments, monkeypatch, capsys):
+    """SystemExit would show advice of Jupyter below the error."""
+    with pytest.raises(SystemExit) as left:
+        generate_command.main(arguments)
+    monkeypatch.setattr("builtins.get_ipython", lambda: None, raising=False)
+    assert generate_command.main(arguments) == left.value.code == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == second
+    assert isinstance(arguments, list) or "the arguments must be a list of texts" in first
 
 
 def test_progress_without_terminal_prints_a_line_every_ten_seconds(monkeypatch, capsys):

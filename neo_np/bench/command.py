@@ -49,6 +49,7 @@ def build_parser() -> OneLineParser:
         description="Measure how fast neo_np is on this machine, beside the limits of the machine and beside other libraries.",
         epilog="benchmarks:\n" + "\n".join(f"  {name:<12} {b.about}" for name, b in BENCHMARKS.items()) + "\n" + EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        advice={"--threads": "set the variable OPENBLAS_NUM_THREADS before the command"},
     )
     add = parser.add_argument
     add("benchmarks", nargs="*", metavar="BENCHMARK", help="what to measure (default: all, or all that the peers can do)")

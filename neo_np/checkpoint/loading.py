@@ -70,9 +70,12 @@ def load_config(file: Path) -> Config:
 
 
 def load_generation_config(folder: Path, config: Config) -> dict[str, Any]:
-    """Return the checkpoint's own defaults for `generate`: generation_config.json, else what config.json has of them."""
+    """Return the checkpoint's own defaults for `generate`: generation_config.json, else what config.json has of them.
+
+    A generation_config.json without entries means that no token ends a text, as in transformers.
+    """
     if is_there(folder / GENERATION_CONFIG):
-        return read_entries(folder / GENERATION_CONFIG)
+        return read_entries(folder / GENERATION_CONFIG) or {"eos_token_id": None}
     old = {name: config.other[name] for name in GENERATION_ENTRIES if config.other.get(name) is not None}
     ids = {"bos_token_id": config.bos_token_id, "eos_token_id": config.eos_token_id}
     return {name: id for name, id in ids.items() if id is not None} | old if old else {}

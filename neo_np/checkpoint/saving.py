@@ -36,6 +36,8 @@ def save(model: Model, folder: str | os.PathLike) -> None:
     if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
         raise NeoError(f"save wants the folder to write into, and got {folder!r:.40}.")
     folder = Path(os.path.expanduser(folder))
+    if os.path.isfile(folder):
+        raise NeoError(f"{folder} cannot be written: it is a file, and a checkpoint is a folder. Choose another name.")
     for other in FOREIGN_FILES:
         if os.path.exists(folder / other):
             raise NeoError(f"{folder} holds {other}, which would contradict the files saved there: choose another folder.")
@@ -50,7 +52,7 @@ def save(model: Model, folder: str | os.PathLike) -> None:
             else:
                 (folder / name).unlink(missing_ok=True)
     except (OSError, TypeError, ValueError, SafetensorError) as error:  # TypeError: an entry that JSON does not have
-        raise NeoError(f"{folder} cannot be written: {error}.") from None
+        raise NeoError(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}.") from None
     finally:
         delete_folder(written)
 

@@ -84,9 +84,15 @@ def weight_files(folder: Path) -> list[Path]:
         if not is_there(folder / name):
             raise NeoError(f"{folder / name} is missing, and {SHARD_INDEX} names it: fetch that file too.")
         held = read_header(folder / name)
-        if lost := next((tensor for tensor, file in names.items() if file == name and tensor not in held), None):
+        promised = (tensor for tensor, file in names.items() if file == name and not may_be_left_out(tensor))
+        if lost := next((tensor for tensor in promised if tensor not in held), None):
             raise NeoError(f"{folder / name} has no tensor {lost}, and {SHARD_INDEX} says it has.")
     return [folder / name for name in files]
+
+
+def may_be_left_out(stored_name: str) -> bool:
+    """Return whether an index may name a tensor that no file has: a mask, or an output embedding that may be tied."""
+    return stored_name == OUTPUT_EMBEDDING or stored_name.endswith(OLD_BUFFERS)
 
 
 def collect_tensors(headers: dict[Path, dict[str, Entry]]) -> tuple[Tensors, list[str]]:

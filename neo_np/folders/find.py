@@ -24,12 +24,14 @@ TOKENIZER_FILES = (
     "added_tokens.json",
     "chat_template.jinja",
 )
+MORE_TEMPLATES = "additional_chat_templates"  # a folder
 
 PACKAGE = Path(__file__).resolve().parent.parent
 INSTALLED_WEIGHTS = PACKAGE / "weights"  # a wheel has the weights inside the package, a clone beside it
 WEIGHTS_FOLDER = INSTALLED_WEIGHTS if INSTALLED_WEIGHTS.is_dir() else PACKAGE.parent / "weights"
 
-HUB_NAME = re.compile(r"(?:(?P<owner>[\w-][\w.-]*)/)?(?P<name>[\w-][\w.-]*)")
+HUB_NAME = re.compile(r"(?:(?P<owner>[\w-][\w.-]*)/)?(?P<name>[\w-][\w.-]*)/?")
+HUB_PAGE = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<name>[\w.-]+/[\w.-]+).*")
 GPT_NEO_OWNER = "EleutherAI"
 # Who owns the names that ship in the weights folder. The default checkpoint is not on the hub.
 OWNERS = {"gpt-neo-125m": GPT_NEO_OWNER.lower(), DEFAULT_CHECKPOINT.lower(): None}
@@ -100,8 +102,9 @@ def find_by_name(name: str | os.PathLike, weights_wanted: bool) -> Path:
     if owner and (newest := newest_step(Path(owner))):  # "runs/step-9" looks like a name on the hub
         raise NeoError(f"there is no {name}: the newest checkpoint of that training run is {newest}.")
     if owner and can_download():
-        wanted = (CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES, *((WEIGHTS, SHARDS, SHARD_INDEX) if weights_wanted else ()))
-        return download(str(name), wanted)
+        of_tokenizer = *TOKENIZER_FILES, f"{MORE_TEMPLATES}/*.jinja"
+        wanted = (CONFIG, GENERATION_CONFIG, *of_tokenizer, *((WEIGHTS, SHARDS, SHARD_INDEX) if weights_wanted else ()))
+        return download(f"{owner}/{short_name}", wanted)
     if place := in_weights or cached:
         return place  # loading it says what is missing, and how to get it
     if name == WEIGHTS_FOLDER / DEFAULT_CHECKPOINT:
@@ -111,8 +114,12 @@ def find_by_name(name: str | os.PathLike, weights_wanted: bool) -> Path:
         )
     if newest := newest_step(Path(name).parent):
         raise NeoError(f"there is no {name}: the newest checkpoint of that training run is {newest}.")
+    if page := HUB_PAGE.fullmatch(str(name)):
+        raise NeoError(f"{name!r} is the address of a page: give only the name of the model, {page['name']!r}.")
     there = ", ".join(sorted(file.parent.name for file in WEIGHTS_FOLDER.glob(f"*/{CONFIG}"))) or "nothing"
     install = "; to download from the hub, 'pip install huggingface_hub' first" if owner else ""
+    if not isinstance(name, str) and HUB_NAME.fullmatch(Path(name).as_posix()):
+        install = "; a Path is only a folder, and a name on the hub is given as a str"
     raise NeoError(
         f"no checkpoint {os.fspath(name)!r}: it is no folder, not in {WEIGHTS_FOLDER} (which has {there}) "
         f"and not in the Hugging Face cache {cache_folder()}{install}."

@@ -11,8 +11,9 @@ REPOSITORY_PREFIX = "models--"  # then owner--name
 
 def cache_folder() -> Path:
     """Return where the Hugging Face libraries keep downloads, by their own environment variables."""
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    place = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")
+    return Path(os.path.expandvars(os.path.expanduser(place)))
 
 
 def find_in_cache(owner: str, name: str) -> Path | None:

@@ -1,12 +1,13 @@
 """The arguments of the commands that generate: the prompt, the checkpoint, and the options of `generate`."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from neo_np.errors import NeoError
+from neo_np.errors import NeoError, warn
 from neo_np.files import decode_chunks, unreadable
 from neo_np.folders.find import DEFAULT_CHECKPOINT
 from neo_np.generate.options import Options
@@ -49,7 +50,8 @@ ADVICE = {
     "--prompt": PROMPT,
     "--text": PROMPT,
     "--stream": "leave it out: text is always printed while it is generated",
-    "--version": "python -m neo_np --version prints the version",
+    "--m": MODEL,
+    "--t": "did you mean --temperature?",
 }
 
 
@@ -183,19 +185,23 @@ def name_arguments(message: str) -> str:
 def read_input(prompt: str | None, example: str) -> str:
     """Return the prompt from the arguments or from standard input, without the line end that `echo` adds.
 
-    Standard input may be Windows text: a byte order mark goes, and line ends become line feeds.
+    Both may be Windows text: a byte order mark goes, and line ends become line feeds.
     example: how to give one, for the error message.
     """
     if prompt is not None and prompt != "-":
-        return prompt
+        return without_windows_marks(prompt)
     if sys.stdin is None or (prompt is None and sys.stdin.isatty()):
         raise NeoError(f"no prompt: give one, as in {example}.")
     try:
         data = sys.stdin.buffer.read()
     except OSError as error:
         raise unreadable("standard input", error) from None
-    text = "".join(decode_chunks([data], "standard input"))
-    return text.replace("\r\n", "\n").removesuffix("\n")
+    return without_windows_marks("".join(decode_chunks([data], "standard input"))).removesuffix("\n")
+
+
+def without_windows_marks(text: str) -> str:
+    """Return a text without a byte order mark, its line ends as line feeds. The shell's "$(cat FILE)" cuts the last one."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").removesuffix("\r")
 
 
 def given_options(tokenizer: Tokenizer, args: argparse.Namespace) -> dict[str, Any]:
@@ -204,6 +210,8 @@ def given_options(tokenizer: Tokenizer, args: argparse.Namespace) -> dict[str, A
     The assistant_model is still a name.
     """
     given = {name: value for name, value in vars(args).items() if name in FIELDS}
+    if stop := next((stop for stop in args.stop_strings or () if re.search(r"\\[nrt]", stop)), None):
+        warn(f"--stop {stop} has a backslash and a letter: for a line break, bash and zsh take --stop $'\\n'.")
     if "early_stopping" in given:
         given["early_stopping"] = {"true": True, "false": False}.get(args.early_stopping, args.early_stopping)
     given["bad_words_ids"] = spellings(tokenizer, args.bad_words) if args.bad_words else None

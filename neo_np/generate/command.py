@@ -33,6 +33,7 @@ from neo_np.model import Model
 from neo_np.terminal import BAR_WIDTH, OneLineParser, any_text, progress_bar, report, run_command, set_errors
 from neo_np.tokenizer.tokenizer import Tokenizer
 
+TO_FILE = "the text is printed: > FILE at the end of the line writes it into a file"
 TOP_TOKENS = 5  # shown by --show-probs
 
 EXAMPLES = """examples:
@@ -48,7 +49,7 @@ def build_parser() -> OneLineParser:
         description="Continue a text with a GPT-Neo model. By default, tokens are drawn at random.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        advice=advice(),
+        advice=advice() | dict.fromkeys(["--o", "--out", "--output", "--output-file"], TO_FILE),
     )
     add_model_arguments(parser)
     add_generation_arguments(parser, new_tokens=DEFAULTS["default_new_tokens"])

@@ -26,6 +26,11 @@ def only(*values: Any) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, bool | int | float | str) and value in values
 
 
+def only_named(*names: str) -> Callable[[Any], bool]:
+    """Return a check: the option changes nothing here if it has one of these names, also as an object of PyTorch."""
+    return lambda value: str(value).removeprefix("torch.") in names
+
+
 def all_ones(value: Any) -> bool:
     """Return whether an attention mask marks no padding."""
     try:
@@ -138,10 +143,10 @@ FOREIGN_OPTIONS = {
     "custom_generate": Foreign(never, ABSENT),
     "cache_implementation": Foreign(lambda value: value != "quantized", ABSENT, in_file=True),
     # Of transformers, the device.
-    "device": Foreign(only("cpu", -1), "neo_np runs on the CPU"),
-    "device_map": Foreign(only("cpu", "auto"), "neo_np runs on the CPU"),
-    "dtype": Foreign(only("float32", "auto"), "neo_np computes in float32"),
-    "torch_dtype": Foreign(only("float32", "auto"), "neo_np computes in float32"),
+    "device": Foreign(only_named("cpu", "-1"), "neo_np runs on the CPU"),
+    "device_map": Foreign(only_named("cpu", "auto"), "neo_np runs on the CPU"),
+    "dtype": Foreign(only_named("float32", "auto"), "neo_np computes in float32"),
+    "torch_dtype": Foreign(only_named("float32", "auto"), "neo_np computes in float32"),
     # Of other libraries.
     "stop": Foreign(never, STOP),
     "stop_sequence": Foreign(never, STOP),

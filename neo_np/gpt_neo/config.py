@@ -2,11 +2,11 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import FrozenInstanceError, dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from neo_np.errors import NeoError
-from neo_np.other_names import OtherNames, no_attribute
+from neo_np.other_names import OtherNames, advice, no_attribute
 
 ACTIVATION_NAMES = "gelu_new", "gelu", "relu", "silu"
 # Other names in transformers for the same functions.
@@ -75,7 +75,8 @@ class Config(metaclass=OtherNames):
 
     def _check_layers(self) -> None:
         for name in SIZES:
-            check_size(name, getattr(self, name))
+            if name != "window_size" or self.window_size != 0 or "local" in self.attention_layers:  # else it is not used
+                check_size(name, getattr(self, name))
         if self.hidden_size % self.num_heads:
             raise NeoError(
                 f"hidden_size {self.hidden_size} is not divisible by num_heads {self.num_heads}: "
@@ -170,6 +171,15 @@ class Config(metaclass=OtherNames):
         # A model with another head, such as a classifier's, was loaded without it.
         known["architectures"] = [CAUSAL_LM]
         return {"model_type": "gpt_neo", "attention_types": [[layers, 1]], **self.other, **known}
+
+
+def refuse_to_change(config: Config, name: str, value: object) -> NoReturn:
+    """Raise FrozenInstanceError with what to do instead of setting an entry of a config."""
+    hint = advice("assign", name) or advice("config", "update")
+    raise FrozenInstanceError(f"a Config does not change: {name!r} cannot be set.{hint}")
+
+
+Config.__setattr__ = refuse_to_change  # type: ignore[method-assign,assignment]  # dataclasses would not say what to do
 
 
 def check_size(name: str, value: object) -> None:

@@ -61,7 +61,9 @@ def is_text(value: object) -> bool:
 def check_text(text: object) -> None:
     """Raise NeoError if a value is not a str that UTF-8 can encode."""
     if not isinstance(text, str):
-        raise NeoError(f"the tokenizer wants one str, and got {type(text).__name__}: take the texts of a list one by one.")
+        kind, one_by_one = type(text).__name__, ": encode its texts one by one"
+        advice = {"list": one_by_one, "tuple": one_by_one, "bytes": ": use text.decode()"}.get(kind, "")
+        raise NeoError(f"the tokenizer wants one str, and got {kind}{advice}.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -30,8 +30,8 @@ def text_files(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> li
     Raises NeoError for a path that does not exist, for a folder without such files, and if there is no path.
     """
     files = []
-    for path in [paths] if isinstance(paths, str | PathLike) else paths:
-        path = Path(path).expanduser()
+    for given in [paths] if isinstance(paths, str | PathLike) else paths:
+        path = Path(given).expanduser()
         if os.path.isdir(path):
             found = sorted(text_files_below(path))
             if not found:
@@ -39,6 +39,8 @@ def text_files(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> li
             files += found
         elif os.path.isfile(path):
             files.append(path)
+        elif "://" in str(given):
+            raise NeoError(f"{given} is an address, and only files are read: download it first.")
         else:
             raise NeoError(
                 f"{path} {'is no ordinary file' if os.path.exists(path) else 'does not exist'}: name a text file or a folder."
@@ -54,7 +56,7 @@ def text_files_below(folder: Path) -> Iterator[Path]:
         if is_run_or_checkpoint(Path(path)):
             subfolders.clear()
         else:
-            yield from (file for file in map(Path(path).joinpath, files) if file.match("*.txt") and file.is_file())
+            yield from (file for file in map(Path(path).joinpath, files) if file.suffix.lower() == ".txt" and file.is_file())
 
 
 def is_run_or_checkpoint(folder: Path) -> bool:

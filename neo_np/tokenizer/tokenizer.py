@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from neo_np.errors import NeoError
 from neo_np.files import is_there
 from neo_np.folders.find import TOKENIZER_FILES, find_checkpoint
-from neo_np.other_names import OtherNames, no_attribute, with_advice
+from neo_np.other_names import OtherNames, check_assigned, no_attribute, with_advice
 from neo_np.tokenizer.byte_alphabet import CHAR_TO_BYTE, byte_ids, check_text, is_text, unspell
 from neo_np.tokenizer.files import read_tokenizer, write_tokenizer
 from neo_np.tokenizer.learn import count_words, learn_merges_fast
@@ -172,6 +172,11 @@ class Tokenizer(metaclass=OtherNames):
             """Raise AttributeError with the name to use."""
             raise no_attribute("tokenizer", "a Tokenizer", name, dir(self))
 
+        def __setattr__(self, name, value):
+            """Set an attribute; raises AttributeError for one of another library, which nothing here would read."""
+            check_assigned("tokenizer", "a Tokenizer", name)
+            super().__setattr__(name, value)
+
     # text -> ids
 
     @with_advice("encode")
@@ -208,6 +213,8 @@ class Tokenizer(metaclass=OtherNames):
         self, text: str, split_special_tokens: bool | None, add_prefix_space: bool | None
     ) -> Iterator[tuple[int, int, str, AddedToken | None]]:
         """Yield (start, end, part of the text to encode, the added token there or None)."""
+        if isinstance(split_special_tokens, str | list | tuple):
+            raise NeoError(f"encode takes one text; the second one, {split_special_tokens!r:.40}, needs its own call.")
         split = self.settings.split_special_tokens if split_special_tokens is None else split_special_tokens
         prefix = self.settings.add_prefix_space if add_prefix_space is None else add_prefix_space
         for start, end, token in self._added.split(text, split):

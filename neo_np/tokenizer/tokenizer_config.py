@@ -4,8 +4,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from neo_np.errors import NeoError
+from neo_np.errors import NeoError, warn
 from neo_np.files import is_there, read_entries, read_json, read_text, write_json
+from neo_np.folders.find import MORE_TEMPLATES
 from neo_np.tokenizer.settings import GPT2_ROLES, Settings
 from neo_np.tokenizer.special_tokens import AddedToken
 from neo_np.tokenizer.tables import Tables, check_vocab
@@ -19,6 +20,9 @@ EXTRA = "extra_special_tokens", "additional_special_tokens"  # the second is the
 NAMED = "model_specific_special_tokens"  # how transformers 5 saves `extra_special_tokens` that have names
 CLASSES_WITHOUT_ROLES = "PreTrainedTokenizerFast", "TokenizersBackend"  # any other class has GPT-2's roles
 
+# The classes of transformers whose tokens are as here.
+CLASSES = None, "GPT2Tokenizer", "GPT2TokenizerFast", "CodeGenTokenizer", "CodeGenTokenizerFast", *CLASSES_WITHOUT_ROLES
+
 Entries = dict[str, Any]
 
 
@@ -28,14 +32,27 @@ def read_config(folder: Path) -> Entries:
     A role in special_tokens_map.json wins. But if tokenizer_config.json has `added_tokens_decoder`, that file does not count.
     """
     config = read_optional(folder / CONFIG)
-    if is_there(folder / CHAT_TEMPLATE):
-        config["chat_template"] = read_text(folder / CHAT_TEMPLATE)
+    if (name := config.get("tokenizer_class")) not in CLASSES:
+        warn(
+            f"{folder / CONFIG}: tokenizer_class is {name!r:.40}, and neo_np reads it like GPT2Tokenizer: in transformers, the "
+            "tokens may be others."
+        )
+    if templates := read_chat_templates(folder):
+        config["chat_template"] = templates
     if DECODER in config:
         return config
     old = read_optional(folder / OLD_ROLES)
     read_roles(old, folder / OLD_ROLES)  # only to find what is wrong in this file and to name it
     read_extra_tokens(old, folder / OLD_ROLES)
     return old | config | {name: value for name, value in old.items() if name not in EXTRA}
+
+
+def read_chat_templates(folder: Path) -> str | list[dict[str, str]]:
+    """Return the chat templates that have files of their own, as tokenizer_config.json has one or several of them."""
+    files = {"default": folder / CHAT_TEMPLATE} if is_there(folder / CHAT_TEMPLATE) else {}
+    files |= {file.stem: file for file in sorted((folder / MORE_TEMPLATES).glob("*.jinja"))}
+    texts = {name: read_text(file) for name, file in files.items()}
+    return texts["default"] if set(texts) == {"default"} else [{"name": name, "template": text} for name, text in texts.items()]
 
 
 def read_optional(file: Path) -> Entries:

@@ -57,9 +57,6 @@ ADVICE = {f"--{name}": f"did you mean {option}?" for option, names in MEANT.item
 ADVICE |= dict.fromkeys(
     ["--text", "--data", "--dataset", "--train", "--train-file"], "the text has no option: give only its path"
 )
-ADVICE |= dict.fromkeys(
-    ["--device", "--dtype", "--fp16", "--bf16", "--compile"], "leave it out: NumPy computes in float32, on the CPU"
-)
 INTERVALS = "validate_every", "sample_every", "sample_prompt", "save_every", "keep"
 
 

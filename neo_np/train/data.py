@@ -102,7 +102,7 @@ def random_windows(tokens: np.ndarray, batch: int, length: int, rng: np.random.G
     if len(tokens) < length:
         raise NeoError(f"the text has {len(tokens)} tokens, and one window takes {length}: take more text or a shorter window.")
     starts = rng.integers(len(tokens) - length + 1, size=batch)
-    return np.stack([tokens[start : start + length] for start in starts]).astype(np.int64)
+    return np.lib.stride_tricks.sliding_window_view(tokens, length)[starts].astype(np.int64)
 
 
 def repeat_passages(windows: np.ndarray, share: float, vocab_size: int, rng: np.random.Generator) -> None:

@@ -114,4 +114,5 @@ def not_a_run(folder: Path) -> str:
         return f"{sentence}: name one of the runs in it ({', '.join(runs[:MOST_NAMED])}{more})."
     if (folder / CONFIG).exists():
         return f"{sentence}: it is a checkpoint, not a run. To train it further, start a run with --init {for_shell(folder)}."
-    return f"{sentence}: start a run there with python -m neo_np.train TEXT --out {for_shell(folder)}."
+    empty = "" if set(os.listdir(folder)) <= {LOCK} else "empty it, then "
+    return f"{sentence}: {empty}start a run there, as in 'python -m neo_np.train TEXT --out {for_shell(folder)}'."

@@ -117,13 +117,15 @@ def resume(folder: str | os.PathLike, tokens: np.ndarray) -> tuple[Trainer, Inte
         state = read_json(path / TRAINING)
         check_state(state, step)
         model, options = load_for_text(path), read_options(state["options"])
+        if options.steps < step:
+            raise NeoError(f"{TRAINING} has fewer steps than {step}")
         if options.sequence_length > model.config.max_position_embeddings:
             raise NeoError(f"the sequence_length {options.sequence_length} is more than the model has positions")
         trainer = Trainer(model, tokens, options)
         load_moments(trainer.optimizer, path / OPTIMIZER)
         trainer.optimizer.step, trainer.smoothed_loss = step, state["smoothed_loss"]
         set_generator(trainer.rng, state["generator"])
-        intervals = Intervals(**state["intervals"])
+        intervals = Intervals(**check_entries(state["intervals"], Intervals))
     except (OSError, SafetensorError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         advice = "delete it to continue with the one before" if len(found) > 1 else "it is the only one, so start the run again"
         raise NeoError(f"{path} is no checkpoint to resume from ({error}): {advice}.") from None
@@ -140,8 +142,6 @@ def check_state(state: Any, step: int) -> None:
     if state.get("step") != step or isinstance(state["step"], bool):
         raise NeoError(f"{TRAINING} has the step {state.get('step')!r:.40}, not {step}")
     check_number("smoothed_loss", state.get("smoothed_loss"))
-    if state["options"].get("steps", step) < step:
-        raise NeoError(f"{TRAINING} has fewer steps than {step}")
 
 
 def set_generator(rng: np.random.Generator, state: dict[str, Any]) -> None:
@@ -156,7 +156,19 @@ def read_options(entries: dict[str, Any]) -> TrainingOptions:
     entries = dict(entries)
     if "last_learning_rate" in entries:
         entries["min_learning_rate"] = entries.pop("last_learning_rate")
-    return TrainingOptions(**entries)
+    return TrainingOptions(**check_entries(entries, TrainingOptions))
+
+
+def check_entries(entries: dict[str, Any], kind: type[TrainingOptions] | type[Intervals]) -> dict[str, Any]:
+    """Return the entries of a training.json for one kind of settings; raises NeoError if one is missing or unknown."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name in entries:
+        if name not in fields:
+            raise NeoError(f"{TRAINING} has an unknown entry {name!r:.40}")
+    for name, field in fields.items():
+        if name not in entries and field.default is dataclasses.MISSING:
+            raise NeoError(f"{TRAINING} has no entry {name!r}")
+    return entries
 
 
 def load_moments(optimizer: AdamW, file: Path) -> None:

@@ -170,6 +170,14 @@ def test_save_that_fails_leaves_everything_as_it_was(model, tmp_path, monkeypatc
     assert os.listdir(tmp_path) == (["model"] if over_an_old_one else [])
 
 
+def test_save_into_a_file_is_refused_in_words(model, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(NeoError, match=r"file cannot be written: it is a file, and a checkpoint is a folder\."):
+        neo_np.save(model, tmp_path / "file")
+    with pytest.raises(NeoError, match=r"file/below cannot be written: Not a directory\.$"):
+        neo_np.save(model, tmp_path / "file" / "below")
+
+
 @pytest.mark.parametrize("name", ["file", "file/model", "x" * 300, "a\0b"], ids=["file", "below-file", "long", "zero-byte"])
 def test_save_to_a_place_that_cannot_be_written_is_refused(model, tmp_path, name):
     (tmp_path / "file").write_text("in the way")

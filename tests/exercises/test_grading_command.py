@@ -250,8 +250,8 @@ def test_bad_input_is_one_line_and_status_2(run, no_process, arguments, words, t
 
 def test_command_without_grade_says_so(run):
     status, _, err = run()
-    assert status == 2 and "required: grade" in err
-    assert "invalid choice: 'grad'" in run("grad", "a.py")[2]
+    assert status == 2 and "the first word must be grade (" in err
+    assert "the first word must be grade, and it is 'grad'" in run("grad", "a.py")[2]
 
 
 def test_help_shows_each_default_says_that_it_is_no_sandbox_and_has_two_examples_that_parse(run):

@@ -183,11 +183,11 @@ ON_THE_HUB = """
 .gitattributes README.md config.json flax_model.msgpack generation_config.json merges.txt model.safetensors tf_model.h5
 pytorch_model.bin rust_model.ot special_tokens_map.json tokenizer.json tokenizer_config.json vocab.json added_tokens.json
 model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json model.fp16.safetensors
-onnx/model.onnx
+onnx/model.onnx chat_template.jinja additional_chat_templates/tool.jinja
 """.split()
 TO_LOAD = (
     "config.json generation_config.json merges.txt vocab.json tokenizer.json tokenizer_config.json special_tokens_map.json "
-    "added_tokens.json"
+    "added_tokens.json chat_template.jinja additional_chat_templates/tool.jinja"
 ).split()
 WEIGHTS = [name for name in ON_THE_HUB if re.fullmatch(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?", name)]
 
@@ -199,6 +199,22 @@ def test_download_asks_for_the_files_needed_only(tmp_path, downloads, weights_wa
     assert name == "someone/else"
     asked = [file for file in ON_THE_HUB if any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns)]
     assert sorted(asked) == sorted(expected)
+
+
+@pytest.mark.parametrize("address", ["https://huggingface.co/some.one/else-2", "https://hf.co/some.one/else-2/tree/main"])
+def test_find_by_the_address_of_a_page_names_the_model(downloads, address):
+    with pytest.raises(NeoError, match=r"is the address of a page: give only the name of the model, 'some.one/else-2'\."):
+        find_checkpoint(address)
+
+
+def test_find_of_a_path_that_looks_like_a_name_says_how_names_are_given(downloads):
+    with pytest.raises(NeoError, match=r"a name on the hub is given as a str\."):
+        find_checkpoint(Path("someone/else"))
+
+
+def test_find_of_a_name_that_ends_in_a_slash_is_the_name(tmp_path, downloads):
+    assert find_checkpoint("someone/else/") == tmp_path / "downloaded"
+    assert downloads[0][0] == "someone/else"
 
 
 @pytest.mark.parametrize(

@@ -309,6 +309,11 @@ def test_standard_input_of_windows_is_the_same_prompt(run, form):
     assert two_lines.out == expected("The king\nand") + "\n"
 
 
+def test_prompt_argument_of_windows_is_the_same_prompt(run):
+    """As "$(cat prompt.txt)" gives it: the shell has cut the last line feed."""
+    assert run("\ufeffThe king\r\nand\r", *SHORT).out == expected("The king\nand") + "\n"
+
+
 @pytest.mark.parametrize("form", WINDOWS)
 def test_interactive_input_of_windows_is_the_same_prompt(run, form):
     found = run(*SHORT, "--interactive", stdin=form % PROMPT.encode() + b"\r\nThe king\r\n")
@@ -687,6 +692,11 @@ def test_prompt_unusable_is_one_line_with_status_2(run, arguments, stdin, match)
         (["x", "--num-samples", "2"], "did you mean --num-return-sequences?"),
         (["x", "--suppress-tokens", "2"], "model.generate(prompt, suppress_tokens=...)"),
         (["--prompt", "x"], "in quotes"),
+        (["\u201cThe", "king\u201d"], 'in quotes, as in "The king"'),
+        (["x", "-m", "tales"], "did you mean --model?"),
+        (["x", "-o", "a.txt"], "> FILE"),
+        (["x", "--output", "a.txt"], "> FILE"),
+        (["x", "--device", "cuda"], "NumPy computes in float32, on the CPU"),
         (["The", "king"], 'in quotes, as in "The king"'),
         (["\u2014", "The", "king"], 'in quotes, as in "\u2014 The king"'),
         (["x", "\u2013max-new-tokens", "5"], "did you mean --max-new-tokens, with two hyphens?"),
@@ -739,6 +749,7 @@ def test_error_names_the_arguments_of_the_command(run, arguments, words):
         ("--early-stopping never", "--early-stopping changes nothing here: it needs --num-beams above 1"),
         ("--num-assistant-tokens 3", "--num-assistant-tokens changes nothing here: it needs --assistant-model"),
         ("--cut-stop", "--cut-stop changes nothing here: it needs --stop"),
+        (r"--stop \n", r"--stop \n has a backslash and a letter: for a line break, bash and zsh take --stop $'\n'"),
         ("--max-length 40", "--max-length changes nothing here: --max-new-tokens overrides it"),
         ("--min-length 2 --min-new-tokens 2", "--min-length changes nothing here: --min-new-tokens overrides it"),
     ],

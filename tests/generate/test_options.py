@@ -242,7 +242,14 @@ UNCHANGING |= {"output_scores": False, "diversity_penalty": 0.0, "guidance_scale
 
 
 @pytest.mark.parametrize(
-    "name, value", [*UNCHANGING.items(), ("attention_mask", [[1, 1]]), ("attention_mask", np.ones((2, 3)))]
+    "name, value",
+    [
+        *UNCHANGING.items(),
+        ("dtype", np.dtype("float32")),
+        ("device", -1),
+        ("attention_mask", [[1, 1]]),
+        ("attention_mask", np.ones((2, 3))),
+    ],
 )
 def test_foreign_option_that_changes_nothing_is_accepted(name, value):
     assert read_options({name: value}, {}, CONFIG) == read_options({}, {}, CONFIG)
@@ -263,6 +270,8 @@ def test_foreign_option_that_changes_nothing_is_accepted(name, value):
         ("stop", ["a"], "stop_strings"),
         ("n", 3, "num_return_sequences"),
         ("device", "cuda", "CPU"),
+        ("device", 0, "CPU"),
+        ("dtype", np.dtype("float16"), "float32"),
     ],
 )
 def test_foreign_option_raises_with_what_to_do_instead(name, value, hint):

@@ -245,7 +245,7 @@ def test_load_of_special_ids_outside_the_vocabulary_writes_what_transformers_wri
     assert model.generate(prompt, max_new_tokens=20) == expected
 
 
-@pytest.mark.parametrize("generation_config", [None, {"eos_token_id": None}, {"top_k": 5}, {"eos_token_id": [3, 1038]}])
+@pytest.mark.parametrize("generation_config", [None, {}, {"eos_token_id": None}, {"top_k": 5}, {"eos_token_id": [3, 1038]}])
 def test_load_of_end_tokens_in_two_files_ends_where_transformers_ends(tmp_path, tales, generation_config):
     prompt, length = [5, 6, 7], 12
     reference = make_reference()
@@ -261,6 +261,27 @@ def test_load_of_end_tokens_in_two_files_ends_where_transformers_ends(tmp_path, 
     assert model.generate(prompt, max_new_tokens=length) == expected
     neo_np.save(model, tmp_path / "again")
     assert neo_np.load(tmp_path / "again").generate(prompt, max_new_tokens=length) == expected
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "again")
+    assert theirs.generate(torch.tensor([prompt]), max_new_tokens=length, do_sample=False)[0].tolist() == expected
+
+
+def test_load_of_a_window_that_no_layer_uses_gives_the_same_model(tmp_path, tales):
+    reference = make_reference(window_size=0, attention_types=[[["global"], 2]])
+    reference.save_pretrained(tmp_path)
+    model = neo_np.load(tmp_path, tokenizer=tales.tokenizer)
+    assert_same(model, GPTNeoForCausalLM.from_pretrained(tmp_path).eval())
+    neo_np.save(model, tmp_path / "again")
+    assert_same(model, GPTNeoForCausalLM.from_pretrained(tmp_path / "again").eval())
+
+
+def test_load_of_an_index_that_names_the_tied_embedding_gives_the_same_model(tmp_path, tales):
+    make_reference().save_pretrained(tmp_path, max_shard_size="50KB")
+    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
+    files = index["weight_map"]
+    files["lm_head.weight"] = files["transformer.h.0.attn.attention.masked_bias"] = files["transformer.wte.weight"]
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    reference = GPTNeoForCausalLM.from_pretrained(tmp_path).eval()
+    assert_same(neo_np.load(tmp_path, tokenizer=tales.tokenizer), reference)
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -379,6 +400,9 @@ ENVIRONMENTS = [
     {"XDG_CACHE_HOME": "/tmp/xdg", "HF_HOME": "/tmp/hf"},
     {"HF_HOME": "~/hf"},
     {"HF_HOME": "/tmp/hf", "HF_HUB_CACHE": "/tmp/cache"},
+    {"HF_HOME": "/tmp/hf", "HUGGINGFACE_HUB_CACHE": "/tmp/old"},
+    {"HF_HUB_CACHE": "$HF_HOME/cache", "HUGGINGFACE_HUB_CACHE": "/tmp/old", "HF_HOME": "~/hf"},
+    {"HF_HOME": "$HOME/hf"},
 ]
 
 

@@ -473,6 +473,15 @@ def test_every_option_of_transformers_is_known():
     assert names <= {field.name for field in dataclasses.fields(neo_np.Options)} | FOREIGN_OPTIONS.keys()
 
 
+def test_objects_of_pytorch_that_change_nothing_are_accepted(small):
+    model, _ = small
+    for options in ({"torch_dtype": torch.float32}, {"dtype": torch.float32, "device": torch.device("cpu")}):
+        assert model.generate([1, 2], max_new_tokens=3, **options) == model.generate([1, 2], max_new_tokens=3)
+    for options in ({"torch_dtype": torch.float16}, {"device": torch.device("cuda")}):
+        with pytest.raises(neo_np.NeoError, match="is not an option of neo_np"):
+            model.generate([1, 2], max_new_tokens=3, **options)
+
+
 def test_generation_config_as_options_is_accepted(small):
     model, reference = small
     config = transformers.GenerationConfig(max_new_tokens=5, num_beams=2, repetition_penalty=1.2)

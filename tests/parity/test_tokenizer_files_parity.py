@@ -226,6 +226,16 @@ def test_load_files_in_the_wild_gives_the_tokenizer_of_transformers(tmp_path, fi
     assert_same(write(tmp_path / "loaded", **files), tmp_path / "saved", TEXTS)
 
 
+@pytest.mark.parametrize("names", [["default"], ["tool"], ["default", "tool", "rag"]])
+def test_load_chat_templates_in_files_then_save_keeps_them(tmp_path, names):
+    (tmp_path / "loaded" / "additional_chat_templates").mkdir(parents=True)
+    folder = write(tmp_path / "loaded")
+    for name in names:
+        file = "chat_template.jinja" if name == "default" else f"additional_chat_templates/{name}.jinja"
+        (folder / file).write_text(f"{{{{ messages }}}} {name} é", encoding="utf-8")
+    assert_same(folder, tmp_path / "saved", TEXTS[:3])
+
+
 def random_flags(rng):
     """Return some flags of an added token."""
     names = [name for name in (*FLAGS, "special") if rng.random() < 0.4]

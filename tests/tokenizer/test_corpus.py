@@ -126,6 +126,9 @@ def test_text_files_folder_means_the_text_files_in_it(tmp_path, monkeypatch):
     for file in (*many[1::2], *many[-2::-2]):
         file.write_text("text")
     assert text_files(tmp_path / "many") == many
+    (tmp_path / "windows").mkdir()
+    (tmp_path / "windows" / "NOTES.TXT").write_text("text")
+    assert text_files(tmp_path / "windows") == [tmp_path / "windows" / "NOTES.TXT"]
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert text_files("~/c.md") == [tmp_path / "c.md"]
@@ -157,6 +160,7 @@ def test_text_files_path_without_text_raises_with_its_name(tmp_path):
         (tmp_path / "gone", "gone does not exist"),
         ([tmp_path / "empty"], r"empty holds no \*.txt file"),
         (os.devnull, "is no ordinary file"),
+        ("https://example.org/a.txt", "^https://example.org/a.txt is an address"),
         ([], "no text files were named"),
     ]:
         with pytest.raises(NeoError, match=message):

@@ -1,6 +1,7 @@
 """The tokenizer's files: read in all the forms that are in use, written so that nothing is lost, refused when damaged."""
 
 import json
+import warnings
 
 import pytest
 from helpers import ROOT
@@ -200,6 +201,16 @@ def test_load_roles_of_a_class_without_defaults_are_only_those_named(tiny, tmp_p
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": END})
     loaded = Tokenizer.load(tmp_path)
     assert (loaded.bos_token_id, loaded.eos_token_id, loaded.pad_token_id) == (None, None, 261)
+
+
+@pytest.mark.parametrize(("name", "warns"), [("GPT2TokenizerFast", False), (None, False), ("Qwen2Tokenizer", True), (7, True)])
+def test_load_of_a_class_that_may_have_other_tokens_warns(tiny, tmp_path, name, warns):
+    tiny.save(tmp_path)
+    write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": name})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert Tokenizer.load(tmp_path).encode("hello") == tiny.encode("hello")
+    assert [f"tokenizer_class is {name!r}" in str(warning.message) for warning in caught] == [True] * warns
 
 
 def test_load_tables_beside_tokenizer_json_takes_the_added_tokens_there(tiny, tmp_path):

@@ -107,6 +107,22 @@ def test_encode_end_of_text_is_one_token_or_plain_text(gpt2_tokenizer, text, spe
     assert gpt2_tokenizer.encode(text, split_special_tokens=True) == plain
 
 
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        ((["a", "b"],), "got list: encode its texts one by one."),
+        ((b"a",), r"got bytes: use text.decode\(\)."),
+        ((None,), "got NoneType."),
+        (("a", "b"), "encode takes one text; the second one, 'b'"),
+        (("a", ["b"]), "encode takes one text; the second one"),
+    ],
+)
+def test_encode_of_something_else_than_one_text_is_refused(gpt2_tokenizer, arguments, advice):
+    for encode in (gpt2_tokenizer.encode, gpt2_tokenizer.encode_with_offsets):
+        with pytest.raises(NeoError, match=advice):
+            encode(*arguments)
+
+
 def test_encode_bad_text_raises(gpt2_tokenizer):
     for call in (
         gpt2_tokenizer.encode,

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -218,6 +219,15 @@ def test_random_windows_start_everywhere_equally_often():
     assert abs(counts - 1000).max() < 5 * 30  # five standard deviations
     np.testing.assert_array_equal(windows, random_windows(tokens, 7000, 4, np.random.default_rng(0)))
     assert random_windows(tokens, 2, 10, np.random.default_rng()).tolist() == [list(range(100, 110))] * 2
+
+
+def test_random_windows_of_a_large_batch_take_little_more_memory_than_their_tokens():
+    tokens, B, T = np.arange(100, dtype=np.uint16), 100_000, 4
+    tracemalloc.start()
+    random_windows(tokens, B, T, np.random.default_rng(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * B + 2 * (2 + 8) * B * T
 
 
 def test_random_windows_of_too_few_tokens_are_refused():

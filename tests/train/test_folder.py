@@ -320,6 +320,19 @@ def test_resume_of_something_else_says_what_it_is(text, tmp_path, train, name, p
     assert_refused(train("--resume", tmp_path / name), "holds no checkpoint step-N to resume from", part)
 
 
+def test_resume_of_this_folder_shows_a_whole_command(tmp_path, train, monkeypatch):
+    """Not "--out ..", which would be the folder above."""
+    monkeypatch.chdir(tmp_path)
+    assert_refused(train("--resume", "."), "'python -m neo_np.train TEXT --out .'.")
+
+
+def test_resume_of_a_folder_that_a_run_must_not_use_says_to_empty_it(text, tmp_path, train):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "train.npy").write_bytes(b"x")
+    assert_refused(train(text, "--out", tmp_path / "old"), "is not empty")
+    assert_refused(train("--resume", tmp_path / "old"), "empty it, then start a run there")
+
+
 def test_train_inside_the_folder_of_its_text_reads_no_checkpoints(tmp_path, train):
     """Two runs into the folder of the text: the second has the same tokens as the first."""
     texts = tmp_path / "texts"
