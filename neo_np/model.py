@@ -49,7 +49,8 @@ class Model(metaclass=OtherNames):
 
         def __setattr__(self, name, value):
             """Set an attribute; raises AttributeError for one of another library, which nothing here would read."""
-            check_assigned("model", "a Model", name)
+            if type(self) is Model:  # a subclass can have attributes of its own
+                check_assigned("model", "a Model", name)
             super().__setattr__(name, value)
 
     def __repr__(self) -> str:

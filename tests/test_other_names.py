@@ -99,6 +99,19 @@ def test_object_made_as_in_another_library_is_answered(make, answer):
     assert answer in str(error.value)
 
 
+def test_subclass_takes_arguments_and_attributes_of_its_own(tales):
+    """Researchers extend the classes: names that other libraries use too must stay free for them."""
+
+    class Probed(neo_np.Model):
+        def __init__(self, name, model, device="cpu"):
+            super().__init__(model.config, model.params, model.tokenizer)
+            self.name, self.device, self.use_cache = name, device, True
+
+    model = Probed("first", tales, device="none")
+    assert (model.name, model.device, model.use_cache) == ("first", "none", True)
+    assert model.generate("Once", max_new_tokens=3) == tales.generate("Once", max_new_tokens=3)
+
+
 @pytest.mark.parametrize(("place", "name"), rows("forward", "new_cache", "load", "save", "encode", "decode"))
 def test_argument_of_another_library_is_answered(place, name, tales):
     calls = {

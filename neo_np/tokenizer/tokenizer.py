@@ -174,7 +174,8 @@ class Tokenizer(metaclass=OtherNames):
 
         def __setattr__(self, name, value):
             """Set an attribute; raises AttributeError for one of another library, which nothing here would read."""
-            check_assigned("tokenizer", "a Tokenizer", name)
+            if type(self) is Tokenizer:  # a subclass can have attributes of its own
+                check_assigned("tokenizer", "a Tokenizer", name)
             super().__setattr__(name, value)
 
     # text -> ids
