@@ -333,19 +333,25 @@ def it_has(there: Iterable[str], name: str) -> str:
     return "" if name.startswith("_") else f" It has {', '.join(other for other in there if not other.startswith('_'))}."
 
 
+def place_of(cls: type) -> str:
+    """Return the place in `OTHER_NAMES` of `Model`, `Tokenizer` or `Config`, or of a subclass that a user has made of one."""
+    own = next(base for base in cls.__mro__ if base.__module__.startswith("neo_np."))
+    return own.__name__.lower()
+
+
 class OtherNames(type):
     """The metaclass of `Model`, `Tokenizer` and `Config`: Model.from_pretrained and the like are answered with advice."""
 
     def __getattr__(cls, name: str) -> NoReturn:
         """Raise AttributeError with the name to use."""
-        raise no_attribute(cls.__name__.lower(), cls.__name__, name, dir(cls))
+        raise no_attribute(place_of(cls), cls.__name__, name, dir(cls))
 
     if not TYPE_CHECKING:
 
         def __call__(cls, *arguments, **named):
             """Make an object; raises TypeError with the call to use for a name, and for an argument that does not exist."""
             if cls.__init__.__module__.startswith("neo_np."):  # a subclass can take other arguments
-                place = cls.__name__.lower()
+                place = place_of(cls)
                 if arguments and isinstance(arguments[0], str | os.PathLike):
                     raise TypeError(f"a {cls.__name__} is not made from a name or a file.{advice(place, 'from_pretrained')}")
                 check_names(place, cls.__name__, cls.__init__, named)

@@ -112,6 +112,20 @@ def test_subclass_takes_arguments_and_attributes_of_its_own(tales):
     assert model.generate("Once", max_new_tokens=3) == tales.generate("Once", max_new_tokens=3)
 
 
+def test_subclass_without_arguments_of_its_own_is_answered_as_its_class_is(tales):
+    class Probed(neo_np.Model):
+        pass
+
+    assert not hasattr(Probed, "nothing")
+    with pytest.raises(AttributeError, match=r"Probed has no attribute 'from_pretrained'. In neo_np: neo_np.load\(name\)"):
+        Probed.from_pretrained  # noqa: B018
+    with pytest.raises(TypeError, match=r"a Probed is not made from a name or a file. In neo_np: neo_np.load\(name\)"):
+        Probed("tales-6M")
+    with pytest.raises(TypeError, match=r"Probed\(\) has no argument 'device'"):
+        Probed(tales.config, tales.params, device="cpu")
+    assert Probed(tales.config, tales.params).config is tales.config
+
+
 @pytest.mark.parametrize(("place", "name"), rows("forward", "new_cache", "load", "save", "encode", "decode"))
 def test_argument_of_another_library_is_answered(place, name, tales):
     calls = {
