@@ -1,4 +1,4 @@
-"""Reading and writing files: every file that neo_np reads is opened by `open_file`."""
+"""Reading and writing files. Every file that a user names is first opened by `open_file`, which checks what it is."""
 
 import codecs
 import json
@@ -28,8 +28,10 @@ def open_file(file: str | os.PathLike) -> IO[bytes]:
         opened = open(file, "rb")
         begin = opened.read(len(LFS_POINTER))
         opened.seek(0)
+    except NeoError:  # it is a ValueError too
+        raise
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise error if isinstance(error, NeoError) else unreadable(file, error) from None
+        raise unreadable(file, error) from None
     if begin == LFS_POINTER:
         opened.close()
         raise NeoError(f"{file} is a pointer of Git LFS, not the file itself: install git-lfs and run 'git lfs pull' there.")

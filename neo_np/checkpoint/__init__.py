@@ -1,1 +1,1 @@
-"""Checkpoints: folders in the Hugging Face format, found, downloaded, loaded as a `Model`, and saved."""
+"""Checkpoints: folders in the Hugging Face format, loaded as a `Model`, and saved."""

@@ -47,6 +47,7 @@ def load(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | T
 
 def load_for_text(name: str | os.PathLike | None = None, tokenizer: str | os.PathLike | Tokenizer | None = None) -> Model:
     """Load a checkpoint as `load` does; raises NeoError if it has no tokenizer and no other is given."""
+    # `load` gives only a warning if the checkpoint's own tokenizer is missing, but an error if one that is named is missing.
     return load(name, name if tokenizer is None else tokenizer)
 
 
@@ -77,5 +78,7 @@ def load_generation_config(folder: Path, config: Config) -> dict[str, Any]:
     if is_there(folder / GENERATION_CONFIG):
         return read_entries(folder / GENERATION_CONFIG) or {"eos_token_id": None}
     old = {name: config.other[name] for name in GENERATION_ENTRIES if config.other.get(name) is not None}
+    if not old:
+        return {}
     ids = {"bos_token_id": config.bos_token_id, "eos_token_id": config.eos_token_id}
-    return {name: id for name, id in ids.items() if id is not None} | old if old else {}
+    return {name: id for name, id in ids.items() if id is not None} | old

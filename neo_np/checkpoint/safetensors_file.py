@@ -19,7 +19,7 @@ from neo_np.errors import NeoError, warn
 from neo_np.files import open_file
 
 CHUNK = 2**20  # numbers converted at a time
-FLOAT_SIZE = 4  # bytes of a float32, at a multiple of which it must lie in memory
+FLOAT_SIZE = 4  # bytes of a float32; its address in memory must be a multiple of this
 
 Entry = dict[str, Any]  # "dtype", "shape" and "data_offsets" of one tensor
 
@@ -82,11 +82,14 @@ def read_tensor(name: str, file: Path, entry: Entry, mapped: np.ndarray | None) 
             array = np.empty(entry["shape"], np.float32)
         except MemoryError:
             size = FLOAT_SIZE * math.prod(entry["shape"]) / 1e9
-            raise NeoError(f"{file}: there is no memory for the tensor {name}, which takes {size:.1f} GB.") from None
+            raise NeoError(
+                f"{file}: there is no memory for the tensor {name}, which takes {size:.1f} GB: close other programs, or use a "
+                "smaller model."
+            ) from None
         for part, numbers in read_chunks(file, entry):
             array.reshape(-1)[part] = numbers
     if not all_finite(array):
-        warn(f"{file}: the tensor {name} has numbers that are NaN or infinite; expect nonsense.")
+        warn(f"{file}: the tensor {name} has numbers that are NaN or infinite, so the logits mean nothing: get the file again.")
     return array
 
 

@@ -28,7 +28,7 @@ FOREIGN_FILES = "tokenizer.json", SHARD_INDEX
 def save(model: Model, folder: str | os.PathLike) -> None:
     """Write a model as a checkpoint folder; transformers loads it too.
 
-    The files are written beside the folder and moved in when all are complete, so a failure to write them leaves nothing
+    The files are written beside the folder and moved in when all are complete, so a failure to write them leaves no file
     behind. An older checkpoint there is replaced. Raises NeoError if the folder cannot be written.
     """
     if not isinstance(model, Model):
@@ -41,20 +41,20 @@ def save(model: Model, folder: str | os.PathLike) -> None:
     for other in FOREIGN_FILES:
         if os.path.exists(folder / other):
             raise NeoError(f"{folder} holds {other}, which would contradict the files saved there: choose another folder.")
-    written = folder.parent / f".neo_np-{os.urandom(8).hex()}"
+    temporary = folder.parent / f".neo_np-{os.urandom(8).hex()}"
     try:
-        written.mkdir(parents=True)
-        write_checkpoint(model, written)
+        temporary.mkdir(parents=True)
+        write_checkpoint(model, temporary)
         folder.mkdir(exist_ok=True)
         for name in SAVED_FILES:
-            if (written / name).exists():
-                os.replace(written / name, folder / name)
+            if (temporary / name).exists():
+                os.replace(temporary / name, folder / name)
             else:
                 (folder / name).unlink(missing_ok=True)
-    except (OSError, TypeError, ValueError, SafetensorError) as error:  # TypeError: an entry that JSON does not have
+    except (OSError, TypeError, ValueError, SafetensorError) as error:  # TypeError: an entry of a type that JSON does not have
         raise NeoError(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}.") from None
     finally:
-        delete_folder(written)
+        delete_folder(temporary)
 
 
 def write_checkpoint(model: Model, folder: Path) -> None:

@@ -30,7 +30,7 @@ def load_params(folder: Path, config: Config) -> tuple[Params, Config]:
     mapped = {file: map_file(file, header) for file, header in headers.items()}
     tensors, ignored = collect_tensors(headers)
     where = next(iter(headers)) if len(headers) == 1 else folder
-    config = check_output_embedding(tensors, config, where)
+    config = resolve_output_embedding(tensors, config, where)
     shapes = parameter_shapes(config)
     check_tensors(tensors, shapes, where, ignored)
     if ignored:
@@ -39,8 +39,11 @@ def load_params(folder: Path, config: Config) -> tuple[Params, Config]:
     return Params({name: read_tensor(name, *tensors[name], mapped[tensors[name][0]]) for name in shapes}), config
 
 
-def check_output_embedding(tensors: Tensors, config: Config, where: Path) -> Config:
-    """Reduce two equal embeddings to one tensor, and return the config with `tie_word_embeddings` as the weights have it."""
+def resolve_output_embedding(tensors: Tensors, config: Config, where: Path) -> Config:
+    """Return the config, with `tie_word_embeddings` changed if the weights contradict it.
+
+    Where the embeddings are tied, only the token embedding stays in `tensors`.
+    """
     head, embedding = tensors.get(OUTPUT_EMBEDDING), tensors.get(TOKEN_EMBEDDING)
     if not config.tie_word_embeddings:
         if head or not is_without_head(config):
@@ -55,7 +58,7 @@ def check_output_embedding(tensors: Tensors, config: Config, where: Path) -> Con
             {TOKEN_EMBEDDING: embedding, OUTPUT_EMBEDDING: head}, {TOKEN_EMBEDDING: shape, OUTPUT_EMBEDDING: shape}, where
         )
         if not same_numbers(head, embedding):
-            warn(f"{head[0]}: lm_head.weight differs from wte.weight though config.json ties them; it is used.")
+            warn(f"{head[0]}: lm_head.weight differs from wte.weight though config.json ties them; lm_head.weight is used.")
             return replace(config, tie_word_embeddings=False)
         del tensors[OUTPUT_EMBEDDING]
     return config
@@ -76,7 +79,7 @@ def weight_files(folder: Path) -> list[Path]:
         raise NeoError(f"{folder / WEIGHTS} is missing{how_to_get_weights(folder)}")
     names = read_entries(index_file).get("weight_map")
     if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
-        raise NeoError(f"{index_file} must have a weight_map {{tensor: file}}, and has none.")
+        raise NeoError(f"{index_file} must have a weight_map {{tensor: file}}, and has none: download or copy it again.")
     files = sorted(set(names.values()))
     for name in files:
         if not name or Path(name).name != name or name == "..":
@@ -86,7 +89,7 @@ def weight_files(folder: Path) -> list[Path]:
         held = read_header(folder / name)
         promised = (tensor for tensor, file in names.items() if file == name and not may_be_left_out(tensor))
         if lost := next((tensor for tensor in promised if tensor not in held), None):
-            raise NeoError(f"{folder / name} has no tensor {lost}, and {SHARD_INDEX} says it has.")
+            raise NeoError(f"{folder / name} has no tensor {lost}, and {SHARD_INDEX} says it has: download both files again.")
     return [folder / name for name in files]
 
 
@@ -124,8 +127,14 @@ def check_tensors(tensors: Tensors, shapes: dict[str, tuple[int, ...]], where: P
             raise NeoError(f"{where}: the tensor {name} is missing{hint}.")
         file, entry = tensors[name]
         if tuple(entry["shape"]) != tuple(shape):
-            raise NeoError(f"{file}: the tensor {name} has shape {tuple(entry['shape'])}; by config.json it is {shape}.")
+            raise NeoError(
+                f"{file}: the tensor {name} has shape {tuple(entry['shape'])}, and config.json asks for {shape}: use the "
+                f"config.json that belongs to these weights."
+            )
         if entry["dtype"] not in DTYPES:
-            raise NeoError(f"{file}: the tensor {name} is of type {entry['dtype']}; known are {', '.join(DTYPES)}.")
+            raise NeoError(f"{file}: the tensor {name} is of type {entry['dtype']}: save it as one of {', '.join(DTYPES)}.")
     if extra := next((name for name in tensors if name not in shapes), None):
-        raise NeoError(f"{tensors[extra][0]}: the tensor {extra} has no place in a GPT-Neo of this config.json.")
+        raise NeoError(
+            f"{tensors[extra][0]}: the tensor {extra} has no place in a GPT-Neo of this config.json: use the config.json that "
+            "belongs to these weights."
+        )

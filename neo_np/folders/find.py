@@ -53,7 +53,7 @@ def find_checkpoint(name: str | os.PathLike | None = None, weights_wanted: bool 
     if name is None:
         name = WEIGHTS_FOLDER / DEFAULT_CHECKPOINT
     if not isinstance(name, str | os.PathLike) or not os.fspath(name):
-        raise NeoError(f"a checkpoint is named by a folder or a hub name, and got {name!r}.")
+        raise NeoError(f"a checkpoint is named by a folder or a hub name; got {name!r}.")
     folder = Path(os.path.expanduser(name))
     if is_there(folder):
         return check_folder(folder, weights_wanted)
@@ -99,28 +99,35 @@ def find_by_name(name: str | os.PathLike, weights_wanted: bool) -> Path:
     for place in (in_weights, cached):
         if place and (has_weights(place) or not weights_wanted):
             return place
-    if owner and (newest := newest_step(Path(owner))):  # "runs/step-9" looks like a name on the hub
-        raise NeoError(f"there is no {name}: the newest checkpoint of that training run is {newest}.")
-    if owner and can_download():
+    is_run = owner and newest_step(Path(owner))  # "runs/step-9" looks like a name on the hub
+    if owner and not is_run and can_download():
         of_tokenizer = *TOKENIZER_FILES, f"{MORE_TEMPLATES}/*.jinja"
         wanted = (CONFIG, GENERATION_CONFIG, *of_tokenizer, *((WEIGHTS, SHARDS, SHARD_INDEX) if weights_wanted else ()))
         return download(f"{owner}/{short_name}", wanted)
-    if place := in_weights or cached:
+    if not is_run and (place := in_weights or cached):
         return place  # loading it says what is missing, and how to get it
+    raise not_found(name, owner)
+
+
+def not_found(name: str | os.PathLike, owner: str | None) -> NeoError:
+    """Return the NeoError that says where a checkpoint was looked for, or what was probably meant.
+
+    owner: the part before the slash, if the name can be one on the hub.
+    """
     if name == WEIGHTS_FOLDER / DEFAULT_CHECKPOINT:
-        raise NeoError(
+        return NeoError(
             f"the default checkpoint is not in {name}: install neo_np from its clone ('pip install -e .' there), or restore "
             "that folder."
         )
     if newest := newest_step(Path(name).parent):
-        raise NeoError(f"there is no {name}: the newest checkpoint of that training run is {newest}.")
+        return NeoError(f"there is no {name}: the newest checkpoint of that training run is {newest}.")
     if page := HUB_PAGE.fullmatch(str(name)):
-        raise NeoError(f"{name!r} is the address of a page: give only the name of the model, {page['name']!r}.")
+        return NeoError(f"{name!r} is the address of a page: give only the name of the model, {page['name']!r}.")
     there = ", ".join(sorted(file.parent.name for file in WEIGHTS_FOLDER.glob(f"*/{CONFIG}"))) or "nothing"
     install = "; to download from the hub, 'pip install huggingface_hub' first" if owner else ""
     if not isinstance(name, str) and HUB_NAME.fullmatch(Path(name).as_posix()):
         install = "; a Path is only a folder, and a name on the hub is given as a str"
-    raise NeoError(
+    return NeoError(
         f"no checkpoint {os.fspath(name)!r}: it is no folder, not in {WEIGHTS_FOLDER} (which has {there}) "
         f"and not in the Hugging Face cache {cache_folder()}{install}."
     )

@@ -17,7 +17,7 @@ def cache_folder() -> Path:
 
 
 def find_in_cache(owner: str, name: str) -> Path | None:
-    """Return the newest snapshot of a hub repository in the local cache, or None.
+    """Return a snapshot of a hub repository in the local cache: that of its main branch, else the newest; None without one.
 
     The layout of the cache: models--OWNER--NAME/refs/main names a commit, and snapshots/COMMIT holds its files.
     """
