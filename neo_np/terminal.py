@@ -19,7 +19,7 @@ from neo_np.errors import NeoError
 # BLAS reads these variables when NumPy is imported.
 ONE_BLAS_THREAD = dict.fromkeys(["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"], "1")
 DASHES = "\u2013\u2014\u2212"  # what word processors and web pages make of two hyphens
-LIKE = 0.65  # how much an unknown option must have in common with the one that is suggested, from 0 to 1
+LEAST_SIMILARITY = 0.65  # of an unknown option and the one that is suggested, from 0 to 1 as difflib measures it
 
 # What to do instead of options that other programs have, and none of the commands here.
 ADVICE = dict.fromkeys(
@@ -42,6 +42,7 @@ class OneLineParser(argparse.ArgumentParser):
         """Return the arguments; leave with exit status 2 if there are some that the parser does not know."""
         if isinstance(args, str):
             self.error(f"the arguments must be a list of texts, and are one text: [{args!r:.40}]")
+        # An option of a subcommand before its name: argparse would take the option's value for that name.
         first = next(iter(sys.argv[1:] if args is None else args), "").partition("=")[0]
         if self.owners(first) and first not in self._option_string_actions:
             self.error(f"{first} comes too early{self.right_place(first)}")
@@ -65,6 +66,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def suggestion(self, others: Sequence[str], known: argparse.Namespace) -> str:
         """Return ": " and what was probably meant by arguments that the parser does not know, or ""."""
+        # Of a text without quotes, the first word is the prompt and all others are unknown arguments.
         prompt = [known.prompt] if isinstance(getattr(known, "prompt", None), str) else []
         words = [*prompt, *others]
         options = [word.partition("=")[0] for word in others if word.startswith("-")]
@@ -78,12 +80,9 @@ class OneLineParser(argparse.ArgumentParser):
         option = "--" + options[0].lower().replace("_", "-").lstrip(f"-{DASHES}")
         if option in self.advice and option not in names:
             return f": {self.advice[option]}"
-        # Another option that is the beginning of this one, or begins with it.
-        related = [name for name in names if name.startswith(option) or option.startswith(f"{name}-")]
-        words = [name.lstrip("-") for name in names]  # the dashes are no likeness
-        close = related if len(related) == 1 else difflib.get_close_matches(option.lstrip("-"), words, 1, cutoff=LIKE)
+        similar = most_similar(option, names)
         hyphens = ", with two hyphens" if options[0][0] in DASHES else ""
-        return f": did you mean --{close[0].lstrip('-')}{hyphens}?" if close else ""
+        return f": did you mean {similar}{hyphens}?" if similar else ""
 
     def right_place(self, option: str) -> str:
         """Return ": " and where an option belongs that was given in the wrong place."""
@@ -103,6 +102,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def given(self, arguments: Sequence[str]) -> list[str]:
         """Return the names of the arguments that were given, also of those whose value is the default."""
+        # argparse gives defaults only to names that the namespace does not have yet.
         nothing = argparse.Namespace(**dict.fromkeys(vars(self.parse_args(arguments))))
         return [name for name, value in vars(self.parse_args(arguments, nothing)).items() if value not in (None, [])]
 
@@ -115,6 +115,16 @@ def option_names(parser):
         if isinstance(action, argparse._SubParsersAction):
             names += [name for command in action.choices.values() for name in option_names(command)]
     return names
+
+
+def most_similar(option: str, names: Sequence[str]) -> str:
+    """Return the option that an unknown one was probably meant to be, or "" if none is similar."""
+    related = [name for name in names if name.startswith(option) or option.startswith(f"{name}-")]
+    if len(related) == 1:  # --max-new for --max-new-tokens, --seed-value for --seed
+        return related[0]
+    words = [name.lstrip("-") for name in names]  # the hyphens would make any two options similar
+    close = difflib.get_close_matches(option.lstrip("-"), words, 1, cutoff=LEAST_SIMILARITY)
+    return f"--{close[0]}" if close else ""
 
 
 def checked(kind, fits, words):
@@ -148,7 +158,10 @@ def filled(text: str) -> str:
 
 
 def any_text(text: str) -> str:
-    """Return an argument that is text, for `type=`. Without a locale, Python has not decoded the bytes of UTF-8."""
+    """Return an argument that is text, for `type=`.
+
+    If the locale is not UTF-8, Python gives the bytes that it cannot decode as surrogates; they are decoded here.
+    """
     if not re.search("[\ud800-\udfff]", text):
         return text
     try:
@@ -171,7 +184,7 @@ def run_command(run: Callable[[], int], rename: Callable[[str], str] = str) -> i
     sys.stdout = sys.stdout or open(os.devnull, "w")  # None if the shell has closed it
     sys.stderr = sys.stderr or open(os.devnull, "w")
     for stream in (sys.stdout, sys.stderr):
-        set_errors(stream, "backslashreplace")  # a terminal that is not UTF-8 shows \\u2019 instead of failing
+        set_errors(stream, "backslashreplace")  # a terminal that is not UTF-8 shows \u2019 instead of failing
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {rename(str(message))}", file=sys.stderr)
@@ -234,14 +247,13 @@ def discard_output() -> None:
 def restart_with(environment):
     """Replace this process by the same command with these variables, unless all are set already.
 
-    Windows runs without them, and so does Jupyter, in whose process the user's own variables are.
-
-    BLAS reads its variables when NumPy is imported, so a command that is running already cannot change them.
+    BLAS reads its variables when NumPy is imported, so a command that is running already cannot change them. On Windows, which
+    cannot replace a process, and in Jupyter, whose process also runs the user's notebook, the command runs without them.
     """
     if os.name == "posix" and not is_in_jupyter() and not all(name in os.environ for name in environment):
         if sys.stdout:  # None if the shell has closed it
             sys.stdout.flush()
-        os.execve(sys.executable, sys.orig_argv, environment | dict(os.environ))
+        os.execve(sys.executable, sys.orig_argv, environment | dict(os.environ))  # what the user has set stays
 
 
 def report(message: str) -> int:
@@ -267,13 +279,13 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
     def show(done: int, total: int) -> None:
         nonlocal last_line
-        share = done / max(total, 1)
+        fraction = done / max(total, 1)
         if terminal:
-            filled = round(BAR_WIDTH * share)
-            print(f"\r{title} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {share:4.0%}", end="", file=sys.stderr, flush=True)
+            full = round(BAR_WIDTH * fraction)
+            print(f"\r{title} [{'#' * full}{'.' * (BAR_WIDTH - full)}] {fraction:4.0%}", end="", file=sys.stderr, flush=True)
         elif (now := time.monotonic()) - last_line >= SECONDS_PER_LINE:
             last_line = now
-            print(f"{title}: {share:.0%}", file=sys.stderr, flush=True)
+            print(f"{title}: {fraction:.0%}", file=sys.stderr, flush=True)
 
     try:
         yield show
