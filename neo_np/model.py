@@ -77,10 +77,10 @@ class Model(metaclass=OtherNames):
         cache: from `new_cache`. The ids continue the text in the cache; their keys and values are added to it.
         hook: f(name, array), called at every named point of the forward pass (`neo_np.hook_names(config)` lists them). If
             it returns an array, that replaces the activation. `seen = {}; model.logits(ids, hook=seen.__setitem__)` records
-            everything. With a hook, attention is computed whole: at 2048 tokens of GPT-Neo 125M this takes 2.5 times as
-            long and about 0.9 GB more memory. `tap` is the old name of this argument.
+            everything. With a hook, attention is computed for all queries at once, not in blocks: at 2048 tokens of GPT-Neo
+            125M this takes 2.5 times as long and about 0.9 GB more memory. `tap` is the old name of this argument.
         logits_to_keep: compute the logits of only the last positions (0: all).
-        fast: False uses only the formulas of `gpt_neo/forward.py`, without the fast twins.
+        fast: False uses only the formulas of `gpt_neo/forward.py`, without their fast twins in `gpt_neo/fast`.
         Raises NeoError if ids, mask or cache do not fit the model or each other.
         """
         check_logits_to_keep(logits_to_keep)

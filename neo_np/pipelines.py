@@ -33,10 +33,10 @@ class TextGeneration:
         options = leave_out_foreign(options)
         prompts = check_texts(texts)
         continued = self.model.generate(prompts, **self._with_defaults(options))
+        groups = in_groups(continued, len(prompts))
         if not return_full_text:
-            copies = len(continued) // len(prompts)
-            continued = [text[len(prompts[i // copies]) :] for i, text in enumerate(continued)]
-        results = in_groups([{"generated_text": text} for text in continued], len(prompts))
+            groups = [[text[len(prompt) :] for text in group] for prompt, group in zip(prompts, groups)]
+        results = [[{"generated_text": text} for text in group] for group in groups]
         return results[0] if isinstance(texts, str) else results
 
     def _with_defaults(self, options: dict) -> dict:
@@ -104,7 +104,7 @@ def pipeline(
         raise NeoError(f"unknown task {task!r}: there are {' and '.join(TASKS)}.")
     refuse(leave_out_foreign(options))
     if isinstance(model, Model) and tokenizer not in (None, model.tokenizer):
-        raise NeoError("this model is already loaded and has its tokenizer: leave tokenizer out.")
+        raise NeoError("a loaded model has its own tokenizer: leave tokenizer out, or give it to neo_np.load.")
     loaded = model if isinstance(model, Model) else load(model, tokenizer)
     if loaded.tokenizer is None:
         raise NeoError("a pipeline reads text, and this model has no tokenizer: load it with tokenizer=FOLDER.")

@@ -18,8 +18,8 @@ def generate(model: LanguageModel, prompt: Any = None, **options: Any) -> Any:
 
     prompt: a text or token ids, or a list of either. options: see `neo_np.Options`.
     Returns a text for a text and a list of ids for ids. For a list of prompts, or with num_return_sequences above 1, it
-    returns a flat list of them, the sequences of one prompt side by side. Special tokens are left out of the new text.
-    An empty prompt starts from bos_token_id. Raises NeoError for prompts and options that make no sense.
+    returns a flat list of them, in which the results of one prompt follow each other. Special tokens are left out of the
+    new text. An empty prompt starts from bos_token_id. Raises NeoError for prompts and options that make no sense.
     """
     settings = read_options(options, model.generation_config, model.config)
     prompts, single = read_prompts(model, prompt, settings.bos_token_id)
@@ -54,7 +54,7 @@ def text_pieces(prompt: Prompt, steps: Iterator[Step]) -> Iterator[str]:
 def finished_sequences(
     model: LanguageModel, prompts: Sequence[Prompt], options: Options, progress: Callable[[int, int], None] | None = None
 ) -> list[GeneratedSequence]:
-    """Generate the sequences of these prompts to their ends; those of one prompt stand side by side.
+    """Generate the sequences of these prompts to their ends; those of one prompt follow each other in the list.
 
     progress: a function (done, total), in new tokens, called after each step of a beam search.
     """

@@ -74,7 +74,7 @@ def add_generation_arguments(
 ) -> None:
     """Add the options of `generate`. new_tokens, seed: the command's defaults, for --help.
 
-    one_text: leave out the options of which `one_text_only` speaks.
+    one_text: leave out the options for which `one_text_only` gives a reason.
     """
     group = parser.add_argument_group("length and end")
     add_option(group, "max_new_tokens", any_whole, "N", default=new_tokens)
@@ -200,7 +200,10 @@ def read_input(prompt: str | None, example: str) -> str:
 
 
 def without_windows_marks(text: str) -> str:
-    """Return a text without a byte order mark, its line ends as line feeds. The shell's "$(cat FILE)" cuts the last one."""
+    """Return a text without a byte order mark, its line ends as line feeds.
+
+    A carriage return at the end goes too: the shell's "$(cat FILE)" removes only the line feed of the last line end.
+    """
     return text.removeprefix("\ufeff").replace("\r\n", "\n").removesuffix("\r")
 
 

@@ -112,7 +112,7 @@ def interact(write: "Writer") -> int:
         import readline  # noqa: F401  it gives input() line editing and history, if the system has it
     except ImportError:
         pass
-    # A pipe may bring Windows text: a byte order mark and "\\r" go. Bytes that are not text are an error for their line only.
+    # A pipe may bring Windows text: a byte order mark and "\r" go. Bytes that are not text are an error for their line only.
     encoding = {} if sys.stdin.isatty() else {"encoding": "utf-8-sig"}
     set_errors(sys.stdin, "surrogateescape", newline=None, **encoding)
     if sys.stdin.isatty():
@@ -137,7 +137,10 @@ class Writer:
         self.model, self.tokenizer, self.options, self.args = model, tokenizer, options, args
 
     def __call__(self, text: str, loading: float = 0.0) -> int:
-        """Continue one prompt, print the result, and return the exit status. After Ctrl-C, print the text there is."""
+        """Continue one prompt, print the result, and return the exit status. After Ctrl-C, print the text so far.
+
+        loading: the seconds that loading the model took.
+        """
         options = with_seed(self.options)
         prompt = read_prompt(self.model, text, options.bos_token_id)
         several = options.num_beams > 1 or options.num_return_sequences > 1

@@ -125,11 +125,13 @@ class Options:
                 "set do_sample=True, or num_beams to at least as many."
             )
         if 1 < self.num_beams < self.num_return_sequences:
-            raise NeoError(f"num_beams {self.num_beams} cannot give num_return_sequences {self.num_return_sequences}.")
+            raise NeoError(
+                f"num_beams {self.num_beams} cannot give num_return_sequences {self.num_return_sequences}: raise num_beams."
+            )
         if self.assistant_model is not None and self.prompt_lookup_num_tokens:
             raise NeoError("assistant_model and prompt_lookup_num_tokens are two ways to draft tokens: choose one.")
         if self.is_speculative and self.num_beams > 1:
-            raise NeoError("speculative decoding follows one text at a time: leave num_beams out, or the drafts.")
+            raise NeoError("speculative decoding follows one text at a time: leave out num_beams, or what drafts tokens.")
 
     @property
     def is_speculative(self) -> bool:
@@ -191,7 +193,8 @@ class Options:
     def limits(self, prompt_length: int, positions: int) -> tuple[int, int]:
         """Return (min_length, max_length) in tokens, prompt included, for a model with this many positions.
 
-        Raises NeoError if the prompt leaves no room, or if a limit that was set does not fit; slide lifts both.
+        Raises NeoError if the prompt leaves no room, or if a limit that was set does not fit. With slide, the number of
+        positions is no limit.
         """
         room = max(1, positions - prompt_length)
         if self.max_new_tokens is not None:
@@ -218,7 +221,10 @@ class Options:
             )
         min_length = self.min_length if self.min_new_tokens is None else prompt_length + self.min_new_tokens
         if min_length > max_length:
-            warn(f"at least {min_length} tokens were asked for and at most {max_length}, with the prompt: the text ends there.")
+            warn(
+                f"at least {min_length} tokens were asked for and at most {max_length}, prompt included: the text ends after "
+                f"{max_length}."
+            )
         return min_length, max_length
 
 

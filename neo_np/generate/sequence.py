@@ -30,7 +30,8 @@ class GeneratedSequence:
     prompt: the prompt it continues. ids: the token ids of the prompt and of the new text. max_length: the most ids it may have.
     eos_ids: ids that end it. logits_processors: functions f(logits, ids) -> logits, in order. rng: draws the tokens; None
     takes the most likely one. tokenizer, special_ids, stop_strings: make text of the new tokens; None if nobody needs the text.
-    text: the new text that is certain. drafted, accepted: tokens that speculative decoding proposed, and those it kept.
+    text: the new text that is certain. finished: no token follows. drafted, accepted: the numbers of tokens that speculative
+    decoding proposed and kept.
     """
 
     prompt: Prompt
@@ -90,7 +91,7 @@ class Step:
 
 
 def start_sequences(model: LanguageModel, prompts: Sequence[Prompt], options: Options, copies: int) -> list[GeneratedSequence]:
-    """Return `copies` sequences for each prompt, side by side, without new tokens.
+    """Return `copies` sequences for each prompt, one after the other, without new tokens.
 
     Sequence i draws from random numbers of its own, made from (seed, i), so its text does not depend on the others.
     """
