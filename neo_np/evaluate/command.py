@@ -22,8 +22,8 @@ from neo_np.terminal import (
 )
 from neo_np.tokenizer.corpus import documents, text_files
 
-DESCRIPTION = """Measure a GPT-Neo model. Each kind has its own --help, which defines its numbers;
-text, lambada and choices are defined as in lm-evaluation-harness."""
+DESCRIPTION = """Measure a GPT-Neo model. Each kind of measurement has its own --help, which defines
+its numbers; text, lambada and choices are defined as in lm-evaluation-harness."""
 
 EXAMPLES = """examples:
   python -m neo_np.evaluate text my_texts/valid.txt
@@ -32,7 +32,7 @@ EXAMPLES = """examples:
 
 TEXT = """Print loss (mean nats per token), perplexity (e to the loss) and bits per byte (all
 bits / UTF-8 bytes) of text files. Each document is scored by itself, and each of its
-tokens once, after at least window - stride tokens before it or all that exist.
+tokens once: with at least window - stride + 1 tokens before it, or all that exist.
 <|endoftext|> separates documents and begins each of them; it is not scored."""
 
 TEXT_EXAMPLES = """examples:

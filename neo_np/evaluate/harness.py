@@ -31,7 +31,7 @@ from neo_np.tokenizer.tokenizer import Tokenizer
 
 NEW_TOKENS = 256  # if a task does not say how many, as in the harness's own models
 NAMES_OF_LENGTH = "max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"
-LOOK_BACK = 2  # tokens: a stop text is searched in as many of the newest tokens as it has itself, and these
+LOOK_BACK = 2  # a stop text of n tokens is searched in the newest n + LOOK_BACK tokens
 
 
 def harness_model(model: Model, batch_size: int = BATCH_SIZE) -> Any:
@@ -63,8 +63,7 @@ def harness_model(model: Model, batch_size: int = BATCH_SIZE) -> Any:
             with progress_bar("texts") as progress:
                 for request in requests:
                     texts.append(continue_until(model, *request.args))
-                    if progress:
-                        progress(len(texts), len(requests))
+                    progress(len(texts), len(requests))
             return texts
 
     return NeoLM()

@@ -6,12 +6,11 @@ Random tokens have no meaning, so a head can only use the places of tokens and t
 Course: notebook 15.
 """
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 
-from neo_np.errors import NeoError
+from neo_np.errors import NeoError, warn
 from neo_np.evaluate.likelihood import begin_token
 from neo_np.gpt_neo.fast import inference
 from neo_np.gpt_neo.loss import token_log_probs
@@ -84,7 +83,7 @@ def copy_length(model: Model) -> int:
     if length < SHORTEST:
         raise NeoError(f"the model has {positions} positions, and the shortest sequence has {1 + 2 * SHORTEST} tokens.")
     if length < LENGTH:
-        warnings.warn(f"the model has only {positions} positions: a copy has {length} tokens, not {LENGTH}.", stacklevel=3)
+        warn(f"the model has only {positions} positions: a copy has {length} tokens, not {LENGTH}.")
     return length
 
 

@@ -13,7 +13,7 @@ from neo_np.files import read_text
 def read_texts(file: str | os.PathLike) -> list[str]:
     """Return the texts of a file with lines {"text": "..."}; raises NeoError naming the first wrong line."""
     wanted = '{"text": "..."}, the text not empty'
-    return [line["text"] for line in read_json_lines(file, wanted, lambda line: is_text(line["text"]) and line["text"])]
+    return [entry["text"] for entry in read_json_lines(file, wanted, lambda entry: is_text(entry["text"]) and entry["text"])]
 
 
 def read_questions(file: str | os.PathLike) -> list[dict]:
@@ -22,19 +22,22 @@ def read_questions(file: str | os.PathLike) -> list[dict]:
     return read_json_lines(file, wanted, is_question)
 
 
-def is_question(line: Any) -> bool:
+def is_question(entry: Any) -> bool:
     """Return whether an object is a question as `evaluate_choices` takes it."""
-    choices, label = line["choices"], line["label"]
+    choices, label = entry["choices"], entry["label"]
     right = isinstance(choices, list) and all(is_text(choice) and choice for choice in choices)
-    return right and type(label) is int and 0 <= label < len(choices) and is_text(line["context"])
+    return right and type(label) is int and 0 <= label < len(choices) and is_text(entry["context"])
 
 
 def is_text(value: Any) -> bool:
     """Return whether a value is a str that can be written as UTF-8."""
+    if not isinstance(value, str):
+        return False
     try:
-        return isinstance(value, str) and value.encode("utf-8") is not None
+        value.encode("utf-8")
     except UnicodeEncodeError:  # half of a surrogate pair, as in "\ud83d"
         return False
+    return True
 
 
 def read_json_lines(file: str | os.PathLike, wanted: str, is_right: Callable[[Any], Any]) -> list[dict]:

@@ -72,9 +72,9 @@ def batch_log_likelihoods(model: Model, rows: Sequence[Row]) -> list[Score]:
 
 
 def begin_token(model: Model) -> int | None:
-    """Return the id that a text begins with: the tokenizer's bos or eos token, else the config's; None if it has neither.
+    """Return the id that a text begins with: the tokenizer's bos or eos token, else the config's; None if the config has none.
 
-    lm-evaluation-harness asks the tokenizer too. An id outside the vocabulary is passed over.
+    lm-evaluation-harness asks the tokenizer first too. An id outside the vocabulary is passed over.
     """
     config, tokenizer = model.config, model.tokenizer
     ids = [config.bos_token_id, *config.eos_token_ids]
@@ -94,8 +94,8 @@ def continuation_row(model: Model, context: str, continuation: str) -> Row:
     """Return (ids, scored) for a context and its continuation, split as in lm-evaluation-harness.
 
     White space at the end of the context moves to the continuation (GPT-2's tokens begin with their space). The ids are those
-    of the context, then those of the whole text after as many tokens as the context has: even if a token of the whole text
-    lies across the end of the context. An empty context becomes the `begin_token`, unless the continuation begins with it.
+    of the context, of which there are n, and then those of the whole text without its first n, even if a token of the whole
+    text lies across the end of the context. An empty context becomes the `begin_token`, unless the continuation begins with it.
     """
     bare = context.rstrip()
     continuation = context[len(bare) :] + continuation

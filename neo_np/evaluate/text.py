@@ -80,4 +80,7 @@ def evaluate_text(
 
 def exp(nats: float) -> float:
     """Return e to the power of `nats`, or infinity if no float is large enough."""
-    return math.exp(nats) if nats < 700 else math.inf
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf

@@ -177,14 +177,14 @@ def add_report_options(group: argparse._ArgumentGroup) -> None:
     add("--keep", type=positive, metavar="N", default=2, help="how many of the newest checkpoints to keep (default: 2)")
 
 
-def option_names(names: Iterable[str]) -> str:
-    """Return options as a user types them: hidden_size becomes --hidden-size."""
+def as_options(names: Iterable[str]) -> str:
+    """Return settings as the options that a user types: hidden_size and heads become "--hidden-size, --heads"."""
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
 def all_option_names(args: argparse.Namespace) -> dict[str, str]:
     """Return {name of a setting: the option as a user types it}, for errors."""
-    return {name: option_names([name]) for name in vars(args) if name not in PATHS} | OPTION_NAMES
+    return {name: as_options([name]) for name in vars(args) if name not in PATHS} | OPTION_NAMES
 
 
 def ignored_options(args: argparse.Namespace) -> list[str]:

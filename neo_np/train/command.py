@@ -5,7 +5,6 @@ import dataclasses
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from neo_np.checkpoint.loading import load_for_text
-from neo_np.errors import NeoError
+from neo_np.errors import NeoError, warn
 from neo_np.files import for_shell
 from neo_np.folders.find import find_checkpoint
 from neo_np.gpt_neo.params import random_params, sinusoids
 from neo_np.model import Model
-from neo_np.terminal import OneLineParser, naming_options, progress_bar, run_command
+from neo_np.terminal import OneLineParser, naming_options, progress_bar, restart_with, run_command
 from neo_np.tokenizer.corpus import read_pieces, text_files
 from neo_np.tokenizer.special_tokens import END_OF_TEXT
 from neo_np.tokenizer.tokenizer import Tokenizer
@@ -27,14 +26,14 @@ from neo_np.train.arguments import (
     INTERVALS,
     NEW_MODEL,
     all_option_names,
+    as_options,
     build_parser,
     ignored_options,
     new_config,
-    option_names,
     training_options,
 )
 from neo_np.train.data import load_tokens, tokenize_files
-from neo_np.train.environment import restart_with_environment
+from neo_np.train.environment import ENVIRONMENT
 from neo_np.train.folder import first_arguments, new_run_folder
 from neo_np.train.lock import locked
 from neo_np.train.log import Log
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def main_in_new_environment() -> int:
     """Run the command in a process that has `ENVIRONMENT` from its start: BLAS reads it only then."""
-    restart_with_environment()
+    restart_with(ENVIRONMENT)
     return main()
 
 
@@ -87,7 +86,7 @@ def start_run(args: argparse.Namespace, origin: dict[str, Any]) -> int:
             print(f"the run in {folder} was stopped before its first checkpoint: it starts from the beginning", file=sys.stderr)
         trainer, valid_tokens = prepare(args, folder, files, valid_files)
         for sentence in ignored_options(args):
-            warnings.warn(sentence, stacklevel=2)
+            warn(sentence)
         return train(trainer, valid_tokens, folder, intervals, Log(folder))
 
 
@@ -102,7 +101,7 @@ def working_directory() -> str:
 def check_alone(given: Sequence[str]) -> None:
     """Raise NeoError if other arguments were given beside --resume."""
     if others := [name for name in given if name != "resume"]:
-        names = ", ".join("the text" if name == "text" else option_names([name]) for name in others)
+        names = ", ".join("the text" if name == "text" else as_options([name]) for name in others)
         raise NeoError(f"--resume continues with the run's own text and options: leave out {names}.")
 
 
@@ -149,7 +148,7 @@ def start_model(args: argparse.Namespace, files: Sequence[Path]) -> Model:
     """Return the model that a run begins with: the checkpoint of --init, or one with random weights."""
     if args.init:
         if given := [name for name in NEW_MODEL if getattr(args, name)]:
-            raise NeoError(f"--init takes model and tokenizer as they are: leave out {option_names(given)}.")
+            raise NeoError(f"--init takes model and tokenizer as they are: leave out {as_options(given)}.")
         model = load_for_text(args.init)
     else:
         model = new_model(args, files)
@@ -291,10 +290,10 @@ def show_sample(model: Model, prompt: str, step: int, log: Log) -> None:
     print(f"sample: {text}", flush=True)
 
 
-def line_of(entry: dict, steps: int, left: float) -> str:
-    """Return the line that is shown for a step; left: seconds until the end."""
+def line_of(entry: dict, total: int, left: float) -> str:
+    """Return the line that is shown for a step. total: the steps of the run. left: seconds until the end."""
     return (
-        f"step {entry['step']:>{len(str(steps))}}/{steps}  loss {entry['loss']:.4f}  smoothed {entry['smoothed_loss']:.4f}  "
+        f"step {entry['step']:>{len(str(total))}}/{total}  loss {entry['loss']:.4f}  smoothed {entry['smoothed_loss']:.4f}  "
         f"{entry['tokens_per_second']:,.0f} tokens/s  rate {entry['learning_rate']:.2e}  norm {entry['norm']:.2f}  "
         f"left {time_text(left)}"
     )

@@ -13,14 +13,14 @@ from typing import BinaryIO
 import numpy as np
 
 from neo_np.errors import NeoError
-from neo_np.files import open_file
+from neo_np.files import open_file, unreadable
 from neo_np.tokenizer.corpus import read_pieces
 from neo_np.tokenizer.special_tokens import END_OF_TEXT
 from neo_np.tokenizer.tokenizer import Tokenizer
 from neo_np.train.environment import processors
 from neo_np.train.workers import Job, encoder
 
-JOB = 2**20  # characters that a process gets at a time
+JOB_SIZE = 2**20  # characters that a process gets at a time
 WORTH_PROCESSES = 2**22  # bytes of text; with less, starting processes takes longer than it saves
 SHORTEST_PASSAGE = 4  # tokens, see `repeat_passages`
 
@@ -124,7 +124,7 @@ def total_size(files: Sequence[str | os.PathLike]) -> int:
     try:
         return sum(os.path.getsize(file) for file in files)
     except OSError as error:
-        raise NeoError(f"{error.filename} cannot be read: {error.strerror}.") from None
+        raise unreadable(error.filename, error) from None
 
 
 def write_header(f: BinaryIO, dtype: np.dtype, length: int) -> None:
@@ -134,13 +134,13 @@ def write_header(f: BinaryIO, dtype: np.dtype, length: int) -> None:
 
 
 def jobs(files: Sequence[str | os.PathLike]) -> Iterator[Job]:
-    """Yield the text of all files in order, in lists of pieces that have about JOB characters together."""
+    """Yield the text of all files in order, in lists of pieces that have about JOB_SIZE characters together."""
     job, size = [], 0
     for file in files:
         for piece, starts in read_pieces(file):
             job.append((piece, starts))
             size += len(piece)
-            if size >= JOB:
+            if size >= JOB_SIZE:
                 yield job
                 job, size = [], 0
     if job:

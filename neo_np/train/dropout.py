@@ -16,7 +16,7 @@ class Dropout:
         names = {"embed": "embed_dropout", "weights": "attention_dropout", "out": "resid_dropout"}
         self.rates = {point: config.other.get(entry, 0.0) for point, entry in names.items()}
         if 1 in self.rates.values():
-            raise NeoError("a dropout of the config is 1, which leaves nothing to train: set --dropout.")
+            raise NeoError("a dropout rate of the config is 1, which leaves nothing to train: set a lower one with --dropout.")
         self.rng = np.random.default_rng(seed)
 
     def draw(self, name, array):

@@ -2,20 +2,15 @@
 
 import os
 
-from neo_np.terminal import ONE_BLAS_THREAD, restart_with
+from neo_np.terminal import ONE_BLAS_THREAD
 
-# The own threads of BLAS would compete with those that share a batch. The other variables are for the GNU C library: without
+# Threads of BLAS would compete with the threads that share a batch. The other variables are for the GNU C library: without
 # them, it returns the memory of each large array to the system, which must clear it again.
 ENVIRONMENT = ONE_BLAS_THREAD | {
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
     "MALLOC_TOP_PAD_": str(2**26),
 }
-
-
-def restart_with_environment() -> None:
-    """Replace this process by the same command with `ENVIRONMENT`, unless it is set already."""
-    restart_with(ENVIRONMENT)
 
 
 def processors() -> int:

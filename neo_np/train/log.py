@@ -3,11 +3,10 @@
 import json
 import math
 import os
-import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from neo_np.errors import NeoError
+from neo_np.errors import NeoError, warn
 from neo_np.files import is_there, open_file
 
 LOG = "log.jsonl"
@@ -24,7 +23,7 @@ class Log:
         lines = read_lines(self.path)
         numbers = [step_of(line) for line in lines]
         if damaged := sum(number is None for number in numbers[:-1]):
-            warnings.warn(f"{self.path}: {damaged} damaged lines are left out.", stacklevel=2)
+            warn(f"{self.path}: {damaged} damaged lines are left out.")
         kept = [line for line, number in zip(lines, numbers) if number is not None and number <= step]
         part = self.path.with_name(f".{LOG}.part")
         try:

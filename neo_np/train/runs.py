@@ -62,7 +62,7 @@ def save_step(trainer: Trainer, folder: str | os.PathLike, intervals: Intervals)
     one. Raises NeoError if it cannot be written; older checkpoints stay.
     """
     path = Path(folder) / f"step-{trainer.step}"
-    if path.exists():
+    if path.exists():  # the beginning of a run that resumes, or Ctrl-C after a step that was saved
         return path
     part = path.with_name(f".{path.name}.part")
     try:

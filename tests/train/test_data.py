@@ -34,7 +34,7 @@ def files(tmp_path):
 def small_pieces(monkeypatch):
     """Make a small text behave like a large one: pieces of 100 bytes, jobs of two or three pieces; processes for any text."""
     monkeypatch.setattr("neo_np.files.CHUNK", 100)
-    monkeypatch.setattr("neo_np.train.data.JOB", 250)
+    monkeypatch.setattr("neo_np.train.data.JOB_SIZE", 250)
     monkeypatch.setattr("neo_np.train.data.WORTH_PROCESSES", 0)
 
 
