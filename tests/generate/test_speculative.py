@@ -197,7 +197,7 @@ def test_sampling_with_drafts_same_seed_repeats():
     [
         ({"assistant_model": "small"}, "must be a Model"),
         ({"assistant_model": SMALL, "prompt_lookup_num_tokens": 2}, "choose one"),
-        ({"prompt_lookup_num_tokens": 2, "num_beams": 2}, "leave num_beams out"),
+        ({"prompt_lookup_num_tokens": 2, "num_beams": 2}, "leave out num_beams"),
         ({"prompt_lookup_num_tokens": 0}, "above 0"),
         ({"assistant_model": random_model(vocab_size=51)}, "51 tokens and the model 50"),
     ],

@@ -214,5 +214,5 @@ def test_validate_equals_the_loss_of_each_window(tales):
 
 
 def test_trainer_with_a_dropout_of_1_is_refused():
-    with pytest.raises(NeoError, match=r"a dropout rate of the config is 1, .* set --dropout"):
+    with pytest.raises(NeoError, match=r"a dropout rate of the config is 1, .* --dropout"):
         new_trainer(dropout={"resid_dropout": 1})
