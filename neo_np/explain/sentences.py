@@ -177,7 +177,7 @@ def kinds_line(data: Data, position: int) -> Line:
     )
     kinds = {"the heads": heads, "the MLPs": mlps, "the embeddings and biases": direct.sum() - heads - mlps}
     most = max(kinds, key=lambda name: kinds[name])
-    largest_part = f"The largest contribution is that of {most}" if kinds[most] > 0 else "None of these contributions is above 0"
+    largest_part = f"The largest contribution is that of {most}" if kinds[most] > 0 else "None of them is above 0"
     added = ", ".join(f"{name} {signed(x)}" for name, x in kinds.items())
     return [
         f"Together: {added}. They add up to m = {signed(direct.sum())}, the logit of "
