@@ -315,7 +315,7 @@ def describe(model: Model, prompt: Prompt, ids: list[int]) -> dict[str, Any]:
 
 
 def describe_options(settings: Options, is_given: bool) -> dict[str, str]:
-    """Return {name: value} of the options that had an effect: those not at their defaults, and top_k, whose default has one too.
+    """Return {name: value} of the options that had an effect: those not at their default, and top_k, whose default has one too.
 
     is_given: the continuation was given, so nothing was drawn, and no length was asked for.
     """
