@@ -84,7 +84,7 @@ WORD_TOKENIZER = byte_tokenizer(*(f"Ġ{word}" for word in WORDS), "ing", "ly")
 
 
 def word_model(seed=20, **changes):
-    """Return a random model that writes English words, in any order; it reads a prompt as bytes and hardly ever writes one."""
+    """Return a random model; it writes English words in any order, reads a prompt as bytes and hardly ever writes a byte."""
     sizes = {"vocab_size": len(WORD_TOKENIZER), "bos_token_id": END, "eos_token_id": END, "max_position_embeddings": 256}
     model = random_model(seed, 0.3, tokenizer=WORD_TOKENIZER, tie_word_embeddings=False, **sizes | changes)
     model.params.ln_f.bias += 1

@@ -97,7 +97,7 @@ def parts_tokens(job: Job, case: tuple[str, int]) -> Tokens:
 
 
 def growth_cases(config: Config) -> dict[str, tuple[str, str, int]]:
-    """Return ("decode" or "prefill", kind of attention, tokens): eight lengths, up to all positions, for each of three."""
+    """Return ("decode" or "prefill", kind of attention, tokens): three curves of eight lengths, up to all positions."""
     positions = min(config.max_position_embeddings, 2048)
     steps = min(DECODE_STEPS, positions // 8)
     cases = [

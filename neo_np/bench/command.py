@@ -140,7 +140,7 @@ def run_benchmark(name: str, backends: list[str], job: Job, args: argparse.Names
 
 
 def with_ratios(name: str, entries: dict[str, dict]) -> dict[str, dict]:
-    """Return the entries of a case with `ratio`: how many times as good as this backend neo_np is."""
+    """Return the entries of a case with `ratio`: 2 if neo_np is twice as good as this backend."""
     comparable = [backend for backend, entry in entries.items() if entry["rounds"] and backend != NEO and NEO in entries]
     return {
         backend: entry | ({"ratio": ratio(name, entries, backend)} if backend in comparable else {})

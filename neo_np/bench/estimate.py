@@ -1,17 +1,14 @@
 """About how long a run will take: from the tokens of each case, the size of the model and a short test of this machine."""
 
-from math import prod
-
 import numpy as np
 
+from neo_np.bench.backends.roofline import FLOAT, weight_bytes
 from neo_np.bench.benchmarks import BENCHMARKS, NEO, PEERS, THREADED, Benchmark
 from neo_np.bench.cases import Tokens
 from neo_np.bench.job import Job
 from neo_np.bench.measure import seconds_per_call
 from neo_np.bench.process import PAUSE
-from neo_np.gpt_neo.params import parameter_shapes
 
-FLOAT = 4  # bytes
 STARTS_EACH_TIME = "start", "load", "memory"  # benchmarks in which every measurement starts a process
 # Rough numbers: the seconds until a process is ready, those to export or compile a model, and how many times as long as
 # neo_np another backend takes for a call.
@@ -42,13 +39,14 @@ def benchmark_seconds(name, backend, job, rounds, peer_seconds, speeds) -> float
     benchmark, is_peer = BENCHMARKS[name], backend in PEERS
     start = PEER_START if is_peer else OWN_START
     start_each_time = start if name in STARTS_EACH_TIME else 0.0
-    measurements = rounds + (4 if backend in THREADED else 1)
+    measurements = rounds + (4 if backend in THREADED else 1)  # the warm-up tries two numbers of threads, each twice
     total = start + SETUP.get(backend, 0.0)
     for case in benchmark.cases(benchmark.config(job)).values():
         before, call = call_seconds(benchmark, job, case, speeds)
         call *= 1 if backend == NEO else SLOWER
-        measurement = PAUSE + start_each_time + call + max(call, job.seconds)
+        measurement = PAUSE + start_each_time + call + max(call, job.seconds)  # one call before them does not count
         in_all = measurements * measurement
+        # The first answer of a peer is not part of its peer_seconds, and its last one may begin just before they end.
         total += before + (min(in_all, peer_seconds + 2 * measurement) if is_peer else in_all)
     return total
 
@@ -59,8 +57,8 @@ def call_seconds(benchmark: Benchmark, job: Job, case, speeds: tuple[float, floa
     if config is None or tokens == Tokens():
         return 0.0, 0.0
     flop_per_second, bytes_per_second = speeds
-    weights = sum(prod(shape) for shape in parameter_shapes(config).values())
-    read, write = 2 * weights / flop_per_second, FLOAT * weights / bytes_per_second  # seconds of a token
+    size = weight_bytes(config)
+    read, write = 2 * size / FLOAT / flop_per_second, size / bytes_per_second  # seconds of a token
     return read * tokens.before, read * tokens.read + write * tokens.written
 
 

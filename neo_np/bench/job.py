@@ -52,7 +52,7 @@ class Job:
         return text
 
     def prompts(self, number: int) -> tuple[list[list[int]], int]:
-        """Return up to eight lists of ids of different lengths, and the number of tokens to add to each."""
+        """Return this number of lists of ids (at most 8) of different lengths, and the number of tokens to add to each."""
         positions = self.config.max_position_embeddings
         longest = max(min(128, positions // 2), 1)
         lengths = [max(longest * eighth // 8, 1) for eighth in range(1, number + 1)]

@@ -25,12 +25,12 @@ def heading(facts: dict) -> list[str]:
     return [
         *lines,
         f"rounds:  {facts['rounds']}; each backend measures once in every round, and medians are compared",
-        "ratio:   how many times as good as the other backend neo_np is",
+        "ratio:   2.0 x means that neo_np is twice as good as this backend",
     ]
 
 
 def ratio(benchmark: str, entries: dict[str, dict], backend: str) -> float:
-    """Return how many times as good as another backend neo_np is, by the medians."""
+    """Return the ratio of neo_np to another backend, by the medians: 2 if neo_np is twice as good."""
     neo, other = entries[NEO]["median"], entries[backend]["median"]
     return other / neo if BENCHMARKS[benchmark].less_is_better else neo / other
 

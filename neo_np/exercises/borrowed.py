@@ -1,22 +1,22 @@
 """Does an answer use neo_np or another library? In a notebook, a function finds what the cells above have imported."""
 
-import dis
 import functools
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from types import CodeType, FunctionType, ModuleType
+from collections.abc import Callable, Collection, Sequence
+from types import FunctionType, ModuleType
 
 import numpy as np
+
+from neo_np.exercises.calls import global_names
 
 PACKAGE = "neo_np"
 COURSE = PACKAGE, "figures", "measure"  # what the notebooks import; the last two are in their folder and use the package
 USES_PACKAGE, USES_LIBRARY = "uses neo_np", "uses a library"  # why an answer gets no points
-GLOBAL_OR_IMPORT = "LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME"
 
 
-def first_name(function: object, belongs: Callable[[str], bool], lent: Collection[str] = ()) -> str | None:
+def borrowed_name(function: object, belongs: Callable[[str], bool], lent: Collection[str] = ()) -> str | None:
     """Return the first name in a function or its helpers that comes from a package which `belongs` knows, or None.
 
     lent: names that do not count.
@@ -29,7 +29,7 @@ def first_name(function: object, belongs: Callable[[str], bool], lent: Collectio
         if not isinstance(helper, FunctionType) or helper in seen:
             continue
         seen.append(helper)
-        for name in names_in(helper.__code__):
+        for name in global_names(helper.__code__, modules=True):
             if name in lent:
                 continue
             value = helper.__globals__.get(name)
@@ -91,15 +91,5 @@ def why_refused(function: object, lent: Collection[str]) -> str:
 
     lent: names of earlier functions that the answer may use, whoever wrote them.
     """
-    borrowed, library = first_name(function, COURSE.__contains__, lent), first_name(function, is_library, lent)
+    borrowed, library = borrowed_name(function, COURSE.__contains__, lent), borrowed_name(function, is_library, lent)
     return refusal([borrowed]) if borrowed else refusal_of_library(library) if library else ""
-
-
-def names_in(code: CodeType) -> Iterator[str]:
-    """Yield the global names and the modules that a code uses, in inner functions too."""
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in GLOBAL_OR_IMPORT:
-            yield str(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from names_in(constant)

@@ -60,12 +60,13 @@ def outside_names(function, given):
     return tuple(name for name in names if not is_imported(name, namespace))
 
 
-def global_names(code):
-    """Yield the global names that some code reads, functions inside of it included."""
-    yield from (step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
+def global_names(code, modules=False):
+    """Yield the global names that some code reads, functions inside of it included. modules: those that it imports too."""
+    operations = ("LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME")[: 3 if modules else 2]
+    yield from (step.argval for step in dis.get_instructions(code) if step.opname in operations)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from global_names(constant)
+            yield from global_names(constant, modules)
 
 
 def is_imported(name, namespace):

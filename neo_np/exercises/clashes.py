@@ -1,4 +1,4 @@
-"""Why two shapes do not fit, and whether turning one of them or one more axis would mend it."""
+"""Why two shapes do not fit, and whether a transpose or one more axis would mend it."""
 
 import ast
 import linecache
@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
+# Expressions of these parts call nothing, so they can be evaluated once more.
 PURE = ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Slice, ast.Tuple, ast.BinOp, ast.UnaryOp
 PURE += ast.expr_context, ast.operator, ast.unaryop
 PRODUCTS = "matmul", "dot"
@@ -90,10 +91,10 @@ def matmul_clash(a, b):
     if () in (a, b):
         return "`@` multiplies two arrays, and one side is a single number here: for a number write `*`."
     said = f"`a @ b` needs as many columns in a as b has rows, and here it is {a} @ {b}."
-    if not (multiplies(turned(a), b) or multiplies(a, turned(b))):
+    if not (multiplies(transposed(a), b) or multiplies(a, transposed(b))):
         return f"{said} Which of the two has another shape than you meant?"
-    how = "`.T` turns an array" if max(len(a), len(b)) < 3 else "`swapaxes(-1, -2)` turns the last two axes"
-    return f"{said} Does one of them lie the wrong way? {how}."
+    how = "`.T` exchanges rows and columns" if max(len(a), len(b)) < 3 else "`swapaxes(-1, -2)` exchanges the last two axes"
+    return f"{said} Must one of them be transposed? {how}."
 
 
 def broadcast_clash(a, b, multiplied):
@@ -105,12 +106,12 @@ def broadcast_clash(a, b, multiplied):
         return f"{said} For a table of all pairs, one of them needs `[:, None]`."
     if len(a) != len(b) and one_axis_mends(*sorted((a, b), key=len)):
         return f"{said} Does the smaller one need `[:, None]`, or the line that made it `keepdims=True`?"
-    if len(a) == len(b) == 2 and (broadcasts(turned(a), b) or broadcasts(a, turned(b))):
-        return f"{said} Does one of them lie the wrong way? `.T` turns an array."
+    if len(a) == len(b) == 2 and (broadcasts(transposed(a), b) or broadcasts(a, transposed(b))):
+        return f"{said} Must one of them be transposed? `.T` exchanges rows and columns."
     return f"{said} Which of the two has another shape than you meant?"
 
 
-def turned(shape):
+def transposed(shape):
     """Return a shape with its last two sizes exchanged."""
     return shape[:-2] + shape[-2:][::-1]
 
@@ -122,9 +123,11 @@ def multiplies(a, b):
 
 def broadcasts(a, b):
     """Return whether two shapes can be broadcast."""
-    with suppress(ValueError):
-        return bool(np.broadcast_shapes(a, b) or True)
-    return False
+    try:
+        np.broadcast_shapes(a, b)
+    except ValueError:
+        return False
+    return True
 
 
 def one_axis_mends(smaller, larger):

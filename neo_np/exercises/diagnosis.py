@@ -248,13 +248,15 @@ def find_mistakes(exercise, outcomes, failing, prepared):
         return (), ""
     if all(right_in_another_type(outcomes[i], prepared[i][1], exercise.compare_as, exercise.tolerance) for i in wrong):
         return (ANOTHER_TYPE,), ""
-    everything = sorted(range(len(prepared)), key=lambda i: i not in wrong)  # the failing ones first: most candidates end there
+    everything = sorted(
+        range(len(prepared)), key=lambda i: i not in wrong
+    )  # the failing ones first: they rule out most candidates
     if all(cut_to_integers(outcomes[i], prepared[i][1]) for i in wrong):
         return named(exercise, outcomes, prepared, everything) or (CUT_TO_INTEGERS,), ""
     ordinary = [i for i in everything if not prepared[i][0].extreme]
     finished = [i for i in everything if outcomes[i].kind != BROKEN]
     for indices, unexplained in ((everything, ""), (ordinary, EXTREME), (finished, RAISED)):
-        if wrong & set(indices) and 3 * len(indices) >= len(everything):
+        if wrong & set(indices) and 3 * len(indices) >= len(everything):  # a name from a few cases would be a guess
             mistakes = named(exercise, outcomes, prepared, indices)
             if mistakes:
                 return mistakes, unexplained

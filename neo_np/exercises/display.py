@@ -171,8 +171,8 @@ def grid_html(grid):
     rows = "".join("<tr>" + "".join(map(cell_html, row)) + "</tr>" for row in grid.rows)
     return (
         '<table style="margin:4px 20px 8px 0;border-collapse:collapse;font-family:monospace">'
-        f"<caption "
-        f'style="text-align:left;font-weight:bold;white-space:nowrap">{html.escape(grid.label)}</caption>{rows}</table>'
+        '<caption style="text-align:left;font-weight:bold;white-space:nowrap">'
+        f"{html.escape(grid.label)}</caption>{rows}</table>"
     )
 
 

@@ -85,7 +85,7 @@ def surprise_with(own, mistakes):
     return said if wrong > right else f"{said} One sentence is a small sample: on a longer text a mistake seldom helps."
 
 
-# What the exercises do that are not a part of the model's own functions.
+# Exercises whose function is not a part of the model, or not one by itself.
 
 
 def layer_norm_with(center_rows):
@@ -124,7 +124,7 @@ def quoted(items):
 
 
 def spelled(byte_table):
-    """Spell two words in the characters of the student's table."""
+    """Spell a word in the characters of the student's table."""
     table = byte_table()
     return "In the tables of the shipped model, “ été” is spelled " + quoted(["".join(table[b] for b in " été".encode())]) + "."
 
@@ -189,8 +189,7 @@ def reach_by(reach):
     far = reach(local, config.window_size, config.max_position_embeddings)
     return (
         f"The {len(local)} local layers of the shipped model (window {config.window_size}) would reach {far} tokens by "
-        f"themselves; "
-        "its global layers reach all."
+        "themselves; its global layers reach all."
     )
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from neo_np.exercises.nb05_one_head import softmax
 from neo_np.exercises.own_model import PROMPT, shipped_model
 
-NEW_TOKENS, BEAMS, DRAFTED, MATCH, MOST_RUNS = 10, 3, 5, 2, 40
+NEW_TOKENS, BEAMS, DRAFTED, MOST_RUNS = 10, 3, 5, 40
 
 
 def prompt_ids():

@@ -13,7 +13,7 @@ from neo_np.exercises.outcomes import BROKEN, SHAPE, TYPE, describe, is_float, s
 
 GOOD, BAD, NEUTRAL = "good", "bad", "neutral"
 DIFFERS = "≠"
-OWN_CHANCE = "The arguments must decide the result: draw no random numbers, and keep nothing from one call to the next."
+ON_RANDOM_RESULTS = "The arguments must decide the result: draw no random numbers, and keep nothing from one call to the next."
 LARGE = 100  # exp of a larger float32 is infinite
 
 
@@ -106,7 +106,7 @@ def title_of(finding):
         return Title(NEUTRAL, f"{name}: you stopped it{' in ' if place.where else ''}{place.where}.")
     if verdict == RANDOM:
         says = "Called twice with the same input, your function gives two different results."
-        return Title(BAD, f"{name}: not yet. {says}{finding.detail or f' {OWN_CHANCE}'}")
+        return Title(BAD, f"{name}: not yet. {says}{finding.detail or f' {ON_RANDOM_RESULTS}'}")
     return Title(BAD, f"{name}: not yet. {what_is_wrong(finding)}")
 
 
@@ -128,8 +128,9 @@ def blanks_of(finding):
 def about_outside(names):
     """Return the sentence about names of the notebook that a function uses."""
     listed = ", ".join(f"`{name}`" for name in names)
+    argument = "is not one of its arguments" if len(names) == 1 else "are not its arguments"
     return (
-        f"Your function uses {listed} of the notebook, which is not one of its arguments. With other inputs it fails or "
+        f"Your function uses {listed} of the notebook, which {argument}. With other inputs it fails or "
         "computes with wrong values: use the arguments only, for example sizes from `x.shape`."
     )
 

@@ -69,7 +69,7 @@ def is_wrong(outcome, expected, tolerance):
 def fit(candidate, outcomes, prepared, indices, tolerance):
     """Return how well a candidate fits the outcomes of these cases: the worst agreement.
 
-    NO if the function raised on all cases, if two mistakes fit only LOOSE, or if one that fits LOOSE agrees with less than two
+    NO if the function raised on all cases, if two mistakes fit only LOOSE, or if one that fits LOOSE agrees with fewer than two
     wrong results: that would be a guess.
     """
     worst, seen, wrong_and_equal = EXACT, False, 0

@@ -81,9 +81,9 @@ def logits_of(functions, ids):
     return functions["forward"](model.params, model.config, np.array(ids))
 
 
-def surprise(functions, text=SENTENCE):
-    """Return the mean of -log p of each token of the text that came, in nats."""
-    ids = shipped_model().tokenizer.encode(text)
+def surprise(functions):
+    """Return the mean of -log p over the tokens of a sentence, in nats."""
+    ids = shipped_model().tokenizer.encode(SENTENCE)
     logits = np.asarray(logits_of(functions, ids), float)[:-1]
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -107,8 +107,8 @@ def drawing(seed):
     return choose
 
 
-def continue_text(functions, prompt, number, written, choose=lambda logits: int(np.argmax(logits[-1]))):
-    """Append the ids of the next tokens, the likeliest one each time, to the list `written`."""
+def continue_text(functions, prompt, number, written, choose):
+    """Append the ids of the next tokens to the list `written`. choose: a function that takes the next id from logits (T, V)."""
     ids = shipped_model().tokenizer.encode(prompt)
     for _ in range(number):
         written.append(choose(logits_of(functions, ids + written)))

@@ -71,12 +71,17 @@ def agree(guess, value):
     percentage = PERCENTAGE.fullmatch(value) if isinstance(value, str) else None
     if found is None or not (percentage or (isinstance(value, int | float) and not isinstance(value, bool))):
         return False
-    guessed, below, percent = float(found[1]), float(found[3] or 1), found[4] == "%"
-    if below == 0:
+    guessed, divisor, percent = float(found[1]), float(found[3] or 1), found[4] == "%"
+    if divisor == 0:
         return False
-    plain, share = guessed / below, guessed / below / 100
+    plain, share = guessed / divisor, guessed / divisor / 100
     exact = float(percentage[1]) / 100 if percentage else float(value)
-    meant = ([share] if percent else [plain, share]) if percentage else ([plain, share] if percent else [plain])
+    if percentage and percent:
+        meant = [share]
+    elif percentage or percent:
+        meant = [plain, share]
+    else:
+        meant = [plain]
     return any(near(number, exact, len(found[2] or ""), isinstance(value, int)) for number in meant)
 
 

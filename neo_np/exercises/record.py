@@ -9,6 +9,7 @@ from pathlib import Path
 
 from neo_np.errors import NeoError
 from neo_np.exercises.beginning import source_of
+from neo_np.exercises.diagnosis import RIGHT
 from neo_np.files import read_json, read_text, write_json, write_text
 
 CLONE = Path(__file__).resolve().parents[2]
@@ -54,7 +55,7 @@ def exercise_record(name):
 
 def keep_check(finding, function):
     """Keep the result of a check; an exercise that was passed once stays passed. Keep the source of an answer that passed."""
-    name, passed = finding.exercise.name, finding.verdict == "right"
+    name, passed = finding.exercise.name, finding.verdict == RIGHT
     before = exercise_record(name)
     state = PASSED if passed or before.get("state") == PASSED else TRIED
     update("exercises", name, state=state, ran=bool(before.get("ran")) or finding.ran_to_numbers)

@@ -84,7 +84,8 @@ def require_consistent(exercise: Exercise) -> None:
     wrong = wrong_cases()
     if wrong:
         raise NeoError(
-            f"the reference and the variant of {exercise.name} differ in case {wrong[0] + 1}: without switches both are right."
+            f"the reference and the variant of {exercise.name} differ in case {wrong[0] + 1}: "
+            "without switches, the variant must be right too."
         )
     for mistake in exercise.mistakes:
         for way in mistake.ways:

@@ -3,8 +3,9 @@
 Direct contributions: how much did each part add to the logit?    Gradient: how would the logit react to each input token?
 Ablation: what would change without a head?
 
-All three explain m, the logit of a token minus the mean logit of the V rows of the output embedding. Softmax does not see
-what all logits have in common, and m leaves it out. m = d . y with d = W[token] - mean(W), y the output of the last layer norm.
+The first two explain m, the logit of a token minus the mean logit of the V rows of the output embedding: a number that is
+added to all logits changes neither softmax nor m. m = d . y with d = W[token] - mean(W), y the output of the last layer norm.
+Ablation gives the change of the log-probability, and that of m.
 
 Course: notebook 15.
 """

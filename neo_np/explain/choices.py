@@ -11,7 +11,7 @@ from neo_np.errors import NeoError
 from neo_np.generate.logits_processors import LogitsProcessor, apply_users_processor
 from neo_np.gpt_neo.forward import softmax
 
-MOST_LIKELY, SHOWN = 10, 12  # tokens in the panel: the model's likeliest, and with those that the processors bring up
+MOST_LIKELY, SHOWN = 10, 12  # tokens in the panel: the likeliest of the model, and all tokens together
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,8 @@ class Choice:
 
     token: the token that follows. shown: (N,) ids; -1 if the vocabulary has fewer. probabilities: (P, N). kept: (P, N)
     whether a token can still be chosen. counts: (P,) tokens that can be chosen. masses: (P,) the probability that they had
-    in the column before. rank, probability: of the token, in the model's own distribution.
+    in the column before. rank, probability: of the token, in the model's own distribution. removed: whether a processor removed
+    the token.
     """
 
     token: int

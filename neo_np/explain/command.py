@@ -41,7 +41,8 @@ EXAMPLES = """examples:
   python -m neo_np.explain "Once upon a time there was a" --out run.html
   python -m neo_np.explain "Once upon a time" --continuation " there was a king" --open attention,layer=1,head=0
 """
-LENGTHS = "max_new_tokens", "max_length", "stop_strings", "cut_stop_string", "seed"  # options for a text that is written
+# Options that change nothing if the continuation is given.
+ONLY_FOR_NEW_TEXT = "max_new_tokens", "max_length", "stop_strings", "cut_stop_string", "seed"
 PAGE_ARGUMENTS = {"open": "--open", "continuation": "--continuation"}
 
 
@@ -129,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
             **options,
         )
-    for name in LENGTHS:
+    for name in ONLY_FOR_NEW_TEXT:
         if args.continuation is not None and getattr(args, name) is not None:
             warnings.warn(f"{argument_of(name)} changes nothing here: the --continuation is given.", stacklevel=2)
     print(summary(page, Path(args.out)))

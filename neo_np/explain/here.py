@@ -84,9 +84,9 @@ def heads_table(data: Data, position: int) -> str:
     return table(caption, [words("heads.layer"), *(f"head {head}" for head in range(data["heads"]))], rows, "heads-table")
 
 
-def head_cell(layer: int, head: int, content: str, kind: str = "") -> str:
-    """Return a cell that the script lets select a head."""
-    return f'<td data-layer="{layer}" data-head="{head}"{kind}>{content}</td>'
+def head_cell(layer: int, head: int, content: str, attribute: str = "") -> str:
+    """Return a cell that selects a head, if the script runs. attribute: a further attribute of the td, after a space."""
+    return f'<td data-layer="{layer}" data-head="{head}"{attribute}>{content}</td>'
 
 
 def waterfall(data: Data, position: int, heads: Sequence[Head]) -> str:
@@ -144,8 +144,9 @@ def ablation(data: Data, position: int, layer: int, head: int) -> str:
         return note("ablation", words("ablation.absent"))
     rows = []
     for row, changes in enumerate(data["ablation.log_prob"][:, :, position]):
-        kinds = [f' class="number {"plus" if change < 0 else "minus"}"' for change in changes]  # the colour of what helped
-        rows.append([f"layer {row}", *(head_cell(row, i, signed(x), kind) for i, (x, kind) in enumerate(zip(changes, kinds)))])
+        colours = [f' class="number {"plus" if change < 0 else "minus"}"' for change in changes]  # a head that helped is a plus
+        cells = [head_cell(row, i, signed(x), colour) for i, (x, colour) in enumerate(zip(changes, colours))]
+        rows.append([f"layer {row}", *cells])
     m = signed(data["ablation.m"][layer, head, position])
     change = without_head(data, (layer, head), position)
     caption = words("ablation", token=chosen_at(data, position), head=head_name(layer, head), m=m, change=change)

@@ -361,11 +361,6 @@ function keepInView(box, inside, covered = 0) {
 
 // ---- In short ----
 
-// Return what all heads together add to m of a candidate through each key.
-function sourceSums(i) {
-  return range(S.position + 1).map((key) => sum(ALL_HEADS.map(({ layer, head }) => bySource(i, layer, head, S.position, key))));
-}
-
 function drawShort() {
   const key = strongestKey(S.layer, S.head, S.position), w = weight(S.layer, S.head, S.position, key);
   const selected = ["The selected head, ", [S.layer, S.head], `, looks from here most at ${placed(key)} (${percent(w)}).`];
@@ -627,6 +622,11 @@ function fillSignedTable(table, caption, heads, columns) {
   const rows = shown.map((key) => row(placed(key), columns.map((column) => column[key])));
   if (count) rows.push(row(words("tokens.others", { count }), columns.map((column) => restOf(column, shown))));
   fillTable(table, caption, heads, rows);
+}
+
+// Return what all heads together add to m of a candidate through each key.
+function sourceSums(i) {
+  return range(S.position + 1).map((key) => sum(ALL_HEADS.map(({ layer, head }) => bySource(i, layer, head, S.position, key))));
 }
 
 function drawSources() {

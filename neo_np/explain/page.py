@@ -174,7 +174,7 @@ def describe_run(data: Data) -> str:
         sentences.append(f"The prompt was empty, so the text begins with the token {first}.")
     if data["options"] and not is_only_prompt:
         options = ", ".join(f"{name}={value}" for name, value in data["options"].items())
-        name = "Options whose effect on it is shown" if data["mode"] == "given" else "Options"
+        name = "Options whose effect on the continuation is shown" if data["mode"] == "given" else "Options"
         sentences.append(f"{name}: {options}.")
     return " ".join(sentences)
 

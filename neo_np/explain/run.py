@@ -100,7 +100,7 @@ def explain(
     "attention" or "attention,position=5,layer=1,head=2,candidate=runner-up". ablate: run the model without each head; None
     does so below 10 million parameters. timings: note how long each part took. inline: False shows only the path in Jupyter.
     progress: a function (done, total). options: those of `neo_np.Options`; by default those of `python -m neo_np.generate`
-    with seed 0, and as many new tokens as make about 96 together.
+    with seed 0, and new tokens up to about 96 tokens in all, the prompt included.
     Raises NeoError for what `generate` refuses, for several sequences, and for a run too long for one file.
     """
     if theme not in THEMES:
@@ -315,7 +315,7 @@ def describe(model: Model, prompt: Prompt, ids: list[int]) -> dict[str, Any]:
 
 
 def describe_options(settings: Options, is_given: bool) -> dict[str, str]:
-    """Return {name: value} of the options that had an effect: those that are not at their defaults, and top_k, which has one.
+    """Return {name: value} of the options that had an effect: those not at their default, and top_k, whose default has one too.
 
     is_given: the continuation was given, so nothing was drawn, and no length was asked for.
     """

@@ -48,9 +48,9 @@ def where(data: Data, position: int) -> str:
 
 def candidate_names(data: Data, position: int) -> list[str]:
     """Return the two candidate tokens of a position, and what they are."""
-    names = ["the next token", "likeliest other token"]
+    names = ["the next token", "the likeliest other token"]
     if position == len(data["ids"]) - 1:
-        names = ["the likeliest next token", "the second"]
+        names = ["the likeliest next token", "the second likeliest"]
     elif origin(data, position + 1) == "generated":
         names[CHOSEN] = "the chosen token"
     return [f"{quoted(data, id)}, {name}" for id, name in zip(data["candidates"][position], names)]
@@ -89,7 +89,7 @@ def probability_line(data: Data, position: int) -> Line:
 
 
 def lens_line(data: Data, position: int) -> Line:
-    """Return where the lens has the next token first, and since when the model's favourite if that is another token."""
+    """Return at which stations the next token is the likeliest; if the model's favourite is another, also where that one is."""
     chosen, top = data["candidates"][position, CHOSEN], data["lens.top"][:, position]
     token, first = quoted(data, chosen), quoted(data, top[-1])
     if top[-1] == chosen:
@@ -110,7 +110,8 @@ def last_lead(data: Data, top: np.ndarray) -> str:
 
 def runs(marks: np.ndarray) -> list[list[int]]:
     """Return the first and the last index of each run of True; of a run of one, its index."""
-    starts, stops = (np.flatnonzero(marks & ~np.concatenate(other)) for other in (([False], marks[:-1]), (marks[1:], [False])))
+    before, after = np.concatenate([[False], marks[:-1]]), np.concatenate([marks[1:], [False]])
+    starts, stops = np.flatnonzero(marks & ~before), np.flatnonzero(marks & ~after)
     return [sorted({int(start), int(stop)}) for start, stop in zip(starts, stops)]
 
 
@@ -144,7 +145,7 @@ def direct_line(data: Data, position: int) -> Line:
 
 
 def sources_line(data: Data, sums: np.ndarray, position: int) -> Line:
-    """Return the tokens from which the heads brought most for the next token, and most against it; then by all paths."""
+    """Return the tokens through which the heads add most to m and take most from it; then the same for all paths."""
     chosen = quoted(data, data["candidates"][position, CHOSEN])
     heads, m = direct_of_heads(data, position).sum(), data["direct"][position, CHOSEN].sum()
     row = np.flatnonzero(data["gradient.positions"] == position)
@@ -176,11 +177,11 @@ def kinds_line(data: Data, position: int) -> Line:
     )
     kinds = {"the heads": heads, "the MLPs": mlps, "the embeddings and biases": direct.sum() - heads - mlps}
     most = max(kinds, key=lambda name: kinds[name])
-    push = f"Most of the push came from {most}" if kinds[most] > 0 else "Nothing pushed for it"
+    largest_part = f"The largest contribution is that of {most}" if kinds[most] > 0 else "None of them is above 0"
     added = ", ".join(f"{name} {signed(x)}" for name, x in kinds.items())
     return [
         f"Together: {added}. They add up to m = {signed(direct.sum())}, the logit of "
-        f"{quoted(data, data['candidates'][position, CHOSEN])} minus the mean logit. {push} (panel 5a). "
+        f"{quoted(data, data['candidates'][position, CHOSEN])} minus the mean logit. {largest_part} (panel 5a). "
         "An MLP sees this position only: it works on what attention has collected here."
     ]
 
@@ -254,7 +255,7 @@ def spelled(heads: list, number: Any) -> Line:
 
 
 def raised_line(data: Data, position: int, candidate: int) -> str:
-    """Return which part adds to m of a candidate and most more to m of the other one; "" if there is none."""
+    """Return the part that adds to m of a candidate and adds still more to m of the other one; "" if there is none."""
     added, other = data["direct"][position, candidate], data["direct"][position, 1 - candidate]
     excess = np.where(added > 0, other - added, 0)
     if excess.max() <= 0:
@@ -372,5 +373,5 @@ def how_chosen(data: Data, step: int) -> str:
     low, high = data["choice.low"][step], data["choice.high"][step]
     return (
         f"{token} was drawn: the random number {data['choice.uniform'][step]:.5f} fell into its interval, "
-        f"{low:.5f} to {high:.5f}. The interval is as wide as its last probability, {percent(high - low)}."
+        f"{low:.5f} to {high:.5f}. The interval is as wide as the probability after all rules, {percent(high - low)}."
     )

@@ -101,7 +101,7 @@ def words(tokenizer: Tokenizer | None, ids: Sequence[int]) -> list[dict[str, Any
     """
     found = []
     for first, last, word in word_spans(tokenizer, ids):
-        steps, note = merge_story(tokenizer, list(ids[first : last + 1]), word)
+        steps, note = merge_steps(tokenizer, list(ids[first : last + 1]), word)
         found.append({"first": first, "last": last, "shown": visible(word), "steps": steps, "note": note})
     return found
 
@@ -137,7 +137,7 @@ def is_added(tokenizer: Tokenizer | None, id: int) -> bool:
     return tokenizer.id_to_token[id] in tokenizer.special_tokens | tokenizer.added_tokens
 
 
-def merge_story(tokenizer: Tokenizer | None, ids: list[int], word: str) -> tuple[list, str]:
+def merge_steps(tokenizer: Tokenizer | None, ids: list[int], word: str) -> tuple[list, str]:
     """Return (steps, note) for one word: the merges that lead from its bytes to tokens, and what else there is to say."""
     if tokenizer is None or ids[0] not in tokenizer.id_to_token:
         return [], "This id has no token, so there is no text to merge."

@@ -564,9 +564,9 @@ def test_parts_about_the_next_token_only_say_so_when_the_other_is_explained(stor
     labels = "[...document.querySelectorAll('#candidates label')].map((label) => label.textContent.trim())"
     last, text = len(run.data["ids"]) - 1, lambda p, i: run.data["texts"][int(run.data["candidates"][p, i])]
     for position, names in (
-        (2, ["the next token", "likeliest other token"]),
-        (run.data["prompt_length"] - 1, ["the chosen token", "likeliest other token"]),
-        (last, ["the likeliest next token", "the second"]),
+        (2, ["the next token", "the likeliest other token"]),
+        (run.data["prompt_length"] - 1, ["the chosen token", "the likeliest other token"]),
+        (last, ["the likeliest next token", "the second likeliest"]),
     ):
         choose(page, position=position)
         page.evaluate("select({candidate: 0})")

@@ -37,20 +37,20 @@ def message(exercise, body, **names):
         ("softmax", "return np.exp(x - max(x))", "`np.max`"),
         ("softmax", "if x > 0:\n    return x", "need one True or False"),
         ("causal_mask", "return np.where(queries >= keys, 0.0, -1e9)", "one of them needs `[:, None]`"),
-        ("attend", "return softmax(q @ k + mask) @ v", "here it is (2, 4) @ (3, 4). Does one of them lie the wrong way? `.T`"),
-        ("attend", "return softmax(np.dot(q, k) + mask) @ v", "Does one of them lie the wrong way? `.T`"),
-        ("attend", "return softmax(np.matmul(q, k) + mask) @ v", "Does one of them lie the wrong way? `.T`"),
+        ("attend", "return softmax(q @ k + mask) @ v", "here it is (2, 4) @ (3, 4). Must one of them be transposed? `.T`"),
+        ("attend", "return softmax(np.dot(q, k) + mask) @ v", "Must one of them be transposed? `.T`"),
+        ("attend", "return softmax(np.matmul(q, k) + mask) @ v", "Must one of them be transposed? `.T`"),
         (
             "linear_backward",
             "return dy @ weight.T, dy.T @ x, dy.sum(0)",
-            "(2, 3) @ (2, 3). Does one of them lie the wrong way?",
+            "(2, 3) @ (2, 3). Must one of them be transposed?",
         ),
         ("linear", "return x @ bias", "another shape than you meant?"),
         ("attend", "w = softmax(q @ k.T + mask)\nreturn w @ w.sum() @ v", "for a number write `*`"),
         ("linear_backward", "return dy * weight, dy * x, dy.sum(0)", "Is the matrix product `@` meant?"),
         ("softmax", "return x / x.sum(axis=1)", "or the line that made it `keepdims=True`?"),
         ("linear", "return x + bias", "another shape than you meant?"),
-        ("linear_backward", "return dy + dy.T, dy.T @ x, dy.sum(0)", "`.T` turns an array"),
+        ("linear_backward", "return dy + dy.T, dy.T @ x, dy.sum(0)", "`.T` exchanges rows and columns"),
         ("merge_heads", "H, T, D = x.shape\nreturn x.reshape(T, T, D, H)", "`reshape` keeps all numbers"),
         ("softmax", "return x / x.sum(axis=1).sum(axis=1)", "fewer axes than this line needs"),
         ("softmax", "s = x.sum(axis=-1)\nreturn x / s[:, 0]", "fewer axes than this line needs"),
@@ -140,9 +140,9 @@ def message(exercise, body, **names):
         ("softmax", "y = np.zeros(2)\ny[0] = [1.0, 2.0]\nreturn y", "written into the place of one number"),
         ("clip", "return None - [0.5]", "None on purpose"),
         ("softmax", "return np.sqrt(sum(x) + x.T)", "Does the smaller one need `[:, None]`"),
-        ("softmax", "return sum(np.exp(x) * x.T)", "Does one of them lie the wrong way?"),
+        ("softmax", "return sum(np.exp(x) * x.T)", "Must one of them be transposed?"),
         ("softmax", "return sum(np.exp(row) * x.T for row in x)", "Does the smaller one need `[:, None]`"),
-        ("softmax", "return np.sum(np.exp(x) * x.T)", "Does one of them lie the wrong way?"),
+        ("softmax", "return np.sum(np.exp(x) * x.T)", "Must one of them be transposed?"),
         ("reach", "return sum(window)", "one value"),
         ("encode_word", "return [word[merges.index(('?', '?'))]]", "ask with `in` first"),
         ("reach", "return window[0]", "as if it were a list"),
@@ -230,7 +230,8 @@ def test_every_sentence_is_short_and_has_a_pattern():
     ],
 )
 def test_name_of_the_notebook_is_told(exercise, body, names, used):
-    assert f"Your function uses {used} of the notebook, which is not one of its arguments." in message(exercise, body, **names)
+    kind = "is not one of its arguments" if len(names) == 1 else "are not its arguments"
+    assert f"Your function uses {used} of the notebook, which {kind}." in message(exercise, body, **names)
 
 
 def test_name_of_the_notebook_is_told_although_the_answer_is_right():

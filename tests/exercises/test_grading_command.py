@@ -221,7 +221,7 @@ EMPTY = "has no function of an exercise."
     ("arguments", "words"),
     [
         (["missing.py"], "missing.py does not exist: name .py or .ipynb files, or a folder of them."),
-        (["a.txt"], "a.txt is neither a .py nor a .ipynb file."),
+        (["a.txt"], "a.txt is neither a .py nor a .ipynb file: name files of these kinds."),
         (["folder"], "the folder folder has no .py and no .ipynb file"),
         (["empty.py"], f"empty.py {EMPTY}"),
         (["empty.ipynb"], f"empty.ipynb {EMPTY} empty.ipynb is empty (0 bytes): ask for the file again."),

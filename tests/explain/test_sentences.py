@@ -261,7 +261,7 @@ def test_heads_mlps_and_the_rest_add_up_to_the_logit_minus_the_mean(run, sentenc
         assert m == pytest.approx(logits[position, token] - logits[position].mean(), abs=2e-3)
         assert heads + mlps + rest == pytest.approx(m, abs=3e-3)
         most = max([(heads, "the heads"), (mlps, "the MLPs"), (rest, "the embeddings and biases")])
-        assert ("Most of the push came from " + most[1] in line) == (most[0] > 0)
+        assert ("The largest contribution is that of " + most[1] in line) == (most[0] > 0)
 
 
 def test_token_before_is_named_for_this_position_and_on_average(run, sentences, tales):
@@ -309,7 +309,7 @@ def test_rules_say_what_they_did_to_the_next_token(tales):
         for line, before, after in zip(lines, p, p[1:]):
             found = re.search(r": ([\d.]+) % → ([\d.]+) %\.$", line)
             assert [float(found[1]), float(found[2])] == pytest.approx([100 * before, 100 * after], rel=6e-3)
-        width = float(re.search(r"last probability, ([\d.]+) %", drawn)[1])
+        width = float(re.search(r"probability after all rules, ([\d.]+) %", drawn)[1])
         assert width == pytest.approx(100 * final[token], rel=6e-3)
         [line] = [
             spoken(line) for line in page_sentences(data, run.opening)["here"][position] if "What the rules did" in spoken(line)
@@ -399,9 +399,9 @@ def test_embedding_without_neighbours_says_none():
 def test_candidates_are_named_by_what_they_are(run, tales):
     last = len(run.data["ids"]) - 1
     for position, names in (
-        (0, ["the next token", "likeliest other token"]),
-        (run.data["prompt_length"] - 1, ["the chosen token", "likeliest other token"]),
-        (last, ["the likeliest next token", "the second"]),
+        (0, ["the next token", "the likeliest other token"]),
+        (run.data["prompt_length"] - 1, ["the chosen token", "the likeliest other token"]),
+        (last, ["the likeliest next token", "the second likeliest"]),
     ):
         texts = [run.data["texts"][int(id)] for id in run.data["candidates"][position]]
         assert candidate_names(run.data, position) == [f"“{text}”, {name}" for text, name in zip(texts, names)]

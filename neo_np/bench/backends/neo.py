@@ -118,7 +118,7 @@ def write_given_text(job, options):
     text = given_text(job, model.tokenizer)
 
     def run(repeats):
-        ids = text[:prompt] * (1 + new // prompt + 1) if repeats else text
+        ids = text[:prompt] * (new // prompt + 2) if repeats else text
         forced = {"logits_processor": [lambda logits, so_far: only(logits, ids[len(so_far)])], "eos_token_id": []}
         sequences = []
 

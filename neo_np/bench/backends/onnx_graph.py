@@ -61,7 +61,7 @@ def onnx_runtime(graph, threads):
 
 
 def openvino(graph, threads):
-    """Return a session of OpenVINO, in float32: where the processor can, it would compute in bfloat16 otherwise."""
+    """Return a session of OpenVINO, in float32. Its default is bfloat16 on processors that have it."""
     import openvino
 
     core = openvino.Core()

@@ -37,7 +37,8 @@ def parts(job):
 def milliseconds(function, steps, seconds):
     """Return {"value": milliseconds of one of the function's steps, "parts": {part: milliseconds}}.
 
-    The time that the stopwatches take is part of the rest.
+    The time that the stopwatches take is part of the rest. They also run in the warm-up call, which `value` leaves out. So only
+    the share of each part is taken from them.
     """
     spent = dict.fromkeys(PARTS, 0.0)
     total = {"": 0.0}

@@ -87,7 +87,7 @@ def find_files(paths: Sequence[str]) -> list[Path]:
         elif not path.exists():
             raise NeoError(f"{path} does not exist: name .py or .ipynb files, or a folder of them.")
         elif path.suffix.lower() not in SUFFIXES:
-            raise NeoError(f"{path} is neither a .py nor a .ipynb file.")
+            raise NeoError(f"{path} is neither a .py nor a .ipynb file: name files of these kinds.")
         else:
             files.append(path)
     return list(dict.fromkeys(files))

@@ -3,17 +3,16 @@
 import ast
 from collections.abc import Sequence
 
-from neo_np.exercises.grading.needed import used_names
+from neo_np.exercises.grading.needed import is_import, used_names
 from neo_np.exercises.grading.submission import DEFINING, Cell, Definition, bound_names, parse, statements
 
 
 def left_out(cells: Sequence[Cell], needed: Sequence[Definition]) -> str:
     """Return a sentence about the first statement that was left out and changes a name which an answer uses, or ""."""
     used = {name for definition in needed for name in used_names(definition.node)}
-    used -= {name for definition in needed if isinstance(definition.node, DEFINING) for name in definition.names}
-    used -= {
-        name for definition in needed if isinstance(definition.node, ast.Import | ast.ImportFrom) for name in definition.names
-    }
+    for definition in needed:
+        if isinstance(definition.node, DEFINING) or is_import(definition):
+            used -= set(definition.names)
     for cell in cells:
         tree = parse(cell)
         for node in [] if isinstance(tree, str) else statements(tree.body):

@@ -180,7 +180,7 @@ def check(exercise, needed, seconds, before_answer=lambda: None):
         return judged(SLOW, f"What the answer needs was stopped after {seconds:g} seconds.")
     try:
         finding = examine(exercise, function, seconds)
-    except MemoryError:  # the results of the calls before take all of it
+    except MemoryError:  # the results of earlier calls fill the memory until this block ends
         finding = None
     if finding is None:
         return judged(ERROR, f"Your function uses more than {MEMORY // 2**30} GB of memory: MemoryError.")
