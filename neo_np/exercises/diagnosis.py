@@ -248,9 +248,8 @@ def find_mistakes(exercise, outcomes, failing, prepared):
         return (), ""
     if all(right_in_another_type(outcomes[i], prepared[i][1], exercise.compare_as, exercise.tolerance) for i in wrong):
         return (ANOTHER_TYPE,), ""
-    everything = sorted(
-        range(len(prepared)), key=lambda i: i not in wrong
-    )  # the failing ones first: they rule out most candidates
+    # The failing cases come first: they rule out most candidates.
+    everything = sorted(range(len(prepared)), key=lambda i: i not in wrong)
     if all(cut_to_integers(outcomes[i], prepared[i][1]) for i in wrong):
         return named(exercise, outcomes, prepared, everything) or (CUT_TO_INTEGERS,), ""
     ordinary = [i for i in everything if not prepared[i][0].extreme]
