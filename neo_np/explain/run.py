@@ -38,7 +38,7 @@ from neo_np.gpt_neo.loss import cross_entropy
 from neo_np.gpt_neo.params import count
 from neo_np.model import Model
 
-SAMPLING = {"temperature": 0.8, "top_p": 0.95}  # the defaults of `python -m neo_np.generate`
+SAMPLING = {"temperature": 0.9, "top_p": 0.95}  # the defaults of `python -m neo_np.generate`
 ABOUT = 96  # tokens of prompt and new text together, if no length is given
 FEWEST_NEW = 8
 SMALL_MODEL = 10_000_000  # parameters; below it, gradients of all positions and ablation take seconds

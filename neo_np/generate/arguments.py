@@ -15,7 +15,7 @@ from neo_np.terminal import any_number, any_text, any_whole, filled, with_option
 from neo_np.tokenizer.tokenizer import Tokenizer
 
 # The commands' own defaults: with those of `generate`, the text is short and repeats itself.
-DEFAULTS: dict[str, int | float] = {"default_new_tokens": 200, "temperature": 0.8, "top_p": 0.95}
+DEFAULTS: dict[str, int | float] = {"default_new_tokens": 200, "temperature": 0.9, "top_p": 0.95}
 FIELDS = {field.name: field for field in fields(Options)}
 
 # Options that have another name as argument, or another form.

@@ -188,13 +188,13 @@ def test_header_says_how_the_text_was_made():
         return unescape(re.findall(r"<h1>.*?</h1>\s*<p>.*?<br>(.*?)</p>", html, re.S)[0])
 
     sampled = header("Once", max_new_tokens=2)
-    assert "do_sample=True" in sampled and "temperature=0.8" in sampled and "top_k=50" in sampled and "seed=0" in sampled
+    assert "do_sample=True" in sampled and "temperature=0.9" in sampled and "top_k=50" in sampled and "seed=0" in sampled
     assert "top_k=0" in header("Once", max_new_tokens=2, top_k=0)
     greedy = header("Once", do_sample=False, max_new_tokens=2, repetition_penalty=1.5)
     assert "Options: max_new_tokens=2, repetition_penalty=1.5." in greedy
     assert header("Once", do_sample=False).endswith("each time.")
     given = header("Once", " upon a time")
-    assert not re.search("do_sample|seed|max_new_tokens", given) and "temperature=0.8, top_k=50, top_p=0.95" in given
+    assert not re.search("do_sample|seed|max_new_tokens", given) and "temperature=0.9, top_k=50, top_p=0.95" in given
     only_prompt = header("Once upon", "")
     assert only_prompt.endswith("there is no continuation, so only the prompt is explained.")
     assert "The prompt was empty, so the text begins with the token <|endoftext|>." in header("", max_new_tokens=2)

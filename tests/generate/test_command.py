@@ -79,7 +79,7 @@ def run(monkeypatch, capsys, tmp_path):
 
 def expected(prompt=PROMPT, model=MODEL, **options):
     """Return what `Model.generate` gives for options, with the command's defaults; None takes one of these out."""
-    defaults = {"do_sample": True, "temperature": 0.8, "top_k": 50, "top_p": 0.95, "max_new_tokens": 12, "seed": 7}
+    defaults = {"do_sample": True, "temperature": 0.9, "top_k": 50, "top_p": 0.95, "max_new_tokens": 12, "seed": 7}
     return model.generate(prompt, **defaults | options)
 
 
@@ -458,7 +458,7 @@ def test_speculative_options_give_the_same_text(run, monkeypatch, drafting):
 
 def test_help_shows_defaults_and_two_examples(run):
     out = run("--help").out
-    for option, default in {"max-new-tokens": 200, "temperature": 0.8, "top-k": 50, "top-p": 0.95, "num-beams": 1}.items():
+    for option, default in {"max-new-tokens": 200, "temperature": 0.9, "top-k": 50, "top-p": 0.95, "num-beams": 1}.items():
         [described] = re.findall(rf"^  --{option} [A-Z]\b(.*?)(?=^  --|^\S)", out, re.M | re.S)
         assert " ".join(described.split()).endswith(f"(default: {default})")
     examples = re.findall(r"^  (python -m neo_np\.generate .*)$", out, re.M)
