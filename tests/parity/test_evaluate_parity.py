@@ -10,7 +10,7 @@ import lm_eval
 import numpy as np
 import pytest
 import torch
-from helpers import byte_tokenizer
+from helpers import ROOT, byte_tokenizer
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from pairs import random_pair
@@ -24,7 +24,7 @@ from neo_np.evaluate.text import evaluate_text, text_windows
 from neo_np.folders.find import find_checkpoint
 
 TEXTS = [
-    "Once upon a time there was a king who had three sons. " * 25,  # more tokens than the model's 256 positions
+    (ROOT / "notebooks" / "data" / "valid.txt").read_text(encoding="utf-8")[:3000],  # more tokens than the model has positions
     "A short one.",
     "Ünï cödé: 🐸 and\n\ntwo  spaces ",
     "It ends.<|endoftext|>And begins.",
