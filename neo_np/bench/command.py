@@ -7,7 +7,6 @@ import difflib
 import json
 import math
 import tempfile
-import warnings
 from pathlib import Path
 
 from neo_np.bench.backends.neo import given_text
@@ -21,7 +20,7 @@ from neo_np.bench.report import case_rows, heading, ratio, table_head
 from neo_np.bench.rounds import ANSWER_LIMIT, check_peers, measure, versions
 from neo_np.checkpoint.loading import load_config
 from neo_np.checkpoint.saving import save
-from neo_np.errors import NeoError
+from neo_np.errors import NeoError, warn
 from neo_np.folders.find import DEFAULT_CHECKPOINT, find_checkpoint
 from neo_np.gpt_neo.params import random_params
 from neo_np.model import Model
@@ -196,7 +195,7 @@ def warn_of_ignored_options(args: argparse.Namespace, plan: dict[str, list[str]]
     used = {*plan, "--against"} if args.against else set(plan)
     for name, users in uses.items():
         if getattr(args, name) != parser.get_default(name) and not used & set(users):
-            warnings.warn(f"--{name.replace('_', '-')} changes nothing here: it needs {' or '.join(users)}.", stacklevel=2)
+            warn(f"--{name.replace('_', '-')} changes nothing here: it needs {' or '.join(users)}.")
 
 
 def check_text(job: Job, plan: dict[str, list[str]]) -> None:

@@ -3,13 +3,12 @@
 import argparse
 import math
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from neo_np.checkpoint.loading import load_config, load_for_text
-from neo_np.errors import NeoError
+from neo_np.errors import NeoError, warn
 from neo_np.explain.page import OPENING, PANELS, THEMES, read_opening
 from neo_np.explain.run import ABOUT, SMALL_MODEL, Explanation, explain
 from neo_np.folders.find import CONFIG, find_checkpoint
@@ -132,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
         )
     for name in ONLY_FOR_NEW_TEXT:
         if args.continuation is not None and getattr(args, name) is not None:
-            warnings.warn(f"{argument_of(name)} changes nothing here: the --continuation is given.", stacklevel=2)
+            warn(f"{argument_of(name)} changes nothing here: the --continuation is given.")
     print(summary(page, Path(args.out)))
     return 0
 
