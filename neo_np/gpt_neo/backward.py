@@ -16,7 +16,8 @@ import numpy as np
 
 from neo_np.gpt_neo import forward as formulas
 from neo_np.gpt_neo.activations import OTHER_ACTIVATIONS_BACKWARD
-from neo_np.gpt_neo.fast import by_rows, training
+from neo_np.gpt_neo.fast import gelu_new_backward as fast_gelu_new_backward
+from neo_np.gpt_neo.fast import training
 from neo_np.gpt_neo.forward import merge_heads, output_embedding, split_heads
 from neo_np.gpt_neo.loss import log_softmax
 
@@ -64,19 +65,22 @@ def linear_backward(dy, x, weight):
 
 
 def gelu_new_backward(dy, x):
-    """Return dx. y = 0.5 x (1 + t), t = tanh(u), u = sqrt(2/pi) (x + 0.044715 x^3); tanh' = 1 - tanh^2."""
+    """Return dx. y = 0.5 x (1 + t), t = tanh(u), u = sqrt(2/pi) (x + 0.044715 x^3); tanh' = 1 - tanh^2.
+
+    Training uses the twin in `fast.py`.
+    """
     u = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
     du_dx = math.sqrt(2 / math.pi) * (1.0 + 3 * 0.044715 * (x * x))
     t = np.tanh(u)
     return dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * du_dx)
 
 
-ACTIVATIONS_BACKWARD = {"gelu_new": gelu_new_backward, **OTHER_ACTIVATIONS_BACKWARD}
+ACTIVATIONS_BACKWARD = {"gelu_new": fast_gelu_new_backward, **OTHER_ACTIVATIONS_BACKWARD}
 
 
 def activate_backward(dy, x, name):
-    """Return dx for the activation function that the config names; `by_rows` only saves time (see `fast.py`)."""
-    return by_rows(ACTIVATIONS_BACKWARD[name], dy, x)
+    """Return dx for the activation function that the config names."""
+    return ACTIVATIONS_BACKWARD[name](dy, x)
 
 
 def mlp_backward(dy, x, p, activation_function, seen, prefix=""):

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import pairwise
-from math import inf
 from typing import TypeVar
 
 from neo_np.errors import NeoError
@@ -21,6 +20,7 @@ from neo_np.tokenizer.chain import BORDER, Chain
 
 Symbol = TypeVar("Symbol", int, str)
 Pair = tuple[int, int]
+Rule = tuple[Pair, int]  # replace the two neighbours by this id
 
 SHORT_WORD = 16  # bytes; up to here the simple loop is the faster one
 CACHED_WORDS = 2**16
@@ -39,30 +39,28 @@ def merge_pair(symbols: list[Symbol], pair: tuple[Symbol, Symbol], merged: Symbo
     return result
 
 
-def merge_steps(ids: list[int], ranks: dict[Pair, int], merged_ids: dict[Pair, int]) -> Iterator[tuple[Pair | None, list[int]]]:
+def merge_steps(ids: list[int], ranks: dict[Pair, int], rules: list[Rule]) -> Iterator[tuple[Pair | None, list[int]]]:
     """Yield the steps of merging one word: (None, its ids), then (pair, the ids after merging this pair) for each merge.
 
     `merge` needs only the last step; `Tokenizer.watch` shows all of them.
-    ids: one for each byte. ranks: {pair: rank of its rule}. merged_ids: {pair: the id that replaces it}.
+    ids: one for each byte. ranks: {pair: rank of its rule}. rules: the rule of each rank: (pair, the id that replaces it).
     """
     yield None, ids
-    while len(ids) > 1:
-        pair = min(pairwise(ids), key=lambda pair: ranks.get(pair, inf))
-        if pair not in ranks:
-            break
-        ids = merge_pair(ids, pair, merged_ids[pair])
+    while found := [ranks[pair] for pair in pairwise(ids) if pair in ranks]:
+        pair, merged_id = rules[min(found)]
+        ids = merge_pair(ids, pair, merged_id)
         yield pair, ids
 
 
-def merge(ids: list[int], ranks: dict[Pair, int], merged_ids: dict[Pair, int]) -> list[int]:
+def merge(ids: list[int], ranks: dict[Pair, int], rules: list[Rule]) -> list[int]:
     """Return the ids of a word after all merges."""
     if len(ids) > SHORT_WORD:
-        return merge_long(ids, ranks, merged_ids)
-    _, last_ids = list(merge_steps(ids, ranks, merged_ids))[-1]
+        return merge_long(ids, ranks, rules)
+    _, last_ids = list(merge_steps(ids, ranks, rules))[-1]
     return last_ids
 
 
-def merge_long(ids: list[int], ranks: dict[Pair, int], merged_ids: dict[Pair, int]) -> list[int]:
+def merge_long(ids: list[int], ranks: dict[Pair, int], rules: list[Rule]) -> list[int]:
     """Return what `merge` returns, without a search through all pairs for every merge.
 
     A text of 100,000 letters without white space is one word, and needs thousands of merges. Here each pair with a rule has
@@ -71,34 +69,35 @@ def merge_long(ids: list[int], ranks: dict[Pair, int], merged_ids: dict[Pair, in
     merged away are negative.
     """
     chain = Chain([BORDER, *ids, BORDER])
-    heap: list[tuple[int, Pair]] = []
-    places: defaultdict[Pair, list[int]] = defaultdict(list)
+    heap: list[int] = []  # ranks
+    places: defaultdict[int, list[int]] = defaultdict(list)  # rank: places
 
     def note(place: int) -> None:
         """Remember the pair at a place if it has a rule."""
         pair = chain.pair(place)
         if pair in ranks:
-            if pair not in places:
-                heappush(heap, (ranks[pair], pair))
-            places[pair].append(place)
+            rank = ranks[pair]
+            if rank not in places:
+                heappush(heap, rank)
+            places[rank].append(place)
 
     for place in range(len(ids) + 1):
         note(place)
     while heap:
-        _, pair = heappop(heap)
-        for place in sorted(places.pop(pair)):  # from left to right; out of order if two rules added to it
+        rank = heappop(heap)
+        pair, merged_id = rules[rank]
+        for place in sorted(places.pop(rank)):  # from left to right; out of order if two rules added to it
             if chain.pair(place) == pair:  # otherwise another merge has taken one of the two
-                chain.merge(place, merged_ids[pair])
+                chain.merge(place, merged_id)
                 note(chain.before[place])
                 note(place)
     return [id for id in chain.symbols if id >= 0]
 
 
-def merge_rules(merges: list[tuple[str, str]], vocab: dict[str, int]) -> tuple[dict[Pair, int], dict[Pair, int]]:
-    """Return ({pair of ids: rank}, {pair of ids: merged id}); raises NeoError if the vocabulary lacks a token."""
+def merge_rules(merges: list[tuple[str, str]], vocab: dict[str, int]) -> tuple[dict[Pair, int], list[Rule]]:
+    """Return ({pair of ids: rank of its rule}, the rules by rank); raises NeoError if the vocabulary lacks a token."""
     try:
-        pairs = [(vocab[left], vocab[right]) for left, right in merges]
-        merged = [vocab[left + right] for left, right in merges]
+        rules = [((vocab[left], vocab[right]), vocab[left + right]) for left, right in merges]
     except KeyError as error:
         token = error.args[0]
         index = next(i for i, (left, right) in enumerate(merges) if token in (left, right, left + right))
@@ -107,7 +106,7 @@ def merge_rules(merges: list[tuple[str, str]], vocab: dict[str, int]) -> tuple[d
             f"merge number {index + 1} ({left!r} + {right!r}) needs the token {token!r}, which the vocabulary "
             "lacks: the vocabulary and the merges are not of one model."
         ) from None
-    return {pair: rank for rank, pair in enumerate(pairs)}, dict(zip(pairs, merged))
+    return {pair: rank for rank, (pair, _) in enumerate(rules)}, rules
 
 
 class WordCache(dict[str, list[int]]):

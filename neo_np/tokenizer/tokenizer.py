@@ -62,7 +62,7 @@ class Tokenizer(metaclass=OtherNames):
             if id not in self.id_to_token:
                 raise NeoError(f"the id {id} is put around each text, and no token has it.")
         self._byte_ids = byte_ids(vocab)
-        self._ranks, self._merged_ids = merge_rules(self.merges, vocab)
+        self._ranks, self._rules = merge_rules(self.merges, vocab)
         self._added = AddedTokens(self._list_added_tokens())
         self._special_ids = set(self.special_tokens.values())
         self._ids_of_chunk = WordCache(self._encode_chunk)
@@ -230,8 +230,8 @@ class Tokenizer(metaclass=OtherNames):
         """Return the ids of a chunk that is not in the cache: one word, or several without white space between them."""
         words = PRE_TOKEN.findall(chunk)
         if len(words) == 1:
-            return merge(self._ids_of_bytes(chunk), self._ranks, self._merged_ids)
-        return list(self._ids_of_chunks(words))
+            return merge(self._ids_of_bytes(chunk), self._ranks, self._rules)
+        return [id for word in words for id in self._ids_of_chunk[word]]
 
     def _ids_of_bytes(self, word: str) -> list[int]:
         """Return the ids of the bytes of a word."""
@@ -290,7 +290,7 @@ class Tokenizer(metaclass=OtherNames):
         if len(words) != 1:
             raise NeoError(f"{word!r} is cut into {len(words)} pre-tokens, {words}: watch one of them at a time.")
         steps: list[tuple[dict[str, Any] | None, list[str]]] = []
-        for pair, ids in merge_steps(self._ids_of_bytes(word), self._ranks, self._merged_ids):
+        for pair, ids in merge_steps(self._ids_of_bytes(word), self._ranks, self._rules):
             rule = None
             if pair:
                 left, right = self.token_strings(pair)

@@ -374,8 +374,9 @@ assert (
 show_source(
     merge_module.merge_steps,
     notes={
-        "min(pairwise(ids)": "All pairs of neighbours; the one with the lowest rank. A pair without a rule has rank infinity.",
-        "merge_pair(ids, pair, merged_ids[pair])": "Your merge, on ids.",
+        "found := [": "The ranks of all pairs of neighbours that have a rule. The loop ends if there is none.",
+        "rules[min(found)]": "The rule with the lowest rank: the pair, and the id that replaces it.",
+        "merge_pair(ids, pair, merged_id)": "Your merge, on ids.",
         "yield pair, ids": "`yield` hands out this step, then the loop continues.",
     },
 )

@@ -8,7 +8,7 @@ from helpers import pad_left, random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neo_np.gpt_neo import fast, forward
+from neo_np.gpt_neo import backward, fast, forward
 from neo_np.gpt_neo.backward import loss_and_gradients
 
 SIZES = st.integers(1, 5)
@@ -36,15 +36,25 @@ def test_linear_in_every_order_of_computation_equals_the_formula(rows, outputs):
 def test_activate_in_blocks_of_rows_equals_the_formula(name, rows, width, seed):
     [x] = draw(seed, (2, rows, width))
     expected = forward.activate(x, name)
-    np.testing.assert_array_equal(fast.activate(x, name), expected)
-    np.testing.assert_array_equal(fast.activate_in_place(x, name), expected)
+    assert fast.activate(x, name) is x
+    np.testing.assert_array_equal(x, expected)
 
 
-@pytest.mark.parametrize(("rows", "parts"), [(1, [1]), (32, [32]), (70, [32, 32, 6])])
-def test_by_rows_takes_at_most_32_rows_at_a_time(rows, parts):
+def test_activate_takes_at_most_32_rows_at_a_time(monkeypatch):
     seen = []
-    fast.by_rows(lambda x: seen.append(x.size // 3) or x, np.ones((rows, 1, 3)))
-    assert seen == parts
+    monkeypatch.setitem(forward.ACTIVATIONS, "relu", lambda x: seen.append(len(x)) or x)
+    for rows in (1, 32, 70):
+        fast.activate(np.ones((rows, 1, 3)), "relu")
+    assert seen == [1, 32, 32, 32, 6]
+
+
+@given(SIZES, SIZES, SEEDS)
+def test_gelu_new_backward_in_place_equals_the_formula(rows, width, seed):
+    dy, x = draw(seed, (rows, width), (rows, width))
+    x *= 4
+    dy_before, x_before = dy.copy(), x.copy()
+    np.testing.assert_allclose(fast.gelu_new_backward(dy, x), backward.gelu_new_backward(dy, x), rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal((dy, x), (dy_before, x_before))
 
 
 @given(SIZES, SIZES, SEEDS)

@@ -33,13 +33,13 @@ def test_merge_pair_overlapping_occurrences_are_taken_from_the_left(symbols, mer
 
 def test_merge_steps_show_the_lowest_rank_first():
     """Rank 0 wins although rank 1 is further to the left, and its product gives rank 2 a place."""
-    ranks, merged = {(3, 4): 0, (1, 2): 1, (2, 9): 2}, {(3, 4): 9, (1, 2): 8, (2, 9): 7}
-    assert list(merge_steps([1, 2, 3, 4], ranks, merged)) == [
+    ranks, rules = {(3, 4): 0, (1, 2): 1, (2, 9): 2}, [((3, 4), 9), ((1, 2), 8), ((2, 9), 7)]
+    assert list(merge_steps([1, 2, 3, 4], ranks, rules)) == [
         (None, [1, 2, 3, 4]),
         ((3, 4), [1, 2, 9]),
         ((1, 2), [8, 9]),
     ]
-    assert list(merge_steps([], ranks, merged)) == [(None, [])]
+    assert list(merge_steps([], ranks, rules)) == [(None, [])]
 
 
 # Stranger than what is ever learned: a rule may come before the rules that make its parts, and two rules make one token.
