@@ -9,7 +9,7 @@ import time
 from helpers import ROOT
 
 import neo_np
-from neo_np.train.runs import steps
+from neo_np.train.runs import checkpoints
 
 SMALL = """--layers 2 --hidden-size 16 --heads 2 --positions 64 --vocab-size 300 --sequence-length 16 --batch-size 5
 --micro-batch-size 2 --threads 2 --dropout 0.1 --learning-rate 0.01 --min-learning-rate 0.001 --warmup-steps 4 --steps 14
@@ -47,7 +47,7 @@ def without_speed(entries):
 
 def assert_same_run(folder, other):
     """The newest checkpoints of two runs have the same bytes, and their logs the same lines except for the speed."""
-    path, other_path = (steps(f)[max(steps(f))] for f in (folder, other))
+    path, other_path = (checkpoints(f)[max(checkpoints(f))] for f in (folder, other))
     assert path.name == other_path.name
     for name in FILES:
         assert (path / name).read_bytes() == (other_path / name).read_bytes(), name
@@ -57,7 +57,7 @@ def assert_same_run(folder, other):
 
 def assert_every_step_is_whole(folder):
     """Every checkpoint of a run has all its files and loads."""
-    for number, path in steps(folder).items():
+    for number, path in checkpoints(folder).items():
         assert set(os.listdir(path)) >= {*FILES, "config.json", "vocab.json", "merges.txt"}
         neo_np.load(path)
         assert json.loads((path / "training.json").read_text())["step"] == number

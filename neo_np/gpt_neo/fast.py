@@ -17,6 +17,7 @@ WEIGHT_ROWS = 4096  # a larger weight is multiplied in parts of this many rows (
 QUERY_BLOCK = 64  # queries that attend at a time
 CACHED_NUMBERS = 100_000  # numbers whose temporary arrays fit into the processor's cache
 JUST_BELOW_32_MIB = 2**25 - 2**16
+SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 
 
 def linear(x, weight, bias=None):
@@ -33,33 +34,33 @@ def linear(x, weight, bias=None):
     return y.reshape(*x.shape[:-1], len(weight))
 
 
-def activate(x, name):
-    """Apply the activation to some rows at a time: temporary arrays stay in the cache (-17 % at 2048 tokens).
+def tanh_of_gelu_new(x):
+    """Return tanh(sqrt(2/pi) (x + 0.044715 x^3)) in one array."""
+    t = x * x
+    t *= 0.044715 * SQRT_2_OVER_PI
+    t += SQRT_2_OVER_PI
+    t *= x
+    return np.tanh(t, out=t)
 
-    It may overwrite x, so it is only for a pass that does not keep "mlp.pre".
-    """
-    if x.size <= CACHED_NUMBERS:
-        return formulas.ACTIVATIONS[name](x)
-    rows = x.reshape(-1, x.shape[-1])  # a view: writing into rows changes x
-    block = max(1, CACHED_NUMBERS // x.shape[-1])  # 32 rows for the 125M model
-    for i in range(0, len(rows), block):
-        rows[i : i + block] = formulas.ACTIVATIONS[name](rows[i : i + block])
-    return x
+
+def gelu_new(x):
+    """Apply GELU in its tanh form, in one array instead of nine (-3 % in `bench decode` with the shipped model)."""
+    y = tanh_of_gelu_new(x)
+    y += 1.0
+    y *= x
+    y *= 0.5
+    return y
 
 
 def gelu_new_backward(dy, x):
-    """Return dx like the formula in `backward.py`, with 3 arrays instead of 19 (-7 % in `bench train` with two threads).
+    """Return dx like the formula in `backward.py`, in 3 arrays instead of 19 (-7 % in `bench train` with two threads).
 
-    1 - t^2 = (1 + t) (1 - t), so the derivative is 0.5 (1 + t) (1 + x (1 - t) du/dx).
+    1 - t^2 = (1 + t) (1 - t), so the derivative is 0.5 (1 + t) (1 + x (1 - t) du/dx), u = sqrt(2/pi) (x + 0.044715 x^3).
     """
-    a = math.sqrt(2 / math.pi)
+    t = tanh_of_gelu_new(x)
     dx = x * x
-    t = dx * (0.044715 * a)
-    t += a
-    t *= x
-    np.tanh(t, out=t)
-    dx *= 3 * 0.044715 * a
-    dx += a  # du/dx
+    dx *= 3 * 0.044715 * SQRT_2_OVER_PI
+    dx += SQRT_2_OVER_PI  # du/dx
     dx *= 1.0 - t
     dx *= x
     dx += 1.0
@@ -68,6 +69,23 @@ def gelu_new_backward(dy, x):
     dx *= 0.5
     dx *= dy
     return dx
+
+
+ACTIVATIONS = {**formulas.ACTIVATIONS, "gelu_new": gelu_new}
+
+
+def activate(x, name):
+    """Apply the activation to some rows at a time: temporary arrays stay in the cache (-17 % at 2048 tokens).
+
+    It may overwrite x, so it is only for a pass that does not keep "mlp.pre".
+    """
+    if x.size <= CACHED_NUMBERS:
+        return ACTIVATIONS[name](x)
+    rows = x.reshape(-1, x.shape[-1])  # a view: writing into rows changes x
+    block = max(1, CACHED_NUMBERS // x.shape[-1])  # 32 rows for the 125M model
+    for i in range(0, len(rows), block):
+        rows[i : i + block] = ACTIVATIONS[name](rows[i : i + block])
+    return x
 
 
 def softmax(x):

@@ -38,7 +38,7 @@ from neo_np.train.folder import first_arguments, new_run_folder
 from neo_np.train.lock import locked
 from neo_np.train.log import Log
 from neo_np.train.memory import check_memory
-from neo_np.train.runs import Intervals, newest_sentence, resume, save_step, steps
+from neo_np.train.runs import Intervals, checkpoints, newest_sentence, resume, save_step
 from neo_np.train.signals import stopping_on_signals
 from neo_np.train.trainer import Interrupted, Trainer
 from neo_np.train.validation import validate, validation_windows
@@ -67,7 +67,7 @@ def run(parser: OneLineParser, arguments: Sequence[str]) -> int:
         return start_run(args, {"directory": working_directory(), "arguments": list(arguments)})
     check_alone(parser.given(arguments))
     folder = Path(args.resume)
-    if steps(folder):
+    if checkpoints(folder):
         return resume_run(folder)
     args, origin = first_arguments(parser, folder)
     return start_run(args, origin)
@@ -231,7 +231,7 @@ def train(trainer: Trainer, valid_tokens: np.ndarray, folder: Path, intervals: I
         raise NeoError(
             f"the memory is exhausted: use a smaller --micro-batch-size or fewer --threads. {newest_sentence(folder)}"
         ) from None
-    path = steps(folder)[trainer.step]
+    path = checkpoints(folder)[trainer.step]
     print(f'done: {path}. Try python -m neo_np.generate --model {for_shell(path)} "Once upon a time"')
     return 0
 

@@ -13,7 +13,7 @@ from neo_np.errors import NeoError
 from neo_np.files import for_shell
 from neo_np.folders.find import CONFIG
 from neo_np.train.lock import LOCK, locked, read_lock
-from neo_np.train.runs import steps
+from neo_np.train.runs import checkpoints
 
 # What a run writes before its first checkpoint.
 LEFTOVER = re.compile(r"(train|valid)\.npy(\.part)?|log\.jsonl|\.log\.jsonl\.part|\.step-\d+\.(part|old)")
@@ -37,7 +37,7 @@ def new_run_folder(folder: Path, origin: dict[str, Any]) -> Iterator[bool]:
             try:
                 yield was_killed
             finally:
-                if not steps(folder):
+                if not checkpoints(folder):
                     remove_leftovers(folder)
     finally:
         for path in created:  # only empty folders can be removed
@@ -57,7 +57,7 @@ def make(folder: Path) -> None:
 
 def check_empty(folder: Path, was_killed: bool) -> None:
     """Raise NeoError if the folder has a run, or anything that is not a leftover of a run that was killed."""
-    if steps(folder):
+    if checkpoints(folder):
         raise NeoError(f"{folder} has a run already: continue it with --resume {for_shell(folder)}, or choose another --out.")
     for path in folder.iterdir():
         if path.name != LOCK and not (was_killed and LEFTOVER.fullmatch(path.name)):
@@ -105,11 +105,11 @@ def not_a_run(folder: Path) -> str:
     """Return a sentence that says that a path is not the folder of a run, and which folder was probably meant."""
     sentence = f"{folder} holds no checkpoint step-N to resume from"
     parents = [*folder.parents, *Path(os.path.abspath(folder)).parents]
-    if run := next((path for path in parents if steps(path)), None):
+    if run := next((path for path in parents if checkpoints(path)), None):
         return f"{sentence}: it is inside the run {run}, so use --resume {for_shell(run)}."
     if not os.path.isdir(folder):
         return f"{sentence}: it {'is a file' if os.path.exists(folder) else 'does not exist'}. Name the folder of a run."
-    if runs := sorted({str(path.parent) for path in folder.glob("*/step-*") if steps(path.parent)}):
+    if runs := sorted({str(path.parent) for path in folder.glob("*/step-*") if checkpoints(path.parent)}):
         more = ", ..." if len(runs) > MOST_NAMED else ""
         return f"{sentence}: name one of the runs in it ({', '.join(runs[:MOST_NAMED])}{more})."
     if (folder / CONFIG).exists():

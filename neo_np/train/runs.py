@@ -46,7 +46,7 @@ class Intervals:
             raise NeoError(f"sample_prompt is {self.sample_prompt!r:.40}, and it must be a text.")
 
 
-def steps(folder: str | os.PathLike) -> dict[int, Path]:
+def checkpoints(folder: str | os.PathLike) -> dict[int, Path]:
     """Return {N: path} of the complete checkpoints step-N in a run's folder, in ascending order."""
     found = {}
     for path in Path(folder).glob("step-*") if os.path.isdir(folder) else ():
@@ -85,7 +85,7 @@ def save_step(trainer: Trainer, folder: str | os.PathLike, intervals: Intervals)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise NeoError(f"the checkpoint {path} cannot be written: {error}.") from None
-    for old in list(steps(folder).values())[: -intervals.keep]:
+    for old in list(checkpoints(folder).values())[: -intervals.keep]:
         discard(old)
     return path
 
@@ -99,7 +99,7 @@ def discard(path: Path) -> None:
 
 def newest_sentence(folder: str | os.PathLike) -> str:
     """Return a sentence that names the newest complete checkpoint of a run."""
-    found = steps(folder)
+    found = checkpoints(folder)
     return f"The newest complete checkpoint is {found[max(found)]}." if found else "No checkpoint has been saved yet."
 
 
@@ -108,7 +108,7 @@ def resume(folder: str | os.PathLike, tokens: np.ndarray) -> tuple[Trainer, Inte
 
     Raises NeoError if there is none, or if it is damaged.
     """
-    found = steps(folder)
+    found = checkpoints(folder)
     if not found:
         raise NeoError(f"{folder} holds no checkpoint step-N to resume from: start the run without --resume.")
     step = max(found)

@@ -11,7 +11,7 @@ from train_helpers import SMALL, signalling
 
 import neo_np
 from neo_np.train import runs
-from neo_np.train.runs import steps
+from neo_np.train.runs import checkpoints
 
 
 def test_train_that_diverges_keeps_the_good_checkpoint(text, tmp_path, train):
@@ -23,7 +23,7 @@ def test_train_that_diverges_keeps_the_good_checkpoint(text, tmp_path, train):
         r"The newest complete checkpoint is \S+step-0\.\n",
         err,
     )
-    assert list(steps(tmp_path / "run")) == [0]
+    assert list(checkpoints(tmp_path / "run")) == [0]
 
 
 @pytest.mark.parametrize("option", ["--learning-rate", "--weight-decay"])
@@ -33,7 +33,7 @@ def test_train_never_saves_nan(text, tmp_path, train, option, value):
     every = "--save-every 1 --validate-every 1 --sample-every 1 --keep 1 --warmup-steps 0".split()
     status, _, err = train(text, "--out", tmp_path / "run", *SMALL, *every, option, value)
     assert status == 2 and re.fullmatch(r"learning the tokenizer .*\nerror: .* training has diverged\. .*\n", err)  # no warning
-    for path in steps(tmp_path / "run").values():
+    for path in checkpoints(tmp_path / "run").values():
         for array in neo_np.load(path).params.flat().values():  # its warning about such numbers would be an error here
             assert np.isfinite(array).all()
     for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines():
@@ -44,7 +44,7 @@ def test_train_interrupted_never_saves_nan(text, tmp_path, train, monkeypatch):
     signalling(monkeypatch, "neo_np.train.command.line_of", [signal.SIGINT], 1)
     status, _, err = train(text, "--out", tmp_path / "run", *SMALL, "--warmup-steps", 0, "--learning-rate", "1e38")
     assert status == 2 and re.search(r"training has diverged\. .* The newest complete checkpoint is \S+step-0\.\n$", err)
-    assert list(steps(tmp_path / "run")) == [0]
+    assert list(checkpoints(tmp_path / "run")) == [0]
 
 
 def test_train_on_a_full_disk_ends_with_one_sentence(text, tmp_path, train, monkeypatch):

@@ -29,7 +29,7 @@ from neo_np import NeoError
 from neo_np.folders.find import find_checkpoint
 from neo_np.train import command, lock
 from neo_np.train.lock import locked, read_lock
-from neo_np.train.runs import steps
+from neo_np.train.runs import checkpoints
 
 LONG = [*SMALL, "--steps", "100000", "--save-every", "50"]
 
@@ -210,7 +210,7 @@ def killed(moment, *arguments, cwd=ROOT):
 def test_run_killed_before_its_first_checkpoint_starts_over(whole, tmp_path, train, moment, how):
     folder, text = tmp_path / "run", whole.parent / "text.txt"
     killed(moment, text, "--out", folder, *SMALL)
-    assert folder.exists() and not steps(folder)
+    assert folder.exists() and not checkpoints(folder)
     status, _, err = train("--resume", folder) if how == "--resume" else train(text, "--out", folder, *SMALL)
     assert status == 0
     begins = f"the run in {folder} was stopped before its first checkpoint: it starts from the beginning\n"
@@ -225,7 +225,7 @@ def test_run_killed_twice_before_its_first_checkpoint_starts_over_from_another_d
     killed("tokenizing", "text.txt", "--out", "run", *SMALL, cwd=tmp_path)
     (tmp_path / "elsewhere").mkdir()
     killed("the first checkpoint", "--resume", "../run", cwd=tmp_path / "elsewhere")
-    assert not steps(tmp_path / "run")
+    assert not checkpoints(tmp_path / "run")
     monkeypatch.chdir(ROOT)
     assert train("--resume", tmp_path / "run")[0] == 0
     assert_same_run(tmp_path / "run", whole)

@@ -17,7 +17,7 @@ import neo_np
 from neo_np import NeoError, Tokenizer
 from neo_np.train import runs
 from neo_np.train.log import Log
-from neo_np.train.runs import Intervals, newest_sentence, resume, save_step, steps
+from neo_np.train.runs import Intervals, checkpoints, newest_sentence, resume, save_step
 from neo_np.train.trainer import Trainer, TrainingOptions
 
 TOKENS = np.random.default_rng(0).integers(256, size=400).astype(np.uint16)
@@ -87,7 +87,7 @@ def test_save_step_keeps_the_newest_by_number(tmp_path):
     for step in (7, 8, 9, 10, 11, 100):
         trainer.optimizer.step = step
         save_step(trainer, tmp_path, intervals(keep=3))
-        kept.append(list(steps(tmp_path)))
+        kept.append(list(checkpoints(tmp_path)))
     assert kept == [[7], [7, 8], [7, 8, 9], [8, 9, 10], [9, 10, 11], [10, 11, 100]]
     assert sorted(os.listdir(tmp_path)) == ["step-10", "step-100", "step-11"]  # nothing else either
     assert newest_sentence(tmp_path) == f"The newest complete checkpoint is {tmp_path / 'step-100'}."
@@ -96,8 +96,8 @@ def test_save_step_keeps_the_newest_by_number(tmp_path):
 def test_steps_counts_only_complete_names(tmp_path):
     for name in (".step-9.part", ".step-8.old", "step-x", "step-", "step-7.bak", "my-step-6", "step-5"):
         (tmp_path / name).mkdir()
-    assert steps(tmp_path) == {5: tmp_path / "step-5"}
-    assert steps(tmp_path / "nowhere") == {}
+    assert checkpoints(tmp_path) == {5: tmp_path / "step-5"}
+    assert checkpoints(tmp_path / "nowhere") == {}
     assert newest_sentence(tmp_path / "nowhere") == "No checkpoint has been saved yet."
 
 
@@ -159,8 +159,8 @@ def test_save_step_killed_before_any_line_leaves_a_whole_checkpoint(tmp_path):
         folder = tmp_path / str(count)
         shutil.copytree(tmp_path / "before", folder)
         was_killed = killed_before_line(count, lambda folder=folder: save_step(trainer, folder, intervals(keep=1)))
-        found.append(max(steps(folder)))
-        for path in steps(folder).values():
+        found.append(max(checkpoints(folder)))
+        for path in checkpoints(folder).values():
             assert sorted(os.listdir(path)) == FILES
         resumed, _ = resume(folder, TOKENS)
         assert resumed.step == found[-1] and not list(folder.glob(".*"))

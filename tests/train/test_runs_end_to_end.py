@@ -17,7 +17,7 @@ import neo_np.train
 from neo_np.folders.find import DEFAULT_CHECKPOINT
 from neo_np.gpt_neo.params import random_params, sinusoids
 from neo_np.train import arguments, command, environment
-from neo_np.train.runs import steps
+from neo_np.train.runs import checkpoints
 from neo_np.train.trainer import Trainer, TrainingOptions
 
 
@@ -49,7 +49,7 @@ def test_train_validates_on_the_text_that_was_held_out(whole):
     """The last twentieth of the tokens: no window to train on ever reaches it, and the log's numbers are of it."""
     tokens, (train, valid) = np.load(whole / "train.npy"), command.load_texts(whole)
     assert len(valid) == len(tokens) // 20 and np.array_equal(np.concatenate([train, valid]), tokens)
-    model, last = neo_np.load(steps(whole)[14]), [entry for entry in read_log(whole) if "valid_loss" in entry][-1]
+    model, last = neo_np.load(checkpoints(whole)[14]), [entry for entry in read_log(whole) if "valid_loss" in entry][-1]
     losses = [
         model.loss(valid[int(start) :][:17].astype(int))
         for start in np.linspace(0, len(valid) - 17, min(128, len(valid) // 17))

@@ -18,7 +18,7 @@ from train_helpers import (
 )
 
 from neo_np.train import environment
-from neo_np.train.runs import steps
+from neo_np.train.runs import checkpoints
 
 
 @pytest.mark.slow
@@ -35,7 +35,7 @@ def test_train_killed_at_random_moments_resumes_bit_for_bit(text, tmp_path, trai
         assert_every_step_is_whole(folder)
         arguments = ["--resume", folder]
     assert kills
-    if max(steps(folder), default=0) < 80:  # the last kill may have come before the first checkpoint
+    if max(checkpoints(folder), default=0) < 80:  # the last kill may have come before the first checkpoint
         assert train("--resume", folder)[0] == 0
     assert train(text, "--out", tmp_path / "whole", *longer)[0] == 0
     assert_same_run(folder, tmp_path / "whole")
@@ -67,7 +67,7 @@ def test_train_stopped_at_any_moment_saves_and_resumes(whole, tmp_path, train, m
     status, out, err = train(whole.parent / "text.txt", "--out", folder, *SMALL)
     assert (status, err) == (130, LEARNING)
     assert handlers == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    stopped_at = max(steps(folder))
+    stopped_at = max(checkpoints(folder))
     assert stopped_at in possible
     path = folder / f"step-{stopped_at}"
     assert out.endswith(f"stopped; saved {path}. Continue with python -m neo_np.train --resume {folder}\n")
@@ -94,7 +94,7 @@ def test_train_interrupted_twice_ends_at_once_and_says_so(whole, tmp_path, train
     folder = tmp_path / "run"
     signalling(monkeypatch, "neo_np.train.command.show_sample", [signal.SIGINT] * 2, 1)
     status, _, err = train(whole.parent / "text.txt", "--out", folder, *SMALL)
-    assert status == 130 and list(steps(folder)) == [0, 4]
+    assert status == 130 and list(checkpoints(folder)) == [0, 4]
     assert err.splitlines()[-1] == (
         f"stopped at once, without saving. The newest complete checkpoint is {folder / 'step-4'}. "
         f"Continue with python -m neo_np.train --resume {folder}"
@@ -109,9 +109,9 @@ def test_train_whose_reader_is_gone_saves(whole, tmp_path, train):
     process = started(whole.parent / "text.txt", "--out", tmp_path / "run", *SMALL, "--save-every", 1000)
     process.stdout.close()
     assert process.wait(timeout=60) == 0
-    assert 0 < max(steps(tmp_path / "run")) == read_log(tmp_path / "run")[-1]["step"]
+    assert 0 < max(checkpoints(tmp_path / "run")) == read_log(tmp_path / "run")[-1]["step"]
     assert_every_step_is_whole(tmp_path / "run")
-    if max(steps(tmp_path / "run")) < 14:
+    if max(checkpoints(tmp_path / "run")) < 14:
         assert train("--resume", tmp_path / "run")[0] == 0
     for name in FILES[:2]:
         assert (tmp_path / "run" / "step-14" / name).read_bytes() == (whole / "step-14" / name).read_bytes()

@@ -6,7 +6,7 @@ import copy
 import functools
 import math
 import symtable
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,76 +76,107 @@ def needed_by(name: str, definitions: list[Definition], others: set[str]) -> Nee
     """
     answer = answer_index(name, definitions)
     assert answer is not None, "the caller has found the answer"
-    taken, made, behind = {}, {}, {}
-    borrowed, unknown, seen = [], [], set()
+    search = Search(Uses(definitions, answer, others | {name}))
+    search.take(answer, math.inf)
+    for index, definition in enumerate(definitions):
+        if definition.names == ("*",):  # it may define each name that nothing else defines
+            if imports_package(definition.node):
+                search.borrowed += search.unknown
+            else:
+                search.taken.add(index)
+    taken, made, behind = (
+        [search.uses.clean(index) for index in sorted(found)] for found in (search.taken, search.made, search.behind)
+    )
+    return Needed(taken, list(dict.fromkeys(search.borrowed)), made, behind)
 
-    def last(wanted, limit):
-        found = (i for i in range(len(definitions) - 1, -1, -1) if i < limit and wanted in definitions[i].names)
-        return next(found, None)
 
-    def is_known(root):
-        place = last(root, math.inf)
-        return hasattr(builtins, root) if place is None else not imports_package(definitions[place].node)
+class Uses:
+    """Which definition of a file uses which other one. A definition is named by its place, the index in the list.
 
-    @functools.cache
-    def clean(index):
-        definition = definitions[index]
-        node = plain(definition.node, keeps=lambda root: index != answer and is_known(root))
+    ignored: names that are not looked up. limit: only definitions before this place are considered.
+    """
+
+    def __init__(self, definitions: list[Definition], answer: int, ignored: set[str]):
+        self.definitions, self.answer, self.ignored = definitions, answer, ignored
+        self.clean = functools.cache(self._clean)
+
+    def last(self, name: str, limit: float) -> int | None:
+        """Return the place of the last definition of a name, or None."""
+        places = (place for place in range(len(self.definitions) - 1, -1, -1) if place < limit)
+        return next((place for place in places if name in self.definitions[place].names), None)
+
+    def is_known(self, name: str) -> bool:
+        """Return whether a name is defined in the file or by Python, and not imported from neo_np."""
+        place = self.last(name, math.inf)
+        return hasattr(builtins, name) if place is None else not imports_package(self.definitions[place].node)
+
+    def _clean(self, place: int) -> Definition:
+        """Return a definition without types and without decorators that are not there when the answer is checked."""
+        definition = self.definitions[place]
+        node = plain(definition.node, keeps=lambda name: place != self.answer and self.is_known(name))
         return Definition(definition.cell, node, definition.names)
 
-    def uses(index, limit):
-        """Yield (name, place, limit there) of each name that a definition uses; place: None if the file does not define it."""
-        node = clean(index).node
-        within = limit if isinstance(node, DEFINING) else index
-        for used in sorted(used_names(node) - others - {name}):
-            place = last(used, within)
-            yield used, last(used, limit) if place is None else place, within  # a lambda may use what comes later
+    def of(self, place: int, limit: float) -> Iterator[tuple[str, int | None, float]]:
+        """Yield (name, its place, the limit there) for each name that a definition uses; place None: not in this file."""
+        node = self.clean(place).node
+        within = limit if isinstance(node, DEFINING) else place
+        for name in sorted(used_names(node) - self.ignored):
+            found = self.last(name, within)
+            yield name, self.last(name, limit) if found is None else found, within  # a lambda may use what comes later
 
-    def is_from_package(used, place):
-        return used == PACKAGE or (place is not None and imports_package(definitions[place].node))
+    def is_from_package(self, name: str, place: int | None) -> bool:
+        """Return whether a name is neo_np, or is imported from it."""
+        return name == PACKAGE or (place is not None and imports_package(self.definitions[place].node))
 
-    def reached(index, limit):
+    def reached(self, place: int, limit: float) -> tuple[set[int], bool]:
         """Return the places of all that a definition needs, itself included, and whether neo_np is among it."""
-        waiting, found, with_package = [(index, limit)], set(), False
+        waiting, found, with_package = [(place, limit)], set(), False
         while waiting:
             step = waiting.pop()
             if step not in found:
                 found.add(step)
-                for used, place, within in uses(*step):
-                    with_package |= is_from_package(used, place)
-                    waiting += [(place, within)] if place is not None else []
+                for name, next_place, within in self.of(*step):
+                    with_package |= self.is_from_package(name, next_place)
+                    waiting += [(next_place, within)] if next_place is not None else []
         return {place for place, _ in found}, with_package
 
-    def take(index, limit):
-        if (index, limit) in seen:
-            return
-        seen.add((index, limit))
-        taken[index] = clean(index)
-        for used, place, within in uses(index, limit):
-            if is_from_package(used, place):
-                borrowed.append(used)
-            elif place is not None:
-                places, with_package = set(), False
-                if not isinstance(definitions[place].node, DEFINING):
-                    places, with_package = reached(place, within)
-                if with_package:
-                    taken[place] = made[place] = clean(place)
-                    behind.update((i, clean(i)) for i in places)
-                else:
-                    take(place, within)
-            elif not hasattr(builtins, used) and used not in ALWAYS_THERE:
-                unknown.append(used)
 
-    take(answer, math.inf)
-    for index, definition in enumerate(definitions):
-        if definition.names == ("*",):
-            if imports_package(definition.node):
-                borrowed += unknown
-            else:
-                taken[index] = definition
-    in_order = ([found[index] for index in sorted(found)] for found in (taken, made, behind))
-    taken, made, behind = in_order
-    return Needed(taken, list(dict.fromkeys(borrowed)), made, behind)
+class Search:
+    """A search for what an answer needs. The sets hold places; see `Needed` for what they mean. unknown: names not found."""
+
+    def __init__(self, uses: Uses):
+        self.uses = uses
+        self.taken: set[int] = set()
+        self.made: set[int] = set()
+        self.behind: set[int] = set()
+        self.borrowed: list[str] = []
+        self.unknown: list[str] = []
+        self._seen: set[tuple[int, float]] = set()
+
+    def take(self, place: int, limit: float) -> None:
+        """Take a definition and all that it needs."""
+        if (place, limit) in self._seen:
+            return
+        self._seen.add((place, limit))
+        self.taken.add(place)
+        for name, next_place, within in self.uses.of(place, limit):
+            if self.uses.is_from_package(name, next_place):
+                self.borrowed.append(name)
+            elif next_place is not None:
+                self.take_used(next_place, within)
+            elif not hasattr(builtins, name) and name not in ALWAYS_THERE:
+                self.unknown.append(name)
+
+    def take_used(self, place: int, limit: float) -> None:
+        """Take a definition that another one uses. If it computed something with neo_np, what it needs runs first."""
+        if not isinstance(self.uses.definitions[place].node, DEFINING):
+            places, with_package = self.uses.reached(place, limit)
+            if with_package:
+                self.taken.add(place)
+                self.made.add(place)
+                self.behind |= places
+                return
+        self.take(place, limit)
 
 
 def plain(node: ast.stmt, keeps: Callable[[str], bool]) -> ast.stmt:
