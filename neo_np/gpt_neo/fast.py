@@ -1,7 +1,7 @@
-"""Fast twins: each computes the same as the function of `forward.py` that has its name (results at padding may differ).
+"""Fast twins: each computes the same as the function of its name in `forward.py` or `backward.py`.
 
-`forward.py` is the specification. A test holds each twin against it on random shapes. The percentages are changes in time,
-measured with `python -m neo_np.bench --shape 125M`.
+Those two are the specification; only results at padding may differ. A test holds each twin against its formula on random
+shapes. The percentages are changes in time, measured with `python -m neo_np.bench --shape 125M` if nothing else is named.
 """
 
 import math

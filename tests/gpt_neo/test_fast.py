@@ -51,6 +51,15 @@ def test_activate_takes_at_most_100_000_numbers_at_a_time(rows, width, blocks, m
 
 
 @given(SIZES, SIZES, SEEDS)
+def test_gelu_new_in_place_equals_the_formula(rows, width, seed):
+    [x] = draw(seed, (rows, width))
+    x *= 4
+    x_before = x.copy()
+    np.testing.assert_allclose(fast.gelu_new(x), forward.gelu_new(x), rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(x, x_before)
+
+
+@given(SIZES, SIZES, SEEDS)
 def test_gelu_new_backward_in_place_equals_the_formula(rows, width, seed):
     dy, x = draw(seed, (rows, width), (rows, width))
     x *= 4
@@ -101,9 +110,10 @@ def test_gradients_are_equal_both_ways(dtype):
 
 
 def test_twins_have_the_arguments_of_their_formulas():
-    for name in ("linear", "attention", "activate", "softmax"):
-        formula, twin = (list(inspect.signature(getattr(module, name)).parameters) for module in (forward, fast))
-        assert twin == formula, name
+    for module, names in ((forward, "linear attention activate gelu_new softmax"), (backward, "gelu_new_backward")):
+        for name in names.split():
+            formula, twin = (list(inspect.signature(getattr(place, name)).parameters) for place in (module, fast))
+            assert twin == formula, name
 
 
 def test_with_twins_replaces_what_the_other_functions_call():
