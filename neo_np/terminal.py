@@ -299,7 +299,10 @@ def with_option_names(sentence: str, names: Mapping[str, str]) -> str:
 
     A name that is an ordinary word, such as "steps", is replaced only if the sentence begins with it: "steps is 0".
     """
-    longest_first = sorted(names, key=len, reverse=True)
+    occurring = [name for name in names if name in sentence]  # a pattern of all names takes milliseconds to compile
+    if not occurring:
+        return sentence
+    longest_first = sorted(occurring, key=len, reverse=True)
     terms = [rf"(?<![-.\w/\\'\"]){name}\b" if re.search("[_=]", name) else f"^{name}(?= )" for name in longest_first]
     return re.sub("|".join(terms), lambda found: names[found[0]], sentence)
 

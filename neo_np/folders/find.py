@@ -14,7 +14,7 @@ CONFIG, GENERATION_CONFIG = "config.json", "generation_config.json"
 WEIGHTS, SHARD_INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARDS = "model-*.safetensors"
 ADAPTER = "adapter_config.json"  # of peft: LoRA weights, which change another model
-STEP = re.compile(r"(?:step|checkpoint)-([0-9]+)")  # folders of checkpoints, of neo_np.train and of transformers' Trainer
+STEP = r"(?:step|checkpoint)-([0-9]+)"  # folders of checkpoints, of neo_np.train and of transformers' Trainer
 TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
@@ -30,8 +30,8 @@ PACKAGE = Path(__file__).resolve().parent.parent
 INSTALLED_WEIGHTS = PACKAGE / "weights"  # a wheel has the weights inside the package, a clone beside it
 WEIGHTS_FOLDER = INSTALLED_WEIGHTS if INSTALLED_WEIGHTS.is_dir() else PACKAGE.parent / "weights"
 
-HUB_NAME = re.compile(r"(?:(?P<owner>[\w-][\w.-]*)/)?(?P<name>[\w-][\w.-]*)/?")
-HUB_PAGE = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<name>[\w.-]+/[\w.-]+).*")
+HUB_NAME = r"(?:(?P<owner>[\w-][\w.-]*)/)?(?P<name>[\w-][\w.-]*)/?"
+HUB_PAGE = r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<name>[\w.-]+/[\w.-]+).*"
 GPT_NEO_OWNER = "EleutherAI"
 # Who owns the names that ship in the weights folder. The default checkpoint is not on the hub.
 OWNERS = {"gpt-neo-125m": GPT_NEO_OWNER.lower(), DEFAULT_CHECKPOINT.lower(): None}
@@ -85,14 +85,14 @@ def which_was_meant(folder: Path) -> str:
 def newest_step(folder: Path) -> Path | None:
     """Return the newest checkpoint, step-N or checkpoint-N, in the folder of a training run; None if there is none."""
     paths = folder.glob("*-*") if os.path.isdir(folder) else ()
-    steps = ((STEP.fullmatch(path.name), path) for path in paths)
+    steps = ((re.fullmatch(STEP, path.name), path) for path in paths)
     found = {int(step[1]): path for step, path in steps if step and is_there(path / CONFIG)}
     return found[max(found)] if found else None
 
 
 def find_by_name(name: str | os.PathLike, weights_wanted: bool) -> Path:
     """Return the folder of a checkpoint that is no path: in the weights folder, in the cache, or downloaded."""
-    match = HUB_NAME.fullmatch(name) if isinstance(name, str) else None
+    match = re.fullmatch(HUB_NAME, name) if isinstance(name, str) else None
     owner, short_name = match.groups() if match else (None, None)
     in_weights = find_in_weights(owner, short_name) if short_name else None
     cached = find_in_cache(owner, short_name) if owner and short_name else None
@@ -121,11 +121,11 @@ def not_found(name: str | os.PathLike, owner: str | None) -> NeoError:
         )
     if newest := newest_step(Path(name).parent):
         return NeoError(f"there is no {name}: the newest checkpoint of that training run is {newest}.")
-    if page := HUB_PAGE.fullmatch(str(name)):
+    if page := re.fullmatch(HUB_PAGE, str(name)):
         return NeoError(f"{name!r} is the address of a page: give only the name of the model, {page['name']!r}.")
     there = ", ".join(sorted(file.parent.name for file in WEIGHTS_FOLDER.glob(f"*/{CONFIG}"))) or "nothing"
     install = "; to download from the hub, 'pip install huggingface_hub' first" if owner else ""
-    if not isinstance(name, str) and HUB_NAME.fullmatch(Path(name).as_posix()):
+    if not isinstance(name, str) and re.fullmatch(HUB_NAME, Path(name).as_posix()):
         install = "; a Path is only a folder, and a name on the hub is given as a str"
     return NeoError(
         f"no checkpoint {os.fspath(name)!r}: it is no folder, not in {WEIGHTS_FOLDER} (which has {there}) "

@@ -166,6 +166,9 @@ def argument_of(name: str) -> str:
     return ARGUMENTS.get(name, "--" + name.replace("_", "-"))
 
 
+ARGUMENT_NAMES = {name: argument_of(name) for name in FIELDS} | ARGUMENTS
+
+
 def advice() -> dict[str, str]:
     """Return what to do instead of an option that is not an argument of the commands."""
     only_python = {argument_of(name): f"it exists only in Python: model.generate(prompt, {name}=...)" for name in FIELDS}
@@ -179,7 +182,7 @@ def name_arguments(message: str) -> str:
     """
     if message.startswith("generation_config.json"):
         return message
-    return with_option_names(message, {name: argument_of(name) for name in FIELDS} | ARGUMENTS)
+    return with_option_names(message, ARGUMENT_NAMES)
 
 
 def read_input(prompt: str | None, example: str) -> str:
