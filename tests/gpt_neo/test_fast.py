@@ -61,11 +61,13 @@ def test_gelu_new_in_place_equals_the_formula(rows, width, seed):
 
 @given(SIZES, SIZES, SEEDS)
 def test_gelu_new_backward_in_place_equals_the_formula(rows, width, seed):
-    dy, x = draw(seed, (rows, width), (rows, width))
+    dy, several, x = draw(seed, (rows, width), (3, rows, width), (rows, width))
     x *= 4
-    dy_before, x_before = dy.copy(), x.copy()
-    np.testing.assert_allclose(fast.gelu_new_backward(dy, x), backward.gelu_new_backward(dy, x), rtol=1e-12, atol=1e-12)
-    np.testing.assert_array_equal((dy, x), (dy_before, x_before))
+    before = x.copy(), dy.copy()
+    for dy_of_one_or_more in (dy, several):  # several derivatives of the same x, as for attribution
+        found = fast.gelu_new_backward(dy_of_one_or_more, x)
+        np.testing.assert_allclose(found, backward.gelu_new_backward(dy_of_one_or_more, x), rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal((x, dy), before)
 
 
 @given(SIZES, SIZES, SEEDS)
