@@ -815,7 +815,7 @@ ENCODE_WORD = Exercise(
         "    tokens = merge(tokens, min(pairs, key=...))",
     ),
     notes={
-        "ranks.get(pair, inf)": "A pair that is no rule comes last.",
+        "if pair in ranks]": "Only pairs that have a rule; without one, the loop ends.",
         "yield pair, ids": "It yields every step, so that one can watch.",
     },
 )

@@ -121,7 +121,7 @@ def attention(q, k, v, window=None, padding=0, hook=no_hook):
 
 
 def with_twins(**twins):
-    """Return a second copy of the module `forward.py` in which these twins replace the functions of the same name.
+    """Return a second copy of the module `forward.py` in which these twins replace what has the same name.
 
     A function looks up the names that it calls in its own module. So every function of the copy calls the twins.
     """
@@ -132,8 +132,9 @@ def with_twins(**twins):
 
 
 inference = with_twins(linear=linear, attention=attention, activate=activate)  # the default
-training = with_twins(linear=linear, attention=attention)  # the backward pass needs "mlp.pre", which `activate` overwrites
-hooked = with_twins(linear=linear)  # a user's hook sees every array whole
+# The backward pass and a user's hook need "mlp.pre", which `activate` can overwrite; the hook sees every array whole.
+training = with_twins(linear=linear, attention=attention, ACTIVATIONS=ACTIVATIONS)
+hooked = with_twins(linear=linear, ACTIVATIONS=ACTIVATIONS)
 
 
 def keep_freed_memory():
